@@ -1,0 +1,60 @@
+-- One file of a config: its text as a value whose containers remember where they stood.
+--
+-- { name=, text=, value=, walk= }; the walk collects the file's errors. YAML and JSON files have positions; a `.lua`
+-- file, which returns the table, has none.
+
+local env = require "moongate.config.env"
+local walk = require "moongate.config.walk"
+
+local M = {}
+
+local function read_yaml(doc, yaml)
+  local value, positions = yaml.parse(doc.text, doc.name)
+  if value ~= nil then return value, positions end
+  for _, e in ipairs(positions) do
+    e.file, e.path = doc.name, ""
+    table.insert(doc.walk.errors, e)
+  end
+  return nil
+end
+
+local function fail_lua(doc, message)
+  local line, rest = message:match("^[^\n]-:(%d+): (.*)$")
+  table.insert(doc.walk.errors, {
+    file = doc.name, path = "", message = rest or message, line = math.tointeger(line), col = line and 1,
+  })
+end
+
+local function read_lua(doc)
+  -- Globals that the file sets stay its own.
+  local chunk, fault = load(doc.text, "@" .. doc.name, "t", setmetatable({}, { __index = _G }))
+  if not chunk then return fail_lua(doc, fault) end
+  local ok, value = pcall(chunk)
+  if not ok then return fail_lua(doc, tostring(value)) end
+  if type(value) ~= "table" then
+    return fail_lua(doc, ("must return a table, returned %s"):format(type(value)))
+  end
+  return value, {}
+end
+
+-- Reads a file. `ctx` is what all files of one config share; each gets its own with file, positions and from_env.
+-- doc.value is nil when the file could not be read; doc.walk.errors tells why.
+function M.read(name, text, opts, ctx)
+  local own = setmetatable({ file = name, from_env = {} }, { __index = ctx })
+  local doc = { name = name, text = text, walk = walk.new(own) }
+  local value, positions
+  if name:match("%.lua$") then
+    value, positions = read_lua(doc)
+  else
+    value, positions = read_yaml(doc, opts.yaml or require "moongate.yaml")
+  end
+  if value == nil then return doc end
+  if walk.is_absent(value) then value = {} end -- an empty file
+  doc.walk.positions, own.positions = positions, positions
+  own.text = text
+  doc.value = value
+  env.apply(doc.walk, value, opts.getenv or os.getenv)
+  return doc
+end
+
+return M

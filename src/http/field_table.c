@@ -1,0 +1,177 @@
+/*
+ * The field names that rules of ours look at: spelling, quick recognition, and which of them belong
+ * to the codec or must not trail. Constant; any thread.
+ */
+#include "http/message.h"
+
+#define LONGEST 19 /* proxy-authorization */
+#define ROOM 24    /* whole words, so that names can be loaded eight bytes at a time */
+
+static const struct {
+    uint8_t n;
+    char spelling[ROOM];
+} names[MG_FIELD_COUNT] = {
+#define NAME(id, text) [MG_FIELD_##id] = {sizeof(text) - 1, text}
+    NAME(ACCEPT, "Accept"),
+    NAME(ACCEPT_ENCODING, "Accept-Encoding"),
+    NAME(AGE, "Age"),
+    NAME(AUTHORIZATION, "Authorization"),
+    NAME(CACHE_CONTROL, "Cache-Control"),
+    NAME(CONNECTION, "Connection"),
+    NAME(CONTENT_DIGEST, "Content-Digest"),
+    NAME(CONTENT_ENCODING, "Content-Encoding"),
+    NAME(CONTENT_LENGTH, "Content-Length"),
+    NAME(CONTENT_MD5, "Content-MD5"),
+    NAME(CONTENT_RANGE, "Content-Range"),
+    NAME(CONTENT_TYPE, "Content-Type"),
+    NAME(COOKIE, "Cookie"),
+    NAME(DATE, "Date"),
+    NAME(DIGEST, "Digest"),
+    NAME(ETAG, "ETag"),
+    NAME(EXPECT, "Expect"),
+    NAME(EXPIRES, "Expires"),
+    NAME(FORWARDED, "Forwarded"),
+    NAME(HOST, "Host"),
+    NAME(HTTP2_SETTINGS, "HTTP2-Settings"),
+    NAME(KEEP_ALIVE, "Keep-Alive"),
+    NAME(LAST_MODIFIED, "Last-Modified"),
+    NAME(LOCATION, "Location"),
+    NAME(MAX_FORWARDS, "Max-Forwards"),
+    NAME(ORIGIN, "Origin"),
+    NAME(PROXY_AUTHENTICATE, "Proxy-Authenticate"),
+    NAME(PROXY_AUTHORIZATION, "Proxy-Authorization"),
+    NAME(PROXY_CONNECTION, "Proxy-Connection"),
+    NAME(RANGE, "Range"),
+    NAME(REPR_DIGEST, "Repr-Digest"),
+    NAME(RETRY_AFTER, "Retry-After"),
+    NAME(SERVER, "Server"),
+    NAME(SET_COOKIE, "Set-Cookie"),
+    NAME(TE, "TE"),
+    NAME(TRAILER, "Trailer"),
+    NAME(TRANSFER_ENCODING, "Transfer-Encoding"),
+    NAME(UPGRADE, "Upgrade"),
+    NAME(USER_AGENT, "User-Agent"),
+    NAME(VARY, "Vary"),
+    NAME(VIA, "Via"),
+    NAME(X_FORWARDED_FOR, "X-Forwarded-For"),
+    NAME(X_FORWARDED_HOST, "X-Forwarded-Host"),
+    NAME(X_FORWARDED_PORT, "X-Forwarded-Port"),
+    NAME(X_FORWARDED_PREFIX, "X-Forwarded-Prefix"),
+    NAME(X_FORWARDED_PROTO, "X-Forwarded-Proto"),
+    NAME(X_REAL_IP, "X-Real-IP"),
+    NAME(X_REQUEST_ID, "X-Request-ID"),
+#undef NAME
+};
+
+/* The names of each length, common ones first; 0 (MG_FIELD_OTHER) ends a row. */
+static const uint8_t by_length[LONGEST + 1][8] = {
+    [2] = {MG_FIELD_TE},
+    [3] = {MG_FIELD_VIA, MG_FIELD_AGE},
+    [4] = {MG_FIELD_HOST, MG_FIELD_DATE, MG_FIELD_ETAG, MG_FIELD_VARY},
+    [5] = {MG_FIELD_RANGE},
+    [6] = {MG_FIELD_ACCEPT, MG_FIELD_COOKIE, MG_FIELD_SERVER, MG_FIELD_ORIGIN, MG_FIELD_EXPECT,
+           MG_FIELD_DIGEST},
+    [7] = {MG_FIELD_UPGRADE, MG_FIELD_EXPIRES, MG_FIELD_TRAILER},
+    [8] = {MG_FIELD_LOCATION},
+    [9] = {MG_FIELD_X_REAL_IP, MG_FIELD_FORWARDED},
+    [10] = {MG_FIELD_CONNECTION, MG_FIELD_USER_AGENT, MG_FIELD_SET_COOKIE, MG_FIELD_KEEP_ALIVE},
+    [11] = {MG_FIELD_RETRY_AFTER, MG_FIELD_CONTENT_MD5, MG_FIELD_REPR_DIGEST},
+    [12] = {MG_FIELD_CONTENT_TYPE, MG_FIELD_X_REQUEST_ID, MG_FIELD_MAX_FORWARDS},
+    [13] = {MG_FIELD_CACHE_CONTROL, MG_FIELD_AUTHORIZATION, MG_FIELD_LAST_MODIFIED,
+            MG_FIELD_CONTENT_RANGE},
+    [14] = {MG_FIELD_CONTENT_LENGTH, MG_FIELD_CONTENT_DIGEST, MG_FIELD_HTTP2_SETTINGS},
+    [15] = {MG_FIELD_ACCEPT_ENCODING, MG_FIELD_X_FORWARDED_FOR},
+    [16] = {MG_FIELD_CONTENT_ENCODING, MG_FIELD_X_FORWARDED_HOST, MG_FIELD_X_FORWARDED_PORT,
+            MG_FIELD_PROXY_CONNECTION},
+    [17] = {MG_FIELD_TRANSFER_ENCODING, MG_FIELD_X_FORWARDED_PROTO},
+    [18] = {MG_FIELD_X_FORWARDED_PREFIX, MG_FIELD_PROXY_AUTHENTICATE},
+    [19] = {MG_FIELD_PROXY_AUTHORIZATION},
+};
+
+/* A name of 2 to 19 bytes as three words: its first eight bytes, its last eight (they may overlap),
+ * and what may lie between. Equal names have equal words. */
+struct words {
+    uint64_t first, middle, last;
+};
+
+static inline struct words load_words(const char *p, size_t n)
+{
+    struct words w = {0, 0, 0};
+    if (n >= 8) {
+        memcpy(&w.first, p, 8);
+        memcpy(&w.last, p + n - 8, 8);
+        if (n > 16)
+            memcpy(&w.middle, p + 8, 8);
+    } else if (n >= 4) {
+        uint32_t a, b;
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+        w.first = a;
+        w.last = b;
+    } else {
+        w.first = (uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[1];
+        w.last = (unsigned char)p[n - 1];
+    }
+    return w;
+}
+
+/* Lower case of eight ASCII letters at once; other bytes stay. In `x` and `y`, whose sums cannot
+ * carry from byte to byte, the top bit says "at least 'A'" and "beyond 'Z'". */
+static inline uint64_t lower_word(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t seven = w & ones * 0x7f;
+    uint64_t x = seven + ones * (0x80 - 'A');
+    uint64_t y = seven + ones * (0x7f - 'Z');
+    return w | ((x & ~y & ~w & ones * 0x80) >> 2);
+}
+
+enum mg_field_id mg_field_id(struct mg_str name)
+{
+    if (name.n < 2 || name.n > LONGEST)
+        return MG_FIELD_OTHER;
+    struct words w = load_words(name.p, name.n);
+    w = (struct words){lower_word(w.first), lower_word(w.middle), lower_word(w.last)};
+    for (const uint8_t *id = by_length[name.n]; *id; id++) {
+        struct words k = load_words(names[*id].spelling, name.n);
+        if (lower_word(k.first) == w.first && lower_word(k.last) == w.last &&
+            lower_word(k.middle) == w.middle)
+            return *id;
+    }
+    return MG_FIELD_OTHER;
+}
+
+struct mg_str mg_field_name(enum mg_field_id id)
+{
+    return mg_str(names[id].spelling, names[id].n);
+}
+
+#define BIT(id) (UINT64_C(1) << MG_FIELD_##id)
+_Static_assert(MG_FIELD_COUNT <= 64, "sets of field ids are one word");
+
+static const uint64_t codec_fields =
+    BIT(CONNECTION) | BIT(CONTENT_LENGTH) | BIT(EXPECT) | BIT(HOST) | BIT(HTTP2_SETTINGS) |
+    BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
+
+static const uint64_t not_trailing =
+    BIT(AGE) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(CONTENT_ENCODING) |
+    BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(DATE) | BIT(EXPIRES) |
+    BIT(FORWARDED) | BIT(LOCATION) | BIT(MAX_FORWARDS) | BIT(ORIGIN) | BIT(PROXY_AUTHENTICATE) |
+    BIT(PROXY_AUTHORIZATION) | BIT(RANGE) | BIT(RETRY_AFTER) | BIT(SET_COOKIE) | BIT(TRAILER) |
+    BIT(VARY) | BIT(VIA) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) |
+    BIT(X_FORWARDED_PREFIX) | BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
+
+bool mg_field_is_codec(enum mg_field_id id)
+{
+    return codec_fields >> id & 1;
+}
+
+bool mg_field_may_trail(const struct mg_field *f)
+{
+    if ((codec_fields | not_trailing) >> f->id & 1)
+        return false;
+    /* The conditions (RFC 9110 13.1), and WWW-Authenticate. */
+    struct mg_str name = mg_str(f->name, f->name_len);
+    return !(name.n > 3 && mg_str_ieq(mg_str(name.p, 3), MG_STR("If-"))) &&
+           !mg_str_ieq(name, MG_STR("WWW-Authenticate"));
+}

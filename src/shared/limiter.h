@@ -1,0 +1,57 @@
+/*
+ * Limiters in shared dictionaries: each call asks and takes in one atomic step, for all workers.
+ *
+ * A limiter's key holds nothing else: a plain value there, or a limiter of another sort, is
+ * MG_DICT_BAD_TYPE. Numbers (rate, burst, limit, window) come with each call, so a reload that
+ * changes them goes on with the counts as they stand.
+ *
+ * What a full dictionary does. A bucket or window that is evicted starts afresh, that is, its
+ * client gets its whole limit again. Every call, refused ones too, makes the limiter the hottest,
+ * so it hits those unused for longest; most of these are expired (a bucket expires when it is full
+ * again, a window when it ends) and lose nothing. But a client that can make many keys can push out
+ * others' limiters: key them by what a client cannot invent, size the dictionary for the clients of
+ * one window, about 100 bytes and the key each, and watch the evictions in mg_dict_stats.
+ * Concurrency counters are never evicted, as releases would then be counted against a new counter;
+ * they exist only while something is held.
+ *
+ * Units are at most 2^53 and times at most 1e9 seconds; what is outside is MG_DICT_BAD_ARGUMENT.
+ *
+ * Time, threads and return codes as in shared/dict.h. With another code than MG_DICT_OK nothing was
+ * taken and `out` is untouched.
+ */
+#ifndef MG_SHARED_LIMITER_H
+#define MG_SHARED_LIMITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/dict.h"
+
+struct mg_limiter_result {
+    bool ok;          /* granted, and counted; when not, nothing was counted */
+    double remaining; /* whole units that are left, rounded down */
+    double reset_s;   /* until the limiter is as new */
+    double
+        retry_after_s; /* 0 when granted; else when the same cost would be, if nobody else takes */
+};
+
+/* Token bucket: `burst` tokens when full, `rate` more a second; takes `cost` of them. A cost above
+ * `burst` is always refused, with the time of a whole bucket to retry. Cost 0 looks and takes
+ * nothing. Wants rate > 0 and a full bucket within 1e9 seconds. */
+enum mg_dict_rc mg_limiter_take(struct mg_dict *dict, struct mg_str key, double rate, double burst,
+                                double cost, int64_t now_ms, struct mg_limiter_result *out);
+
+/* Fixed window: at most `limit` in `seconds` from the key's first granted call on. The next window
+ * begins with the first call after the end. Wants seconds > 0. */
+enum mg_dict_rc mg_limiter_window(struct mg_dict *dict, struct mg_str key, double limit,
+                                  double seconds, double cost, int64_t now_ms,
+                                  struct mg_limiter_result *out);
+
+/* Concurrency: at most `max` held at a time. Whoever was granted calls release once, also after a
+ * reload. When refused, retry_after_s is 0: nobody knows. */
+enum mg_dict_rc mg_limiter_acquire(struct mg_dict *dict, struct mg_str key, int64_t max,
+                                   int64_t now_ms, struct mg_limiter_result *out);
+/* MG_DICT_ABSENT when nothing is held. The last release removes the entry. */
+enum mg_dict_rc mg_limiter_release(struct mg_dict *dict, struct mg_str key, int64_t now_ms);
+
+#endif

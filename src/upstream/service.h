@@ -1,0 +1,123 @@
+/*
+ * Services: named sets of backends, shared by all workers.
+ *
+ * A service's definition is set once. Its members (backends with their addresses) can change while serving,
+ * by DNS or discovery: the control thread publishes a new immutable list, and each worker takes it over when
+ * it next picks; the common path costs one atomic load. Backends that stay in the list keep their identity
+ * (and so their connections and counters) over such changes and over reloads.
+ */
+#ifndef MG_UPSTREAM_SERVICE_H
+#define MG_UPSTREAM_SERVICE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/ip.h"
+#include "base/list.h"
+#include "base/str.h"
+
+enum mg_balance {
+    MG_BALANCE_ROUND_ROBIN, /* weighted and smooth; begins with the first backend */
+    MG_BALANCE_RANDOM,      /* weighted */
+};
+
+enum mg_service_host {
+    MG_HOST_KEEP,    /* the client's Host */
+    MG_HOST_BACKEND, /* the backend's address as configured */
+    MG_HOST_NAME,    /* config.host_name */
+};
+
+struct mg_backend_config {
+    struct mg_str address; /* "10.0.0.1:80", "name:80", "[::1]:80", "unix:/path", "name" (port 80) */
+    uint32_t weight;       /* 1 or more */
+};
+
+/* All strings are borrowed for mg_service_new, which copies them. Times in nanoseconds. */
+struct mg_service_config {
+    struct mg_str name;
+    const struct mg_backend_config *backends;
+    size_t backend_count;
+    struct mg_str dns_name; /* not empty: members are all addresses of this name, at dns_port */
+    uint16_t dns_port;
+    enum mg_balance balance;
+    enum mg_service_host host;
+    struct mg_str host_name;
+    struct mg_str base_path; /* from `url`: put before every path; empty or "/base" */
+    uint64_t connect_ns, first_byte_ns, idle_ns;
+    uint32_t keepalive_max; /* idle connections kept by each worker for each backend */
+    uint64_t keepalive_idle_ns;
+    uint16_t status_when_down; /* 503 */
+};
+
+/* One address of a service. Counted: a worker's pool may hold it longer than any list does. */
+struct mg_backend {
+    /* Set once. */
+    struct mg_addr addr; /* family 0: unix */
+    char *unix_path;     /* NULL: TCP */
+    char *authority;     /* for Host: as configured, such as "users-1:8080" */
+    char *label;         /* for logs and res.upstream.address: "10.0.0.1:8080" */
+    uint64_t id;         /* unique in the process; never used again */
+    /* Atomic. */
+    atomic_uint refs;
+    atomic_uint in_flight; /* requests being sent or answered, over all workers */
+};
+
+void mg_backend_ref(struct mg_backend *b);
+void mg_backend_unref(struct mg_backend *b);
+
+struct mg_member {
+    struct mg_backend *backend;
+    uint32_t weight;
+};
+
+/* An immutable list of members. Counted. */
+struct mg_members {
+    atomic_uint refs;
+    uint32_t count;
+    uint64_t total_weight;
+    struct mg_member v[];
+};
+
+struct mg_service; /* counted; definition and the current members */
+
+/* Backends given as addresses are members at once; those given as names when the discovery has resolved
+ * them. Fails on an address that is not one. */
+struct mg_service *mg_service_new(const struct mg_service_config *config, struct mg_error *err);
+struct mg_service *mg_service_ref(struct mg_service *s);
+void mg_service_unref(struct mg_service *s);
+/* Valid as long as the service. */
+const struct mg_service_config *mg_service_config(const struct mg_service *s);
+
+/* Replaces the members; control thread. Backends of equal address are kept from the old list. */
+struct mg_endpoint {
+    struct mg_addr addr;
+    const char *unix_path; /* borrowed; NULL: TCP */
+    struct mg_str authority;
+    uint32_t weight;
+};
+void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count);
+
+/* The names that must be resolved, for the discovery: index i of backends, or the dns_name. */
+bool mg_service_needs_names(const struct mg_service *s);
+
+/* One worker's cursor over a service's members. Embedded in the worker's tables; one thread. */
+struct mg_picker {
+    struct mg_service *service; /* a ref */
+    struct mg_members *_members;
+    uint64_t _version;
+    int64_t *_current; /* smooth weighted round robin: one a member; NULL while all weights are equal */
+    uint32_t _next;
+    uint64_t _random;
+};
+
+/* `worker` spreads the workers' round robins: worker 0 begins with the first backend. */
+void mg_picker_init(struct mg_picker *p, struct mg_service *service, unsigned worker, uint64_t seed);
+void mg_picker_release(struct mg_picker *p);
+/* The next backend for a request, borrowed until the next call (take a ref to keep it), or NULL when there
+ * is none. `tried` (count) are left out as long as others are there; when all were tried: NULL. */
+struct mg_backend *mg_picker_next(struct mg_picker *p, struct mg_backend *const *tried,
+                                  size_t tried_count);
+
+#endif

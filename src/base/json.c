@@ -364,8 +364,7 @@ static enum mg_json_token read_fraction(struct mg_json_reader *r, const unsigned
     if (p - start > MG_JSON_NUMBER_MAX)
         return fail_at(r, start, "number too long");
     int power = exponent - scale;
-    /* Both sides exact, so one operation rounds as the standard wants. Anything else is for strtod.
-     */
+    /* Both sides exact, so one operation rounds as it should. Anything else is for strtod. */
     if (digits > 19 || mantissa > (UINT64_C(1) << 53) || power <= -EXACT_POWERS ||
         power >= EXACT_POWERS)
         return float_done(r, slow_float(start, p), start, p);

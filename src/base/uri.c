@@ -219,7 +219,7 @@ static void encode_into(char *out, struct mg_str text, enum mg_uri_part part)
 void mg_uri_encode(struct mg_buf *out, struct mg_str text, enum mg_uri_part part)
 {
     size_t n = text.n + 2 * count_escapes(text, part);
-    if (!mg_buf_reserve(out, n))
+    if (n == 0 || !mg_buf_reserve(out, n))
         return;
     encode_into(out->p + out->n, text, part);
     out->n += n;

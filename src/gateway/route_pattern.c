@@ -12,7 +12,7 @@ struct draft {
     struct mg_error *err;
     char *key;
     size_t n;
-    struct mg_str *names; /* room for MG_ROUTE_PARAMS_MAX */
+    struct mg_str names[MG_ROUTE_PARAMS_MAX];
     size_t name_count;
     bool literal_only;
 };
@@ -148,17 +148,19 @@ static enum mg_rc draft_init(struct draft *d, struct mg_arena *arena, struct mg_
         return refuse(d, "must begin with '/', or with '~' for a regular expression");
     d->text = mg_arena_str(arena, text);
     d->key = mg_arena_alloc(arena, base.n + text.n + 1);
-    d->names = mg_arena_alloc(arena, MG_ROUTE_PARAMS_MAX * sizeof *d->names);
     return add_base(d, base);
 }
 
 static void draft_finish(const struct draft *d, enum mg_route_end end, struct mg_route_pattern *out)
 {
+    struct mg_str *names = mg_arena_alloc(d->arena, d->name_count * sizeof *names);
+    for (size_t i = 0; i < d->name_count; i++)
+        names[i] = d->names[i];
     *out = (struct mg_route_pattern){
         .text = d->text,
         .key = mg_str(d->key, d->n),
         .end = end,
-        .names = d->names,
+        .names = names,
         .name_count = d->name_count,
     };
 }

@@ -5,6 +5,7 @@
 #define MG_HTTP_CHARS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,27 +33,24 @@ static inline bool mg_chars_is_control(char c)
 /* The first such byte of [p, end), or `end`. */
 static inline const char *mg_chars_text_end(const char *p, const char *end)
 {
+    typedef uint8_t block __attribute__((vector_size(16)));
+    while (end - p >= (ptrdiff_t)sizeof(block)) {
+        block b;
+        uint64_t bad[2]; /* 0xff for each byte that is a control */
+        memcpy(&b, p, sizeof b);
+        block hits = (block)(((b < 0x20) & (b != '\t')) | (b == 0x7f));
+        memcpy(bad, &hits, sizeof bad);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    /* Eight bytes a turn. `below` and `del` have the top bit of the first byte that is under 0x20,
-     * or 0x7f, set; a borrow can only spoil bytes above that one. */
-    const uint64_t ones = 0x0101010101010101u;
-    while (end - p >= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        uint64_t below = (w - ones * 0x20) & ~w;
-        uint64_t x = w ^ ones * 0x7f;
-        uint64_t del = (x - ones) & ~x;
-        uint64_t hit = (below | del) & ones * 0x80;
-        if (!hit) {
-            p += 8;
-            continue;
-        }
-        p += __builtin_ctzll(hit) >> 3;
-        if (*p != '\t')
-            return p;
-        p++;
-    }
+        if (bad[0])
+            return p + __builtin_ctzll(bad[0]) / 8;
+        if (bad[1])
+            return p + 8 + __builtin_ctzll(bad[1]) / 8;
+#else
+        if (bad[0] | bad[1])
+            break; /* the loop below finds it */
 #endif
+        p += sizeof b;
+    }
     while (p < end && !mg_chars_is_control(*p))
         p++;
     return p;

@@ -40,5 +40,7 @@ bool mg_client_conn_is_alive(struct mg_client_conn *c);
 
 /* Closes an idle connection; on_closed does not come. */
 void mg_client_conn_close(struct mg_client_conn *c);
+/* The same, and on_closed comes: for one that was taken from its owner. */
+void mg_client_conn_discard(struct mg_client_conn *c);
 
 #endif

@@ -5,61 +5,62 @@
 #include "http/message.h"
 
 #define LONGEST 19 /* proxy-authorization */
-#define ROOM 24    /* whole words, so that names can be loaded eight bytes at a time */
+#define ROOM 20    /* for it and its NUL */
 
 static const struct {
     uint8_t n;
     char spelling[ROOM];
+    char lower[ROOM];
 } names[MG_FIELD_COUNT] = {
-#define NAME(id, text) [MG_FIELD_##id] = {sizeof(text) - 1, text}
-    NAME(ACCEPT, "Accept"),
-    NAME(ACCEPT_ENCODING, "Accept-Encoding"),
-    NAME(AGE, "Age"),
-    NAME(AUTHORIZATION, "Authorization"),
-    NAME(CACHE_CONTROL, "Cache-Control"),
-    NAME(CONNECTION, "Connection"),
-    NAME(CONTENT_DIGEST, "Content-Digest"),
-    NAME(CONTENT_ENCODING, "Content-Encoding"),
-    NAME(CONTENT_LENGTH, "Content-Length"),
-    NAME(CONTENT_MD5, "Content-MD5"),
-    NAME(CONTENT_RANGE, "Content-Range"),
-    NAME(CONTENT_TYPE, "Content-Type"),
-    NAME(COOKIE, "Cookie"),
-    NAME(DATE, "Date"),
-    NAME(DIGEST, "Digest"),
-    NAME(ETAG, "ETag"),
-    NAME(EXPECT, "Expect"),
-    NAME(EXPIRES, "Expires"),
-    NAME(FORWARDED, "Forwarded"),
-    NAME(HOST, "Host"),
-    NAME(HTTP2_SETTINGS, "HTTP2-Settings"),
-    NAME(KEEP_ALIVE, "Keep-Alive"),
-    NAME(LAST_MODIFIED, "Last-Modified"),
-    NAME(LOCATION, "Location"),
-    NAME(MAX_FORWARDS, "Max-Forwards"),
-    NAME(ORIGIN, "Origin"),
-    NAME(PROXY_AUTHENTICATE, "Proxy-Authenticate"),
-    NAME(PROXY_AUTHORIZATION, "Proxy-Authorization"),
-    NAME(PROXY_CONNECTION, "Proxy-Connection"),
-    NAME(RANGE, "Range"),
-    NAME(REPR_DIGEST, "Repr-Digest"),
-    NAME(RETRY_AFTER, "Retry-After"),
-    NAME(SERVER, "Server"),
-    NAME(SET_COOKIE, "Set-Cookie"),
-    NAME(TE, "TE"),
-    NAME(TRAILER, "Trailer"),
-    NAME(TRANSFER_ENCODING, "Transfer-Encoding"),
-    NAME(UPGRADE, "Upgrade"),
-    NAME(USER_AGENT, "User-Agent"),
-    NAME(VARY, "Vary"),
-    NAME(VIA, "Via"),
-    NAME(X_FORWARDED_FOR, "X-Forwarded-For"),
-    NAME(X_FORWARDED_HOST, "X-Forwarded-Host"),
-    NAME(X_FORWARDED_PORT, "X-Forwarded-Port"),
-    NAME(X_FORWARDED_PREFIX, "X-Forwarded-Prefix"),
-    NAME(X_FORWARDED_PROTO, "X-Forwarded-Proto"),
-    NAME(X_REAL_IP, "X-Real-IP"),
-    NAME(X_REQUEST_ID, "X-Request-ID"),
+#define NAME(id, usual, lower) [MG_FIELD_##id] = {sizeof(usual) - 1, usual, lower}
+    NAME(ACCEPT, "Accept", "accept"),
+    NAME(ACCEPT_ENCODING, "Accept-Encoding", "accept-encoding"),
+    NAME(AGE, "Age", "age"),
+    NAME(AUTHORIZATION, "Authorization", "authorization"),
+    NAME(CACHE_CONTROL, "Cache-Control", "cache-control"),
+    NAME(CONNECTION, "Connection", "connection"),
+    NAME(CONTENT_DIGEST, "Content-Digest", "content-digest"),
+    NAME(CONTENT_ENCODING, "Content-Encoding", "content-encoding"),
+    NAME(CONTENT_LENGTH, "Content-Length", "content-length"),
+    NAME(CONTENT_MD5, "Content-MD5", "content-md5"),
+    NAME(CONTENT_RANGE, "Content-Range", "content-range"),
+    NAME(CONTENT_TYPE, "Content-Type", "content-type"),
+    NAME(COOKIE, "Cookie", "cookie"),
+    NAME(DATE, "Date", "date"),
+    NAME(DIGEST, "Digest", "digest"),
+    NAME(ETAG, "ETag", "etag"),
+    NAME(EXPECT, "Expect", "expect"),
+    NAME(EXPIRES, "Expires", "expires"),
+    NAME(FORWARDED, "Forwarded", "forwarded"),
+    NAME(HOST, "Host", "host"),
+    NAME(HTTP2_SETTINGS, "HTTP2-Settings", "http2-settings"),
+    NAME(KEEP_ALIVE, "Keep-Alive", "keep-alive"),
+    NAME(LAST_MODIFIED, "Last-Modified", "last-modified"),
+    NAME(LOCATION, "Location", "location"),
+    NAME(MAX_FORWARDS, "Max-Forwards", "max-forwards"),
+    NAME(ORIGIN, "Origin", "origin"),
+    NAME(PROXY_AUTHENTICATE, "Proxy-Authenticate", "proxy-authenticate"),
+    NAME(PROXY_AUTHORIZATION, "Proxy-Authorization", "proxy-authorization"),
+    NAME(PROXY_CONNECTION, "Proxy-Connection", "proxy-connection"),
+    NAME(RANGE, "Range", "range"),
+    NAME(REPR_DIGEST, "Repr-Digest", "repr-digest"),
+    NAME(RETRY_AFTER, "Retry-After", "retry-after"),
+    NAME(SERVER, "Server", "server"),
+    NAME(SET_COOKIE, "Set-Cookie", "set-cookie"),
+    NAME(TE, "TE", "te"),
+    NAME(TRAILER, "Trailer", "trailer"),
+    NAME(TRANSFER_ENCODING, "Transfer-Encoding", "transfer-encoding"),
+    NAME(UPGRADE, "Upgrade", "upgrade"),
+    NAME(USER_AGENT, "User-Agent", "user-agent"),
+    NAME(VARY, "Vary", "vary"),
+    NAME(VIA, "Via", "via"),
+    NAME(X_FORWARDED_FOR, "X-Forwarded-For", "x-forwarded-for"),
+    NAME(X_FORWARDED_HOST, "X-Forwarded-Host", "x-forwarded-host"),
+    NAME(X_FORWARDED_PORT, "X-Forwarded-Port", "x-forwarded-port"),
+    NAME(X_FORWARDED_PREFIX, "X-Forwarded-Prefix", "x-forwarded-prefix"),
+    NAME(X_FORWARDED_PROTO, "X-Forwarded-Proto", "x-forwarded-proto"),
+    NAME(X_REAL_IP, "X-Real-IP", "x-real-ip"),
+    NAME(X_REQUEST_ID, "X-Request-ID", "x-request-id"),
 #undef NAME
 };
 
@@ -133,9 +134,8 @@ enum mg_field_id mg_field_id(struct mg_str name)
     struct words w = load_words(name.p, name.n);
     w = (struct words){lower_word(w.first), lower_word(w.middle), lower_word(w.last)};
     for (const uint8_t *id = by_length[name.n]; *id; id++) {
-        struct words k = load_words(names[*id].spelling, name.n);
-        if (lower_word(k.first) == w.first && lower_word(k.last) == w.last &&
-            lower_word(k.middle) == w.middle)
+        struct words k = load_words(names[*id].lower, name.n);
+        if (k.first == w.first && k.last == w.last && k.middle == w.middle)
             return *id;
     }
     return MG_FIELD_OTHER;

@@ -203,10 +203,11 @@ static int decode_chunked(struct mg_h1_body *b, char *dst, const char *src, size
         default:
             next = line_step(b, src[at], fault);
         }
+        *used = at;
         if (next < 0)
             return -1;
         if (took == 0)
-            break; /* trailers not yet complete */
+            return 0; /* trailers not yet complete */
         b->_state = (uint8_t)next;
         at += took;
     }

@@ -631,3 +631,10 @@ void mg_client_conn_close(struct mg_client_conn *base)
     if (c->state != CLOSED)
         close_conn(c);
 }
+
+void mg_client_conn_discard(struct mg_client_conn *base)
+{
+    struct conn *c = from(base);
+    if (c->state != CLOSED)
+        close_and_tell(c);
+}

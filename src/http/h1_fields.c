@@ -12,6 +12,7 @@
 #include "http/chars.h"
 
 struct line {
+    enum mg_field_id id;
     struct mg_str name, value;
 };
 
@@ -26,9 +27,12 @@ static int bad_line_end(const char *p, struct mg_h1_fault *fault)
     return mg_h1_fail(fault, 400, "field-value");
 }
 
-/* `p` is the byte after the name, that should have been the colon. */
-static int bad_name(const char *name, const char *p, struct mg_h1_fault *fault)
+/* There is no colon, or what stands before it is no token. */
+static int bad_name(const char *name, struct mg_h1_fault *fault)
 {
+    const char *p = name;
+    while (mg_chars_is(*p, MG_CHARS_TOKEN))
+        p++;
     bool blank = *p == ' ' || *p == '\t';
     if (p == name)
         return mg_h1_fail(fault, 400, blank ? "line-folding" : "field-name");
@@ -41,25 +45,35 @@ static int bad_name(const char *name, const char *p, struct mg_h1_fault *fault)
     return mg_h1_fail(fault, 400, "field-name");
 }
 
-/* Reads the line at `p`; returns where the next one begins, or NULL. */
-static inline const char *read_line(const char *p, const char *end, struct line *line,
+/* Reads the name at `p`; returns where its colon is, or NULL. Most names are known, and so need no
+ * look at their bytes one by one. */
+static inline const char *read_name(const char *p, const char *end, struct line *line,
                                     struct mg_h1_fault *fault)
 {
-    const char *name = p;
-    while (mg_chars_is(*p, MG_CHARS_TOKEN))
-        p++;
-    if (*p != ':' || p == name) {
-        bad_name(name, p, fault);
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    line->name = mg_str(p, colon ? (size_t)(colon - p) : 0);
+    line->id = mg_field_id(line->name);
+    if (line->id == MG_FIELD_OTHER && !mg_is_token(line->name)) {
+        bad_name(p, fault);
         return NULL;
     }
-    line->name = mg_str(name, (size_t)(p - name));
     if (line->name.n > UINT16_MAX) {
         mg_h1_fail(fault, 431, "field-name-too-long");
         return NULL;
     }
-    p++;
-    while (*p == ' ' || *p == '\t')
+    return colon;
+}
+
+/* Reads the line at `p`; returns where the next one begins, or NULL. */
+static inline const char *read_line(const char *p, const char *end, struct line *line,
+                                    struct mg_h1_fault *fault)
+{
+    p = read_name(p, end, line, fault);
+    if (!p)
+        return NULL;
+    do
         p++;
+    while (*p == ' ' || *p == '\t');
     const char *value = p;
     p = mg_chars_text_end(p, end);
     if (*p != '\r' || p[1] != '\n') {
@@ -251,15 +265,12 @@ int mg_h1_fields_parse(const char *p, const char *end, const struct mg_h1_limits
             return -1;
         if (++facts->lines > most)
             return mg_h1_fail(fault, 431, "too-many-fields");
-        enum mg_field_id id = mg_field_id(line.name);
-        if (mg_field_is_codec(id)) {
-            if (take_fact(facts, id, line.value, fault))
-                return -1;
-        } else if (id == MG_FIELD_OTHER && is_lookalike(line.name)) {
+        if (line.id == MG_FIELD_OTHER && is_lookalike(line.name))
             return mg_h1_fail(fault, 400, "framing-lookalike");
-        } else {
-            mg_fields_add_known(&m->fields, m->arena, id, line.name, line.value);
-        }
+        if (!mg_field_is_codec(line.id))
+            mg_fields_add_known(&m->fields, m->arena, line.id, line.name, line.value);
+        else if (take_fact(facts, line.id, line.value, fault))
+            return -1;
     }
     if (read_end(p, end, fault))
         return -1;
@@ -285,10 +296,10 @@ static int parse_trailers(const char *p, const char *end, const struct mg_h1_lim
         struct mg_field f = {
             .name = line.name.p,
             .name_len = (uint16_t)line.name.n,
-            .id = (uint16_t)mg_field_id(line.name),
+            .id = (uint16_t)line.id,
         };
         if (fields && mg_field_may_trail(&f) && !is_lookalike(line.name))
-            mg_fields_add_known(fields, arena, f.id, line.name, line.value);
+            mg_fields_add_known(fields, arena, line.id, line.name, line.value);
     }
     return read_end(p, end, fault);
 }

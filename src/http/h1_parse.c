@@ -39,17 +39,21 @@ static int skip_blank_lines(const char *p, size_t n, uint32_t *skip, struct mg_h
     return 1;
 }
 
-/* No end of head in the `n` bytes: is there still room for one? */
-static int check_room(const struct mg_h1_scan *scan, size_t n, const struct mg_h1_limits *limits,
-                      bool is_request, struct mg_h1_fault *fault)
+/* The request line has `n` bytes, or will have more. */
+static int check_line_room(size_t n, const struct mg_h1_limits *limits, struct mg_h1_fault *fault)
 {
-    bool in_line = is_request && !scan->first_done;
-    if (in_line && n > (size_t)limits->target_bytes + LINE_EXTRA)
+    if (n > (size_t)limits->target_bytes + LINE_EXTRA)
         return mg_h1_fail(fault, 414, "target-too-long");
-    if (n >= limits->head_bytes)
-        return mg_h1_fail(fault, in_line ? 414 : 431,
-                          in_line ? "target-too-long" : "head-too-large");
     return 0;
+}
+
+/* No end of head in the `n` bytes: is there still room for one? */
+static int check_room(bool in_request_line, size_t n, const struct mg_h1_limits *limits,
+                      struct mg_h1_fault *fault)
+{
+    if (in_request_line && (n >= limits->head_bytes || check_line_room(n, limits, fault)))
+        return mg_h1_fail(fault, 414, "target-too-long");
+    return n < limits->head_bytes ? 0 : mg_h1_fail(fault, 431, "head-too-large");
 }
 
 int mg_h1_head_end(struct mg_h1_scan *scan, const char *p, size_t n,
@@ -78,11 +82,13 @@ int mg_h1_head_end(struct mg_h1_scan *scan, const char *p, size_t n,
                 return mg_h1_fail(fault, 400, "status-line");
             return (int)(at + 1);
         }
+        if (is_request && !scan->first_done && check_line_room(at - *skip, limits, fault))
+            return -1;
         scan->first_done = true;
         scan->line = scan->seen = at + 1;
     }
     scan->seen = (uint32_t)look;
-    return check_room(scan, look - *skip, limits, is_request, fault);
+    return check_room(is_request && !scan->first_done, look - *skip, limits, fault);
 }
 
 /* ---- start lines ---- */

@@ -303,6 +303,11 @@ static void end_turn(struct mg_loop *loop)
     } while (!mg_list_empty(&loop->soon));
 }
 
+void mg_loop_settle(struct mg_loop *loop)
+{
+    end_turn(loop);
+}
+
 /* --- messages --- */
 
 void mg_loop_post(struct mg_loop *loop, void (*fn)(void *arg), void *arg)

@@ -5,7 +5,7 @@
  * moved by whoever runs it, and jumps to the next timer when nothing is runnable, so that a test of a
  * ten-minute wait takes no time and runs the same way each time.
  *
- * All calls are for the loop's own thread, but for mg_loop_post and mg_loop_wake.
+ * All calls are for the loop's own thread, but for mg_loop_post.
  */
 #ifndef MG_NET_LOOP_H
 #define MG_NET_LOOP_H
@@ -88,6 +88,9 @@ bool mg_soon_is_waiting(const struct mg_soon *s);
 /* Frees `memory` with `release` (free() when NULL) at the end of this turn, when no callback that might
  * still look at it is on the stack. */
 void mg_loop_free_later(struct mg_loop *loop, void *memory, void (*release)(void *memory));
+
+/* Does at once what waits for the end of the turn. For taking things down, with nothing on the stack. */
+void mg_loop_settle(struct mg_loop *loop);
 
 /* --- from other threads --- */
 

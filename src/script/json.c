@@ -90,8 +90,7 @@ static struct mg_str string_at(lua_State *L, int index)
     return mg_str(p, n);
 }
 
-/* Decode
- * ---------------------------------------------------------------------------------------------- */
+/* Decode ------------------------------------------------------------ */
 
 struct decoder {
     lua_State *L;
@@ -139,8 +138,7 @@ static bool push_array(struct decoder *d)
     return true;
 }
 
-/* Remembers keys so that most can be told to be new without a look-up: 256 bits, one for each key.
- */
+/* Remembers keys, a bit for each, so that most can be told to be new without a look-up. */
 struct key_filter {
     uint64_t bits[4];
 };
@@ -201,8 +199,7 @@ static bool push_more_fields(struct decoder *d, int table)
     return token == MG_JSON_OBJECT_END;
 }
 
-/* Objects are small mostly: the fields wait on the stack, and the table is made with the right
- * size. */
+/* Most objects are small: the fields wait on the stack, then the table is made in its size. */
 static bool push_object(struct decoder *d)
 {
     lua_State *L = d->L;
@@ -264,8 +261,7 @@ enum mg_rc mg_json_push(lua_State *L, struct mg_str text, const struct mg_json_o
 {
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, "json");
-    /* A string is not longer than its escaped form; the reader asks for four bytes at most at once.
-     */
+    /* A string is not longer than its escaped form; the reader asks for four bytes more. */
     struct scratch *scratch = take_scratch(L, text.n + 4);
     struct decoder d = {.L = L, .null = top + 2, .array_mark = top + 3};
     lua_rawgetp(L, LUA_REGISTRYINDEX, &null_key);
@@ -283,8 +279,7 @@ enum mg_rc mg_json_push(lua_State *L, struct mg_str text, const struct mg_json_o
     return MG_OK;
 }
 
-/* Encode
- * ---------------------------------------------------------------------------------------------- */
+/* Encode ------------------------------------------------------------ */
 
 struct encoder {
     lua_State *L;
@@ -384,43 +379,44 @@ static bool encode_item(struct encoder *e, lua_Integer i)
     return encode_value(e) || fail_in_item(e, i);
 }
 
-/* Are the keys of the table on top 1 to n? Returns n, or -1 after fail(). */
-static lua_Integer count_items(struct encoder *e)
+/* Are the keys of the table on top 1 to n? Gives n, or false after fail(). */
+static bool count_items(struct encoder *e, lua_Integer *n)
 {
     lua_State *L = e->L;
     lua_Integer count = 0, highest = 0;
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         if (!lua_isinteger(L, -2))
-            return wrong_key(e, -2), -1;
+            return wrong_key(e, -2);
         lua_Integer key = lua_tointeger(L, -2);
         if (key < 1)
-            return fail(e, "array has the item %lld", (long long)key), -1;
+            return fail(e, "array has the item %lld", (long long)key);
         highest = key > highest ? key : highest;
         count++;
     }
+    *n = count;
     if (count == highest)
-        return count;
+        return true;
     lua_Integer hole = 1;
     while (lua_rawgeti(L, -1, hole) != LUA_TNIL) {
         lua_pop(L, 1);
         hole++;
     }
-    lua_pop(L, 1);
-    fail(e, "array has no item %lld", (long long)hole);
-    return -1;
+    return fail(e, "array has no item %lld", (long long)hole);
 }
 
 /* The items after the first `done` of the table on top, whose keys are not in order. */
 static bool encode_unordered_items(struct encoder *e, lua_Integer done)
 {
-    lua_Integer count = count_items(e);
+    lua_Integer count = 0;
+    if (!count_items(e, &count))
+        return false;
     for (lua_Integer i = done + 1; i <= count; i++) {
         lua_rawgeti(e->L, -1, i);
         if (!encode_item(e, i))
             return false;
         lua_pop(e->L, 1);
     }
-    return count >= 0;
+    return true;
 }
 
 /* The table below its first key and value. Lua walks the array part of a table in order, so mostly
@@ -485,28 +481,29 @@ static int compare_names(const void *a, const void *b)
     return order ? order : (x.n > y.n) - (x.n < y.n);
 }
 
-/* Pushes a table of the names in the table on top, and a userdata with them in order. Returns how
- * many, or -1 after fail(). The names stay alive in their table whatever a finalizer does to the
- * one that they are from; for the same reason it may have got more fields than were counted. */
-static lua_Integer push_names(struct encoder *e, struct sorted_name **names)
+/* Pushes a table of the names in the table on top, and a userdata with them in order; false after
+ * fail(). The names stay alive in their table whatever a finalizer does to the one that they are
+ * from; for the same reason that one may have got more fields than were counted. */
+static bool push_names(struct encoder *e, struct sorted_name **names, size_t *count)
 {
     lua_State *L = e->L;
     int table = lua_gettop(L);
-    lua_Integer room = 0, n = 0;
+    size_t room = 0, n = 0;
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         room++;
     lua_createtable(L, room < INT32_MAX ? (int)room : 0, 0);
-    *names = lua_newuserdatauv(L, (size_t)room * sizeof **names, 0);
+    *names = lua_newuserdatauv(L, room * sizeof **names, 0);
     for (lua_pushnil(L); n < room && lua_next(L, table); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            return wrong_key(e, -2), -1;
-        (*names)[n] = (struct sorted_name){string_at(L, -2), n + 1};
+            return wrong_key(e, -2);
+        (*names)[n] = (struct sorted_name){string_at(L, -2), (lua_Integer)n + 1};
         lua_pushvalue(L, -2);
-        lua_rawseti(L, table + 1, ++n);
+        lua_rawseti(L, table + 1, (lua_Integer)++n);
     }
     lua_settop(L, table + 2);
-    qsort(*names, (size_t)n, sizeof **names, compare_names);
-    return n;
+    qsort(*names, n, sizeof **names, compare_names);
+    *count = n;
+    return true;
 }
 
 /* The table on top. */
@@ -515,8 +512,10 @@ static bool encode_sorted_fields(struct encoder *e)
     lua_State *L = e->L;
     int table = lua_gettop(L);
     struct sorted_name *names;
-    lua_Integer n = push_names(e, &names);
-    for (lua_Integer i = 0; i < n; i++) {
+    size_t n = 0;
+    if (!push_names(e, &names, &n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, table + 1, names[i].slot);
         lua_pushvalue(L, -1);
         lua_rawget(L, table);
@@ -525,7 +524,7 @@ static bool encode_sorted_fields(struct encoder *e)
         lua_pop(L, 2);
     }
     lua_settop(L, table);
-    return n >= 0;
+    return true;
 }
 
 static bool is_marked(lua_State *L, int index, const void *array_mark)
@@ -542,8 +541,7 @@ static bool encode_table(struct encoder *e)
 {
     lua_State *L = e->L;
     int top = lua_gettop(L);
-    /* A table that is reached by many ways costs nothing but text, so this bounds the time as well.
-     */
+    /* A table reached by very many ways costs text each time, so this bounds the time as well. */
     if (e->out->failed)
         return fail(e, "text too long");
     if (e->depth == e->depth_limit)
@@ -631,8 +629,7 @@ enum mg_rc mg_json_encode(lua_State *L, int index, struct mg_buf *out,
     return out->failed ? mg_error_set(err, "text too long") : MG_OK;
 }
 
-/* The module
- * ------------------------------------------------------------------------------------------- */
+/* The module ------------------------------------------------------------ */
 
 void mg_json_push_null(lua_State *L)
 {

@@ -646,10 +646,10 @@ static struct reader *reader_new(lua_State *L, struct mg_str text, bool json)
     r->errors_at = lua_gettop(L) - 1;
     r->anchors = r->errors_at - 1;
     r->positions = r->errors_at - 2;
-    if (luaL_newmetatable(L, READER_TYPE)) {
-        lua_pushcfunction(L, reader_gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    /* Each time, not only when it is new: memory may once have ended between these lines. */
+    luaL_newmetatable(L, READER_TYPE);
+    lua_pushcfunction(L, reader_gc);
+    lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     if (yaml_parser_initialize(&r->parser)) {
         r->live = true;

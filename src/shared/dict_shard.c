@@ -15,7 +15,7 @@
 
 #define FIRST_CHAINS 16
 #define SWEEP_ALWAYS 2
-#define SWEEP_WHEN_SHORT 32
+#define SWEEP_WHEN_SHORT 8
 
 /* What malloc takes for an entry: a word of its own, in steps of 16. */
 static size_t entry_cost(size_t key_bytes, size_t string_bytes)

@@ -1,10 +1,11 @@
 /*
  * Services: named sets of backends, shared by all workers.
  *
- * A service's definition is set once. Its members (backends with their addresses) can change while serving,
- * by DNS or discovery: the control thread publishes a new immutable list, and each worker takes it over when
- * it next picks; the common path costs one atomic load. Backends that stay in the list keep their identity
- * (and so their connections and counters) over such changes and over reloads.
+ * A service's definition is set once. Its members (backends with their addresses) can change while
+ * serving, by DNS or discovery: the control thread publishes a new immutable list, and each worker
+ * takes it over when it next picks (upstream/picker.h); the common path costs two atomics. Backends
+ * that stay in the list keep their identity (and so their connections and counters) over such
+ * changes and over reloads.
  */
 #ifndef MG_UPSTREAM_SERVICE_H
 #define MG_UPSTREAM_SERVICE_H
@@ -15,8 +16,8 @@
 
 #include "base/error.h"
 #include "base/ip.h"
-#include "base/list.h"
 #include "base/str.h"
+#include "upstream/address.h"
 
 enum mg_balance {
     MG_BALANCE_ROUND_ROBIN, /* weighted and smooth; begins with the first backend */
@@ -30,8 +31,9 @@ enum mg_service_host {
 };
 
 struct mg_backend_config {
-    struct mg_str address; /* "10.0.0.1:80", "name:80", "[::1]:80", "unix:/path", "name" (port 80) */
-    uint32_t weight;       /* 1 or more */
+    struct mg_str
+        address;     /* "10.0.0.1:80", "name:80", "[::1]:80", "unix:/path", "name" (port 80) */
+    uint32_t weight; /* 1 or more */
 };
 
 /* All strings are borrowed for mg_service_new, which copies them. Times in nanoseconds. */
@@ -77,47 +79,60 @@ struct mg_members {
     atomic_uint refs;
     uint32_t count;
     uint64_t total_weight;
+    uint32_t turn_count; /* of `turns` */
+    uint32_t *turns; /* whose turn it is: places in v; NULL: all weights are equal, so one after the
+                        other */
     struct mg_member v[];
 };
 
 struct mg_service; /* counted; definition and the current members */
 
-/* Backends given as addresses are members at once; those given as names when the discovery has resolved
- * them. Fails on an address that is not one. */
+/* Backends given as addresses are members at once; those given as names when the discovery has
+ * resolved them. Fails on an address that is not one. */
 struct mg_service *mg_service_new(const struct mg_service_config *config, struct mg_error *err);
 struct mg_service *mg_service_ref(struct mg_service *s);
 void mg_service_unref(struct mg_service *s);
 /* Valid as long as the service. */
 const struct mg_service_config *mg_service_config(const struct mg_service *s);
 
-/* Replaces the members; control thread. Backends of equal address are kept from the old list. */
 struct mg_endpoint {
     struct mg_addr addr;
     const char *unix_path; /* borrowed; NULL: TCP */
     struct mg_str authority;
     uint32_t weight;
 };
+/* Replaces the members; control thread. Backends of equal address (and authority) are kept from the
+ * old list. A list like the one in force changes nothing. */
 void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count);
 
-/* The names that must be resolved, for the discovery: index i of backends, or the dns_name. */
+/* What the members come from, in order: each backend of the configuration, or the dns_name alone.
+ */
+struct mg_service_entry {
+    struct mg_address address;
+    struct mg_str authority;
+    uint32_t weight;
+};
+/* Valid as long as the service. */
+const struct mg_service_entry *mg_service_entries(const struct mg_service *s, size_t *count);
+/* An entry as an endpoint; borrows from the entry. `at` is what its name stands for (the port is
+ * the entry's), NULL for one that is no name. */
+struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const struct mg_addr *at);
+
+/* Are there names among the entries? Then the discovery publishes. */
 bool mg_service_needs_names(const struct mg_service *s);
 
-/* One worker's cursor over a service's members. Embedded in the worker's tables; one thread. */
-struct mg_picker {
-    struct mg_service *service; /* a ref */
-    struct mg_members *_members;
-    uint64_t _version;
-    int64_t *_current; /* smooth weighted round robin: one a member; NULL while all weights are equal */
-    uint32_t _next;
-    uint64_t _random;
-};
+/* A reload: `s` takes over from `old`, the service of that name so far. Backends of equal address
+ * are kept from there as well, now and at the next publish. Control thread, before a worker picks
+ * from `s`. */
+void mg_service_inherit(struct mg_service *s, struct mg_service *old);
 
-/* `worker` spreads the workers' round robins: worker 0 begins with the first backend. */
-void mg_picker_init(struct mg_picker *p, struct mg_service *service, unsigned worker, uint64_t seed);
-void mg_picker_release(struct mg_picker *p);
-/* The next backend for a request, borrowed until the next call (take a ref to keep it), or NULL when there
- * is none. `tried` (count) are left out as long as others are there; when all were tried: NULL. */
-struct mg_backend *mg_picker_next(struct mg_picker *p, struct mg_backend *const *tried,
-                                  size_t tried_count);
+/* For pickers, on any thread. The version changes with each list, and is never 0. */
+uint64_t mg_service_version(const struct mg_service *s);
+/* The list in force, with a ref for the caller; never NULL. */
+struct mg_members *mg_service_members(struct mg_service *s, uint64_t *version);
+void mg_members_unref(struct mg_members *m);
+/* Round robin is one for all workers, or else the first request, on whichever worker, might not go
+ * to the first backend. Counts from 0. */
+uint64_t mg_service_take_turn(struct mg_service *s);
 
 #endif

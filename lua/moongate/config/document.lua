@@ -37,21 +37,34 @@ local function read_lua(doc)
   return value, {}
 end
 
--- Reads a file. `ctx` is what all files of one config share; each gets its own with file, positions and from_env.
--- doc.value is nil when the file could not be read; doc.walk.errors tells why.
+-- A copy of a caller's table: what stands in it may be replaced.
+local function copy(value, seen)
+  if type(value) ~= "table" then return value end
+  if seen[value] then return seen[value] end
+  local out = {}
+  seen[value] = out
+  for key, item in pairs(value) do out[key] = copy(item, seen) end
+  return out
+end
+
+-- Reads a file; `text` may also be its table. `ctx` is what all files of one config share; each gets its own with file,
+-- positions and from_env. doc.value is nil when the file could not be read; doc.walk.errors tells why.
 function M.read(name, text, opts, ctx)
   local own = setmetatable({ file = name, from_env = {} }, { __index = ctx })
   local doc = { name = name, text = text, walk = walk.new(own) }
   local value, positions
-  if name:match("%.lua$") then
+  if type(text) == "table" then
+    value, positions = copy(text, {}), {}
+  elseif name:match("%.lua$") then
     value, positions = read_lua(doc)
   else
     value, positions = read_yaml(doc, opts.yaml or require "moongate.yaml")
+    doc.walk.origin = 1 << 20 | 1
   end
   if value == nil then return doc end
   if walk.is_absent(value) then value = {} end -- an empty file
   doc.walk.positions, own.positions = positions, positions
-  own.text = text
+  own.text = type(text) == "string" and text or nil
   doc.value = value
   env.apply(doc.walk, value, opts.getenv or os.getenv)
   return doc

@@ -33,8 +33,8 @@ local function expand(text, getenv)
   return table.concat(out) .. text:sub(at), replaced
 end
 
--- Replaces in all strings of `value`, in place; keys stay. Adds to w.errors what is not set, and to
--- w.ctx.from_env[container][key] what was replaced.
+-- Replaces in all strings of `value`, in place; keys stay. Adds to w.errors what is not set (such an error is `alone`:
+-- what else is said of its place is a consequence), and to w.ctx.from_env[container][key] what was replaced.
 function M.apply(w, value, getenv)
   local seen = {} -- an alias is one table in many places
   local function visit(container, place)
@@ -49,6 +49,7 @@ function M.apply(w, value, getenv)
         local text, replaced = expand(item, getenv)
         if not text then
           w:fail(at, ("environment variable '%s' is not set"):format(replaced))
+          w.errors[#w.errors].alone = true
         elseif replaced then
           container[key] = text
           w.ctx.from_env[container] = w.ctx.from_env[container] or {}

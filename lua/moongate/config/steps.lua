@@ -8,8 +8,8 @@
 --     { lua: TEXT, when:, ... }              text that returns what a policy's `new` returns
 --     function(req, next) ... end            in a .lua config; also as { lua = function ... end }
 --
--- The checked list holds one entry for each: { kind = "policy" | "lua" | "function" | "use", name=, path=, ... }. An entry
--- is there even when parts of it are wrong (`broken`), so that later checks do not blame others for its absence.
+-- The checked list holds one entry for each: { kind = "policy" | "lua" | "function" | "use", name=, path=, ... }. An
+-- entry is there even when parts of it are wrong (`broken`), so that later checks do not blame others for its absence.
 
 local s = require "moongate.schema"
 local suggest = require "moongate.config.suggest"
@@ -33,7 +33,7 @@ local function first_line(place, w)
   local line, n = at >> 20, 1
   for text in (w.ctx.text .. "\n"):gmatch("(.-)\r?\n") do
     if n == line then
-      local block = text:sub(at & 0xFFFFF):match("^[|>]")
+      local block = text:match("^[|>]", utf8.offset(text, at & 0xFFFFF))
       return block and line + 1 or line, block == "|"
     end
     n = n + 1
@@ -93,12 +93,12 @@ local function conf_place(place, item, name)
 end
 
 local function check_policy(name, item, place, w, entry)
-  entry.kind, entry.name = "policy", name
   local at = conf_place(place, item, name)
+  entry.kind, entry.name, entry.place, entry.keyed = "policy", name, at, type(item) == "table"
   local module, fault = w.ctx.find_policy(name)
   if not module then
     entry.broken = true
-    if type(item) == "table" then return w:fail_key(place, fault, { item, name }) end
+    if type(item) == "table" then return w:fail_key(at, fault) end
     return w:fail(place, fault)
   end
   local conf = type(item) == "table" and item[name] or nil
@@ -139,9 +139,9 @@ local function belongs_below(key, name, w)
   return fields ~= nil and fields[key] ~= nil
 end
 
--- The one name among several keys; the others get their errors.
+-- The one name among several keys; the others get their errors. Also whether options stood beside the name.
 local function pick_name(names, item, place, w)
-  local policies = {}
+  local policies, slipped = {}, false
   for _, name in ipairs(names) do
     if name == "lua" or w.ctx.find_policy(name) then policies[#policies + 1] = name end
   end
@@ -153,12 +153,13 @@ local function pick_name(names, item, place, w)
   for _, key in ipairs(names) do
     if key ~= name then
       local below = belongs_below(key, name, w)
+      slipped = slipped or below
       w:fail_key(walk.child(place, item, key),
         below and ("unknown field of a step; indent it more to make it an option of '%s'"):format(name)
         or walk.unknown_field(key, OWN_KEYS))
     end
   end
-  return name
+  return name, slipped
 end
 
 local function check_use(item, place, w, entry)
@@ -188,9 +189,9 @@ local function check_record(item, place, w, entry)
     entry.broken = true
     return w:fail(place, "expected a policy's name as key", item)
   end
-  local name = names[1]
-  if #names > 1 then name = pick_name(names, item, place, w) end
-  if not name then
+  local name, slipped = names[1], false
+  if #names > 1 then name, slipped = pick_name(names, item, place, w) end
+  if not name or slipped then
     entry.broken = true
   elseif name == "lua" then
     check_inline(item, place, w, entry)
@@ -321,7 +322,7 @@ function M.check_needs(steps, route, route_name, blamed)
         blamed[step] = true
         local message = need_fault(steps, i, what, route)
         if not own then message = ("%s (in route '%s')"):format(message, route_name) end
-        step.walk:fail(conf_place(step.place, nil, step.name), message)
+        if step.keyed then step.walk:fail_key(step.place, message) else step.walk:fail(step.place, message) end
       end
     end
     for _, what in ipairs(step.module and step.module.provides or {}) do provided[what] = true end

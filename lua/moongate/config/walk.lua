@@ -6,8 +6,9 @@
 --
 -- After an error the copy lacks what was wrong; the walk goes on, so that one run tells everything.
 --
--- A compound kind is { describe = fn(schema, short), check = fn(schema, value, place, walk), wants = sorts or nil }.
--- check gives the checked copy, or as much of it as was right. `wants` nil means any sort.
+-- A compound kind is { describe = fn(schema, short), check = fn(schema, value, place, walk), wants = }.
+-- check gives the checked copy, or as much of it as was right. `wants` is a table as in
+-- kinds, a function(schema, sort), or nil for any sort.
 
 local kinds = require "moongate.config.kinds"
 local suggest = require "moongate.config.suggest"
@@ -122,7 +123,8 @@ function Walk:sort_of(value)
   return self:is_list(value) and "list" or "map"
 end
 
--- Packed position of a place, or of the nearest thing around it that has one; nil in a Lua config.
+-- Packed position of a place, or of the nearest thing around it that has one; nil in a Lua config. Without any, an
+-- error is placed at walk.origin, if that is set.
 function Walk:locate(place, value)
   local info = self.positions[value]
   if info then return info.self end
@@ -136,6 +138,7 @@ function Walk:locate(place, value)
 end
 
 function Walk:_add(path, message, at)
+  at = at or self.origin
   self.errors[#self.errors + 1] = {
     path = path,
     message = message,
@@ -274,6 +277,7 @@ end
 function M.wants(schema, sort)
   local kind = compound[schema.kind] or kinds[schema.kind]
   if schema.kind == "list" and schema.single and M.wants(schema.item, sort) then return true end
+  if type(kind.wants) == "function" then return kind.wants(schema, sort) end
   if schema.kind ~= "any_of" then return kind.wants == nil or kind.wants[sort] == true end
   for _, choice in ipairs(schema.choices) do
     if M.wants(choice, sort) then return true end
@@ -382,7 +386,12 @@ compound.map = {
 -- ------------------------------------------------------------------------------------------------ enum, any_of, any
 
 compound.enum = {
-  wants = { string = true, number = true, integer = true, boolean = true },
+  wants = function(schema, sort)
+    for _, value in ipairs(schema.values) do
+      if type(value) == sort or math.type(value) == sort then return true end
+    end
+    return false
+  end,
   describe = function(schema)
     return #schema.values == 1 and M.quote(schema.values[1]) or "one of " .. M.quote_all(schema.values)
   end,

@@ -587,7 +587,7 @@ static size_t significant_digits(const char *text)
  * many. */
 static void check_float(double v)
 {
-    char text[64], printed[64];
+    char text[64], printed[400];
     float_text(v, text);
     double back = strtod(text, NULL);
     assert_memory_equal(&back, &v, sizeof v);

@@ -234,6 +234,8 @@ static void compare_and_set(void **state)
         {number(2.0), integer(2), integer(3), MG_DICT_OK, "3"},
         {number(2.5), integer(2), integer(3), MG_DICT_DIFFERS, "2.500"},
         {integer(INT64_MAX), number(0x1p63), integer(3), MG_DICT_DIFFERS, "9223372036854775807"},
+        {integer(INT64_MIN), number(0x1p63), integer(3), MG_DICT_DIFFERS, "-9223372036854775808"},
+        {integer(INT64_MIN), number(-0x1p63), integer(3), MG_DICT_OK, "3"},
         {integer(0), number(NAN), integer(3), MG_DICT_DIFFERS, "0"},
         {string("a"), string("a"), boolean(true), MG_DICT_OK, "true"},
         {string("a"), string("b"), boolean(true), MG_DICT_DIFFERS, "'a'"},
@@ -320,6 +322,25 @@ static void budget_is_kept(void **state)
     assert_int_equal(stats_of(d).entries, 0);
     assert_in_range(stats_of(d).bytes, empty,
                     full.bytes / 2); /* tables stay as long as they were */
+}
+
+/* What goes gives back exactly what it took, whichever way it goes. */
+static void bytes_come_back(void **state)
+{
+    struct mg_dict *d = *state;
+    struct mg_limiter_result r;
+    size_t empty = stats_of(d).bytes;
+    assert_int_equal(mg_dict_set(d, KEY, string("some text"), 0, 0), MG_DICT_OK);
+    assert_int_equal(mg_dict_set(d, KEY, string("some longer text, in an entry of its own"), 0, 0),
+                     MG_DICT_OK);
+    assert_int_equal(mg_dict_set(d, KEY, integer(1), 5, 0), MG_DICT_OK);
+    assert_int_equal(mg_limiter_acquire(d, MG_STR("held"), 1, 0, &r), MG_DICT_OK);
+    assert_int_equal(mg_limiter_take(d, MG_STR("taken"), 1, 1, 1, 0, &r), MG_DICT_OK);
+    assert_in_range(stats_of(d).bytes, empty + 3 * 64, empty + 3 * 128);
+    assert_string_equal(get(d, KEY, 5), "not found");
+    assert_int_equal(mg_limiter_release(d, MG_STR("held"), 0), MG_DICT_OK);
+    assert_int_equal(mg_dict_delete(d, MG_STR("taken"), 0), MG_DICT_OK);
+    assert_int_equal(stats_of(d).bytes, empty);
 }
 
 static void what_is_used_stays(void **state)
@@ -471,6 +492,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(compare_and_set, setup, teardown),
         cmocka_unit_test_setup_teardown(limiters_are_no_values, setup, teardown),
         cmocka_unit_test_setup_teardown(budget_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_used_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(expired_make_room_first, setup, teardown),
         cmocka_unit_test_setup_teardown(too_large_is_refused, setup, teardown),

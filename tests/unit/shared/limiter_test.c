@@ -110,6 +110,7 @@ static void bucket_forgets_when_full(void **state)
     struct mg_limiter_result r;
     int64_t ttl;
     assert_int_equal(mg_limiter_take(d, KEY, 1, 10, 0, 0, &r), MG_DICT_OK);
+    assert_int_equal(entries(d), 0);
     assert_int_equal(mg_limiter_take(d, KEY, 1, 10, 11, 0, &r), MG_DICT_OK);
     assert_int_equal(entries(d), 0); /* nothing was taken */
     assert_int_equal(mg_limiter_take(d, KEY, 1, 10, 4, 0, &r), MG_DICT_OK);

@@ -1,0 +1,296 @@
+-- The config: text in, checked table out, with every error there is.
+--
+--     local config = require "moongate.config"
+--     local checked, errors, warnings = config.load(text, "moongate.yaml", opts)
+--     if not checked then io.stderr:write(config.render(errors)) end
+--
+-- A name that ends in .json or .lua says what the text is, YAML otherwise. In place of the text a table will do.
+-- Errors and warnings are { file=, line=?, col=?, path=, message=, source=? }, sorted.
+--
+-- opts, all optional:
+--
+--     read(path) -> text | nil, err      for included files, whose paths are those of `include`
+--     glob(pattern) -> list of paths     for `include: routes.d/*.yaml`
+--     getenv(name) -> string | nil       default os.getenv
+--     policy(name) -> module | nil, err  a policy's Lua module; nil without err: there is none
+--     policy_names() -> list             for "did you mean"
+--     regex(text) -> true | nil, err     whether a regular expression compiles
+--     yaml                               the reader, default require "moongate.yaml"
+--     dev                                true sets `dev`, whatever the file says
+--
+-- The checked table is plain data, all defaults filled in: durations are numbers of seconds, sizes whole bytes, lists
+-- sequences. What differs from the written form:
+--
+--     listen        { { name=?, address=, host=, port= | unix= }, ... }
+--     workers       0 for "auto"
+--     services      [name] = { backends = { { address=, host=, port=, weight= }, ... }, path = "" | "/base", dns=?,
+--                   ... }; `url` becomes a backend and `path`
+--     routes        { { name=, path=, file=, line=?, service=?, split=?, version=?, strip_prefix = boolean or string,
+--                       rewrite=?, timeout=?, steps=, on_error=,
+--                       match = { paths=, methods=?, hosts=?, listener=?,
+--                                 headers = { { name=, value=? }, ... }?, query = likewise? } }, ... }
+--                   no value: any will do. Globals and pipelines are in `steps`, in order:
+--     steps         { { name=, id=, kind = "policy" | "lua" | "function", conf=?, source=?, func=?, path=, file=,
+--                       line=?, when=?, on_error = "fail" | "continue", body=? }, ... }
+--                   conf: checked by the policy's schema. source: Lua text that begins at `line`. Steps with
+--                   `enabled: false` are gone.
+--     files         the names of all files that were read, the main one first
+
+local document = require "moongate.config.document"
+local net = require "moongate.config.net"
+local report = require "moongate.config.report"
+local routes = require "moongate.config.routes"
+local shape = require "moongate.config.shape"
+local steps = require "moongate.config.steps"
+local walk = require "moongate.config.walk"
+
+local M = {}
+
+M.render = report.render
+
+-- ------------------------------------------------------------------------------------------------ files
+
+local function is_glob(path)
+  return path:find("[*?%[]") ~= nil
+end
+
+local function include_paths(path, opts)
+  if not is_glob(path) then return { path } end
+  local found, fault = nil, "no way to list files"
+  if opts.glob then found, fault = opts.glob(path) end
+  return found, fault
+end
+
+local function read_include(path, place, docs, opts, ctx)
+  for _, doc in ipairs(docs) do
+    if doc.name == path then return end
+  end
+  local text, fault = nil, "no way to read files"
+  if opts.read then text, fault = opts.read(path) end
+  if not text then
+    docs[1].walk:fail(place, ("cannot read '%s': %s"):format(path, fault or "no such file"))
+    return
+  end
+  docs[#docs + 1] = document.read(path, text, opts, ctx)
+end
+
+local function read_includes(docs, opts, ctx)
+  local main = docs[1]
+  local include = type(main.value) == "table" and main.value.include
+  if type(include) == "string" then include = { include } end
+  if type(include) ~= "table" then return end
+  local at = walk.child(walk.root(), main.value, "include")
+  for i, path in ipairs(include) do
+    local place = main.value.include == include and walk.child(at, include, i) or at
+    if type(path) == "string" then
+      local paths, fault = include_paths(path, opts)
+      if not paths then main.walk:fail(place, ("cannot list '%s': %s"):format(path, fault)) end
+      for _, found in ipairs(paths or {}) do read_include(found, place, docs, opts, ctx) end
+    end
+  end
+end
+
+-- ------------------------------------------------------------------------------------------------ names
+
+-- Names of the entries of one part, over all files, before anything is checked: references are checked against them.
+local function names_in(docs, part)
+  local names = {}
+  for _, doc in ipairs(docs) do
+    local entries = type(doc.value) == "table" and doc.value[part]
+    for name in pairs(type(entries) == "table" and entries or {}) do names[name] = true end
+  end
+  return names
+end
+
+local function listener_names(main)
+  local names, listen = {}, type(main.value) == "table" and main.value.listen
+  if type(listen) ~= "table" then return names end
+  if listen.name then listen = { listen } end
+  for _, item in ipairs(listen) do
+    if type(item) == "table" and type(item.name) == "string" then names[item.name] = true end
+  end
+  return names
+end
+
+-- Joins one part of all files; a name may stand in one of them only. Gives the entries, and the document of each.
+local function merge(docs, part)
+  local all, home = {}, {}
+  for _, doc in ipairs(docs) do
+    local entries = doc.checked and doc.checked[part] or {}
+    local place = walk.child(walk.root(), doc.value, part)
+    for _, name in ipairs(walk.sorted_keys(entries)) do
+      if home[name] then
+        doc.walk:fail_key(walk.child(place, doc.value[part], name),
+          ("'%s' stands in %s already"):format(name, home[name].name))
+      else
+        all[name], home[name] = entries[name], doc
+      end
+    end
+  end
+  return all, home
+end
+
+-- ------------------------------------------------------------------------------------------------ finished forms
+
+-- Listeners and backends are written as an address, or as a record that has one.
+local function address_of(item)
+  return type(item.address) == "table" and item.address or item
+end
+
+local function finish_listen(main)
+  local out, addresses, names = {}, {}, {}
+  local raw = main.value.listen
+  local at = walk.child(walk.root(), main.value, "listen")
+  for i, item in ipairs(main.checked.listen or {}) do
+    local address = address_of(item)
+    local place = main.walk:is_list(raw) and walk.child(at, raw, i) or at
+    if address.port ~= 0 and addresses[address.address or ""] then
+      main.walk:fail(place, ("'%s' stands there twice"):format(address.address))
+    elseif names[item.name or ""] then
+      main.walk:fail(place, ("two listeners are called '%s'"):format(item.name))
+    end
+    addresses[address.address or 0] = true
+    names[item.name or 0] = true
+    out[i] = { name = item.name, address = address.address, host = address.host, port = address.port,
+      unix = address.unix }
+  end
+  return out
+end
+
+local function finish_service(service)
+  local backends = {}
+  for i, item in ipairs(service.backends or {}) do
+    local address = address_of(item)
+    backends[i] = { address = address.address, host = address.host, port = address.port, weight = item.weight or 1 }
+  end
+  service.path = ""
+  if service.url then
+    local url = net.url(service.url)
+    backends[1] = { address = net.join(url.host, url.port), host = url.host, port = url.port, weight = 1 }
+    service.path = (url.path:gsub("/+$", ""))
+  end
+  service.backends = backends
+end
+
+local function lower_all(list)
+  local out = {}
+  for i, text in ipairs(list) do out[i] = text:lower() end
+  return out
+end
+
+local function finish(main, parts, opts)
+  local config = main.checked
+  config.listen = parts.listen
+  config.include = nil
+  config.policies = nil
+  config.pipelines = nil
+  config.base_path = ((config.base_path or ""):gsub("/+$", ""))
+  config.workers = config.workers == "auto" and 0 or config.workers
+  config.dev = config.dev or opts.dev == true
+  config.log.redact = lower_all(config.log.redact)
+  if config.default_response then config.default_response.headers = config.default_response.headers or {} end
+  config.services = parts.services
+  for _, service in pairs(parts.services) do finish_service(service) end
+  config.routes = routes.export(parts.routes)
+  config.files = parts.files
+  return config
+end
+
+-- ------------------------------------------------------------------------------------------------ warnings
+
+local function collect_warnings(docs, parts, homes, ctx, opts)
+  local walks = {}
+  local function warn(doc, place, message, value)
+    walks[doc] = walks[doc] or walk.new(doc.walk.ctx)
+    walks[doc]:fail(place, message, value)
+  end
+  routes.warn_hidden(parts.routes, warn)
+  for name, doc in pairs(homes) do
+    if not ctx.used.services[name] then
+      local at = walk.child(walk.root(), doc.value, "services")
+      warn(doc, walk.child(at, doc.value.services, name), "no route uses this service")
+    end
+  end
+  local getenv, main = opts.getenv or os.getenv, docs[1]
+  for name, secret in pairs(main.checked.secrets or {}) do
+    if secret.env and not getenv(secret.env) then
+      local at = walk.child(walk.child(walk.root(), main.value, "secrets"), main.value.secrets, name)
+      warn(main, walk.child(at, main.value.secrets[name], "env"),
+        ("environment variable '%s' is not set"):format(secret.env))
+    end
+  end
+  if #parts.routes == 0 then warn(main, walk.root(), "no routes: every request gets the default response") end
+  local out = {}
+  for _, w in pairs(walks) do table.move(w.errors, 1, #w.errors, #out + 1, out) end
+  return out
+end
+
+-- ------------------------------------------------------------------------------------------------ load
+
+local function collect_errors(docs)
+  local out = {}
+  for _, doc in ipairs(docs) do
+    local alone = {}
+    for _, e in ipairs(doc.walk.errors) do
+      if e.alone then alone[e.path] = e end
+    end
+    for _, e in ipairs(doc.walk.errors) do
+      if not alone[e.path] or alone[e.path] == e then out[#out + 1] = e end
+    end
+  end
+  return out
+end
+
+local function check_docs(docs, ctx)
+  ctx.services = names_in(docs, "services")
+  ctx.pipelines = names_in(docs, "pipelines")
+  ctx.secrets = names_in({ docs[1] }, "secrets")
+  ctx.listeners = listener_names(docs[1])
+  for i, doc in ipairs(docs) do
+    if doc.value ~= nil then
+      doc.checked = doc.walk:field(i == 1 and shape.main or shape.included, doc.value, walk.root())
+    end
+  end
+end
+
+local function whole(docs)
+  for _, doc in ipairs(docs) do
+    if not doc.checked then return false end
+  end
+  return true
+end
+
+local function link(docs)
+  local services, homes = merge(docs, "services")
+  local parts = { services = services, listen = finish_listen(docs[1]), routes = routes.collect(docs) }
+  routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
+  return parts, homes
+end
+
+function M.load(text, name, opts)
+  opts = opts or {}
+  local ctx = {
+    find_policy = steps.catalogue(opts), regex = opts.regex,
+    used = { services = {}, secrets = {}, keys = {} },
+  }
+  local docs = { document.read(name, text, opts, ctx) }
+  read_includes(docs, opts, ctx)
+  check_docs(docs, ctx)
+
+  local parts, homes
+  if whole(docs) then parts, homes = link(docs) end
+  local sources, order = {}, {}
+  for i, doc in ipairs(docs) do
+    sources[doc.name] = type(doc.text) == "string" and doc.text or nil
+    order[i] = doc.name
+  end
+  local errors, warnings = collect_errors(docs), {}
+  if #errors == 0 then warnings = collect_warnings(docs, parts, homes, ctx, opts) end
+  report.quote_sources(report.sort(errors, order), sources)
+  report.quote_sources(report.sort(warnings, order), sources)
+  if #errors > 0 then return nil, errors, warnings end
+  parts.files = order
+  return finish(docs[1], parts, opts), {}, warnings
+end
+
+return M

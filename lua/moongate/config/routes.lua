@@ -1,0 +1,228 @@
+-- Routes after the schema: names, steps in one flat list, rules that look at several routes at once.
+--
+-- A route in the making is { raw =, checked =, doc =, place =, path = }: what stands in the file, the checked copy, the
+-- document it came from, where in it, and its path counted over all files.
+
+local pattern = require "moongate.config.pattern"
+local steps = require "moongate.config.steps"
+local walk = require "moongate.config.walk"
+
+local M = {}
+
+-- All routes, in the order of the files.
+function M.collect(docs)
+  local out = {}
+  for _, doc in ipairs(docs) do
+    local raw_list = doc.checked and doc.checked.routes and doc.value.routes or {}
+    local at = walk.child(walk.root(), doc.value, "routes")
+    for i, raw in ipairs(raw_list) do
+      local checked = doc.checked.routes[i]
+      if checked then
+        out[#out + 1] = {
+          raw = raw, checked = checked, doc = doc,
+          place = walk.child(at, raw_list, i),
+          path = ("routes[%d]"):format(#out),
+        }
+      end
+    end
+  end
+  return out
+end
+
+local function fail(route, message, field)
+  local place = route.place
+  if field and route.raw[field] ~= nil then place = walk.child(place, route.raw, field) end
+  route.doc.walk:fail(place, message, not field and route.raw or nil)
+end
+
+-- ------------------------------------------------------------------------------------------------ conditions
+
+-- A map of conditions as a sequence, by name; "*" asks for no value.
+local function sorted_pairs(map, lower)
+  if not map or next(map) == nil then return nil end
+  local out = {}
+  for name, value in pairs(map) do
+    out[#out + 1] = { name = lower and name:lower() or name, value = value ~= "*" and value or nil }
+  end
+  table.sort(out, function(a, b)
+    if a.name ~= b.name then return a.name < b.name end
+    return (a.value or "") < (b.value or "")
+  end)
+  return out
+end
+
+-- The conditions in one form, whatever way they were written.
+local function conditions(checked)
+  local match = checked.match
+  if checked.path_prefix then
+    local prefix = checked.path_prefix:gsub("/+$", "")
+    return { paths = prefix == "" and { "/*" } or { prefix, prefix .. "/*" } }
+  end
+  if type(match) == "string" then return { paths = { match } } end
+  if not match then return { paths = {} } end
+  return {
+    paths = match.path or { "/*" },
+    methods = match.methods,
+    hosts = match.host,
+    headers = sorted_pairs(match.headers, true),
+    query = sorted_pairs(match.query, false),
+    listener = match.listener,
+  }
+end
+
+-- ------------------------------------------------------------------------------------------------ names
+
+local function first_at(route)
+  local at = route.doc.walk:locate(walk.child(route.place, route.raw, "name"))
+  return at and ("%s:%d"):format(route.doc.name, at >> 20) or ("%s: %s"):format(route.doc.name, route.place.path)
+end
+
+-- Given names must differ; the others are called after their pattern, numbered when that is taken.
+local function give_names(routes)
+  local taken = {}
+  for _, route in ipairs(routes) do
+    local name = route.checked.name
+    if name and taken[name] then
+      fail(route, ("duplicate route name '%s', first at %s"):format(name, first_at(taken[name])), "name")
+    elseif name then
+      taken[name] = route
+    end
+  end
+  for _, route in ipairs(routes) do
+    if not route.checked.name then
+      local base = route.match.paths[1] or "?"
+      local name, n = base, 1
+      while taken[name] do
+        n = n + 1
+        name = ("%s #%d"):format(base, n)
+      end
+      taken[name] = route
+      route.checked.name = name
+    end
+  end
+end
+
+-- ------------------------------------------------------------------------------------------------ rules
+
+local function check_rewrite(route)
+  local text = route.checked.rewrite
+  local fault = text and pattern.rewrite_names_fault(text, route.match.paths)
+  if fault then fail(route, fault, "rewrite") end
+end
+
+-- Whatever was written for one counts, even if it was wrong: that has its own error.
+local function check_answers(route)
+  local raw = route.raw
+  local steps_wrong = raw.policies ~= nil and not route.checked.policies
+  if raw.service == nil and raw.split == nil and #route.steps == 0 and not steps_wrong then
+    fail(route, "nothing answers: needs a 'service', a 'split' or a step in 'policies'")
+  end
+end
+
+-- ------------------------------------------------------------------------------------------------ never matched
+
+local function pairs_text(list)
+  local out = {}
+  for _, item in ipairs(list or {}) do out[#out + 1] = ("%q=%q"):format(item.name, item.value or true) end
+  return table.concat(out, "&")
+end
+
+-- Conditions but the methods, for one path and host, as one string.
+local function signature(match, path, host)
+  return table.concat({
+    pattern.shape(path), host, pairs_text(match.headers), pairs_text(match.query), match.listener or "",
+    match.methods and "methods" or "",
+  }, "\0")
+end
+
+local function set_of(list)
+  local set = {}
+  for _, item in ipairs(list or {}) do set[item] = true end
+  return set
+end
+
+local function all_in(list, set)
+  for _, item in ipairs(list or {}) do
+    if not set[item] then return false end
+  end
+  return true
+end
+
+local function earlier_match(seen, match, key)
+  for _, other in ipairs(seen[key] or {}) do
+    if all_in(match.methods, other.methods) then return other.route end
+  end
+  return nil
+end
+
+-- The route that takes all that this one could get, or nil. Enters this one into `seen`.
+local function hidden_by(route, seen)
+  local by, hidden, entry = nil, true, { route = route, methods = set_of(route.match.methods) }
+  for _, path in ipairs(route.match.paths) do
+    for _, host in ipairs(route.match.hosts or { "" }) do
+      local key = signature(route.match, path, host)
+      local other = earlier_match(seen, route.match, key)
+      if other and other ~= route then by = by or other else hidden = false end
+      seen[key] = seen[key] or {}
+      table.insert(seen[key], entry)
+    end
+  end
+  return hidden and by or nil
+end
+
+-- Adds a warning for each route that can never match. warn(doc, place, message, raw)
+function M.warn_hidden(routes, warn)
+  local seen = {}
+  for _, route in ipairs(routes) do
+    local by = hidden_by(route, seen)
+    if by then
+      warn(route.doc, route.place,
+        ("can never match: '%s' (%s) comes first with the same conditions"):format(by.checked.name, by.path), route.raw)
+    end
+  end
+end
+
+-- ------------------------------------------------------------------------------------------------ all of it
+
+-- Links routes to `globals` (entries) and `pipelines` (name to entries) and checks what needs that.
+function M.link(routes, globals, pipelines)
+  for _, route in ipairs(routes) do route.match = conditions(route.checked) end
+  give_names(routes)
+  local whole, blamed = steps.check_cycles(pipelines), {}
+  for _, route in ipairs(routes) do
+    check_rewrite(route)
+    if whole then
+      local checked = route.checked
+      route.steps = steps.flatten({ checked.inherit ~= false and globals or {}, checked.policies }, pipelines)
+      route.on_error = steps.flatten({ checked.on_error }, pipelines)
+      steps.check_needs(route.steps, route.place.path, checked.name, blamed)
+      check_answers(route)
+    end
+  end
+end
+
+local function position(route)
+  local at = route.doc.walk:locate(route.place, route.raw)
+  return at and at >> 20
+end
+
+-- Routes as they leave the loader: plain data.
+function M.export(routes)
+  local out = {}
+  for i, route in ipairs(routes) do
+    local checked = route.checked
+    out[i] = {
+      name = checked.name, path = route.path, file = route.doc.name, line = position(route),
+      match = route.match,
+      service = checked.service, split = checked.split, version = checked.version,
+      strip_prefix = checked.path_prefix and checked.strip_prefix == true and checked.path_prefix
+        or checked.strip_prefix,
+      rewrite = checked.rewrite, timeout = checked.timeout,
+      steps = steps.export(route.steps, route.place.path, route.path),
+      on_error = steps.export(route.on_error, route.place.path, route.path),
+    }
+  end
+  return out
+end
+
+return M

@@ -1,0 +1,224 @@
+-- The schema of the config file.
+--
+-- What a later part of the gateway will read is no key here: a key that does nothing would be a lie.
+
+local s = require "moongate.schema"
+local net = require "moongate.config.net"
+local pattern = require "moongate.config.pattern"
+local steps = require "moongate.config.steps"
+local suggest = require "moongate.config.suggest"
+
+local M = {}
+
+-- ------------------------------------------------------------------------------------------------ kinds of its own
+
+-- A kind that is a string, with an example of it or "". parse(text, ctx) gives the checked value, or nil and what is
+-- wrong.
+local function text_kind(kind, name, example, parse)
+  return s.define(kind, {
+    wants = { string = true },
+    describe = function(_, short) return short and name or name .. example end,
+    check = function(schema, value, place, w)
+      if type(value) ~= "string" then return w:fail_expected(schema, value, place) end
+      local checked, fault = parse(value, w.ctx)
+      if checked ~= nil then return checked end
+      if fault then return w:fail(place, fault) end
+      return w:fail_expected(schema, value, place)
+    end,
+  })
+end
+
+-- A string for which fault(text, ctx) finds no fault.
+local function faultless(fault)
+  return function(value, ctx)
+    local message = fault(value, ctx)
+    if message then return nil, message end
+    return value
+  end
+end
+
+local listen_address = s.define("listen_address", {
+  wants = { string = true, integer = true },
+  describe = function(_, short) return short and "address" or "address (a port, IP:PORT, [IPv6]:PORT or unix:PATH)" end,
+  check = function(schema, value, place, w)
+    return net.listen(value) or w:fail_expected(schema, value, place)
+  end,
+})
+
+local backend_address = text_kind("backend_address", "address", " (HOST:PORT)", function(value)
+  local host, port = net.host_port(value)
+  if not host then return nil end
+  port = port or 80
+  return { address = net.join(host, port), host = host, port = port }
+end)
+
+local host_pattern = text_kind("host_pattern", "host", " (api.example.com or *.example.com)", pattern.host)
+
+local path_pattern = text_kind("path_pattern", "path pattern", "", faultless(function(value, ctx)
+  return pattern.path_fault(value, ctx.regex)
+end))
+
+local literal_path = text_kind("literal_path", "path", "", faultless(pattern.literal_fault))
+local rewrite = text_kind("rewrite", "path", "", faultless(pattern.rewrite_fault))
+
+local listener_name = text_kind("listener_name", "listener name", "", function(value, ctx)
+  if ctx.listeners[value] then return value end
+  return nil, ("unknown listener '%s'%s"):format(value, suggest.hint(value, ctx.listeners))
+end)
+
+-- ------------------------------------------------------------------------------------------------ parts
+
+-- A rule: exactly one of these fields.
+local function exactly_one(...)
+  local names = { ... }
+  return function(value)
+    local found = {}
+    for _, name in ipairs(names) do
+      if value[name] ~= nil then found[#found + 1] = name end
+    end
+    if #found == 1 then return nil end
+    if #found == 0 then return ("needs one of '%s'"):format(table.concat(names, "', '")) end
+    return ("'%s' exclude each other"):format(table.concat(found, "' and '")), found[2]
+  end
+end
+
+local function headers()
+  return s.map(s.header_value(), { keys = s.header_name() })
+end
+
+local listen = s.list(
+  s.any_of { listen_address(), s.record { name = s.name(), address = listen_address { required = true } } },
+  { single = true, len = { 1, 64 }, default = 8080, help = "a port, an address, or a list" })
+
+local limits = s.record({
+  header_bytes = s.size { default = "32KiB", ge = 1024, le = 1 << 20 },
+  headers = s.integer { default = 100, ge = 1, le = 10000 },
+  body_bytes = s.size { default = "10MiB", help = "413 above it" },
+  buffered_body_bytes = s.size { default = "1MiB", help = "what a step may hold in memory" },
+  request_time = s.duration { default = "60s", gt = 0 },
+  header_time = s.duration { default = "10s", gt = 0, help = "slow clients" },
+  idle_time = s.duration { default = "75s", gt = 0 },
+  connections = s.integer { default = 50000, ge = 1 },
+  lua_run = s.duration { default = "50ms", gt = 0, help = "one uninterrupted run of policy code" },
+  lua_memory = s.size { default = "256MiB", ge = 1 << 20, help = "each worker" },
+}, { default = {} })
+
+local secret = s.record { env = s.string { len = { 1 } }, file = s.string { len = { 1 } } }
+  :check(exactly_one("env", "file"))
+
+local backend = s.any_of {
+  backend_address(),
+  s.record {
+    address = backend_address { required = true },
+    weight = s.integer { default = 1, ge = 1, le = 65535 },
+  },
+}
+
+local service = s.record {
+  backends = s.list(backend, { single = true, len = { 1 } }),
+  url = s.url(),
+  dns = s.record {
+    name = s.string { required = true, match = "^[%w_.-]+$", len = { 1, 253 } },
+    port = s.integer { default = 80, ge = 1, le = 65535 },
+  },
+  balance = s.enum { "round-robin", "random", default = "round-robin" },
+  protocol = s.enum { "http", default = "http" },
+  host = s.any_of { s.enum { "keep", "backend" }, host_pattern(), default = "keep",
+    help = "the Host that the backend sees" },
+  timeouts = s.record({
+    connect = s.duration { default = "1s", gt = 0 },
+    first_byte = s.duration { default = "10s", gt = 0 },
+    idle = s.duration { default = "60s", gt = 0 },
+  }, { default = {} }),
+  keepalive = s.record({
+    max = s.integer { default = 64, ge = 0, help = "idle connections of one worker to one backend" },
+    idle = s.duration { default = "60s", gt = 0 },
+  }, { default = {} }),
+  status_when_down = s.status { default = 503, ge = 400 },
+}:check(exactly_one("backends", "url", "dns")):check(function(value)
+  if value.url and net.url(value.url).scheme ~= "http" then return "must begin with http://", "url" end
+  if value.url and value.url:find("?", 1, true) then return "must not have a query", "url" end
+  if value.host:sub(1, 2) == "*." then return "must be one host", "host" end
+end)
+
+local match = s.any_of {
+  path_pattern(),
+  s.record {
+    path = s.list(path_pattern(), { single = true, len = { 1 } }),
+    methods = s.list(s.method(), { single = true, len = { 1 } }),
+    host = s.list(host_pattern(), { single = true, len = { 1 } }),
+    headers = s.map(s.string(), { keys = s.header_name(), help = '"*": any value' }),
+    query = s.map(s.string(), { help = '"*": any value' }),
+    listener = listener_name(),
+  },
+}
+
+local route = s.record {
+  name = s.string { len = { 1, 128 }, match = "^%C+$" },
+  match = match,
+  path_prefix = literal_path { help = "this path and all below it" },
+  service = s.service(),
+  version = s.string { len = { 1, 64 } },
+  split = s.list(s.record {
+    service = s.service { required = true },
+    weight = s.integer { default = 1, gt = 0, le = 1000000 },
+  }, { len = { 1, 100 } }),
+  strip_prefix = s.any_of { s.boolean(), literal_path(), default = false },
+  rewrite = rewrite(),
+  timeout = s.duration { gt = 0 },
+  policies = steps.list(),
+  on_error = steps.list(),
+  inherit = s.boolean { default = true, help = "false: without the policies of the file" },
+}:check(function(value)
+  if not value.match and not value.path_prefix then return "needs one of 'match', 'path_prefix'" end
+  if value.match and value.path_prefix then return "'match' and 'path_prefix' exclude each other", "path_prefix" end
+  if value.service and value.split then return "'service' and 'split' exclude each other", "split" end
+  if value.strip_prefix and value.rewrite then return "'strip_prefix' and 'rewrite' exclude each other", "rewrite" end
+end)
+
+-- ------------------------------------------------------------------------------------------------ the files
+
+local SHARED = {
+  services = s.map(service, { keys = s.name() }),
+  pipelines = s.map(steps.list(), { keys = s.name() }),
+  routes = s.list(route),
+}
+
+local function with_shared(fields)
+  for name, schema in pairs(SHARED) do fields[name] = schema end
+  return s.record(fields)
+end
+
+M.included = with_shared {}
+
+M.main = with_shared {
+  version = s.integer { default = 1, one_of = { 1 } },
+  include = s.list(s.string { len = { 1 } }, { single = true, help = "files with more services, pipelines, routes" }),
+  base_path = literal_path(),
+  listen = listen,
+  workers = s.any_of { s.enum { "auto" }, s.integer { ge = 1, le = 1024 }, default = "auto" },
+  dev = s.boolean { default = false },
+  trusted_proxies = s.list(s.cidr(), { single = true, default = {} }),
+  limits = limits,
+  lua = s.record({ path = s.list(s.string { len = { 1 } }, { single = true, default = { "policies" } }) },
+    { default = {} }),
+  secrets = s.map(secret, { keys = s.name(), default = {} }),
+  shared = s.map(s.size { ge = 65536 }, { keys = s.name(), default = {} }),
+  policies = steps.list(),
+  default_response = s.record {
+    status_code = s.status { default = 404, ge = 200 },
+    body = s.string { default = "" },
+    headers = headers(),
+  },
+  errors = s.record({
+    format = s.enum { "problem", "simple", default = "problem" },
+    problem_base = s.string { match = "^%a[%w+.-]*:[^%c%s]*$" },
+  }, { default = {} }),
+  log = s.record({
+    format = s.enum { "json", "plain", default = "json" },
+    level = s.enum { "debug", "info", "warn", "error", default = "info" },
+    redact = s.list(s.header_name(), { default = { "authorization", "cookie" } }),
+  }, { default = {} }),
+}
+
+return M

@@ -1,0 +1,302 @@
+/*
+ * The life of an exchange. Worker thread.
+ *
+ * on_request -> find the route -> walk -> respond -> on_done / on_gone -> finish steps -> free.
+ */
+#include "gateway/exchange.h"
+
+#include "base/log.h"
+#include "base/uri.h"
+#include "gateway/forward.h"
+#include "gateway/problem.h"
+#include "gateway/worker.h"
+
+static uint64_t now(const struct mg_exchange *ex)
+{
+    return mg_loop_now(ex->worker->loop);
+}
+
+/* --- the end --- */
+
+static void end(struct mg_exchange *ex)
+{
+    struct mg_worker *worker = ex->worker;
+    struct mg_worker_generation *wg = ex->wg;
+    mg_wait_end(&ex->wait);
+    if (ex->script)
+        worker->hooks->exchange_ends(ex);
+    mg_list_remove(&ex->link);
+    wg->exchange_count--;
+    mg_inbound_free(ex->in); /* and this struct with it */
+    mg_worker_exchange_ended(worker);
+}
+
+static bool has_finish(const struct mg_exchange *ex)
+{
+    const struct mg_route *route = ex->req.route;
+    return route && ex->entered && ex->wg->route_finish[route->index];
+}
+
+/* Runs the finish steps of what was entered, in pipeline order; then ends the exchange. */
+static void run_finish(struct mg_exchange *ex)
+{
+    const struct mg_pipeline *p = ex->req.route ? &ex->req.route->pipeline : NULL;
+    while (p && ex->finish_at < ex->entered && ex->finish_at < p->count) {
+        const struct mg_step *step = &p->steps[ex->finish_at++];
+        if (!(ex->wg->step_flags[step->index] & MG_STEP_HAS_FINISH))
+            continue;
+        if (step->ops->finish(step, ex) == MG_STEP_WAIT)
+            return;
+    }
+    end(ex);
+}
+
+void mg_exchange_abandon(struct mg_exchange *ex)
+{
+    end(ex);
+}
+
+void mg_exchange_finish_resume(struct mg_exchange *ex)
+{
+    run_finish(ex);
+}
+
+/* The client has its response, or never will. */
+static void over(struct mg_exchange *ex, const char *reason)
+{
+    ex->ended = true;
+    ex->reason = reason;
+    mg_wait_cancel_children(&ex->wait);
+    if (has_finish(ex) && ex->res)
+        run_finish(ex);
+    else
+        end(ex);
+}
+
+static void on_done(struct mg_inbound *in, const char *reason)
+{
+    struct mg_exchange *ex = in->exchange;
+    if (reason)
+        mg_log_warn("response cut short", MG_LOG_C("reason", reason),
+                    MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
+                    MG_LOG_STR("request_id", mg_request_id(&ex->req)));
+    over(ex, reason);
+}
+
+static void on_gone(struct mg_inbound *in, const char *reason)
+{
+    struct mg_exchange *ex = in->exchange;
+    mg_log_debug("client gone", MG_LOG_C("reason", reason),
+                 MG_LOG_INT("connection", (int64_t)ex->req.listener));
+    over(ex, reason);
+}
+
+/* --- the response --- */
+
+static void respond(struct mg_exchange *ex, struct mg_response *res)
+{
+    struct mg_message *m = res->msg;
+    ex->res = res;
+    ex->answered = true;
+    mg_inbound_set_deadline(ex->in, 0);
+    if (res->source == MG_SOURCE_UPSTREAM)
+        mg_fields_add_id(&m->fields, m->arena, MG_FIELD_VIA,
+                         m->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate"));
+    mg_inbound_respond(ex->in, m, res->body);
+}
+
+static void on_walk_done(struct mg_walk *w, void *arg)
+{
+    struct mg_exchange *ex = arg;
+    if (!ex->answered && !ex->ended)
+        respond(ex, w->res);
+}
+
+/* Too late: what is under way is cancelled, and the client is told. The steps do not see this response, for
+ * one of them may be what hangs. */
+static void on_deadline(struct mg_inbound *in)
+{
+    struct mg_exchange *ex = in->exchange;
+    if (ex->answered)
+        return;
+    ex->out_of_time = true;
+    mg_log_warn("request took too long",
+                MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
+                MG_LOG_INT("after_ms", (int64_t)((now(ex) - in->started_ns) / MG_MILLISECOND)),
+                MG_LOG_STR("request_id", mg_request_id(&ex->req)));
+    mg_wait_cancel_children(&ex->wait);
+    respond(ex, mg_problem(&ex->req, 504, "gateway-timeout", MG_STR_NONE, "deadline"));
+}
+
+/* --- the request --- */
+
+static bool has_header(void *arg, struct mg_str name, const struct mg_str *value)
+{
+    struct mg_request *req = arg;
+    struct mg_str joined;
+    if (!mg_fields_joined(&req->msg->fields, name, req->arena, &joined))
+        return false;
+    return !value || mg_str_eq(joined, *value);
+}
+
+static struct mg_response *no_route(struct mg_request *req)
+{
+    const struct mg_default_response *d = &req->wg->gen->default_response;
+    if (!d->status)
+        return mg_problem(req, 404, "no-route", MG_STR("no route matches"), "no_route");
+    struct mg_response *res = mg_response_new(req->arena, d->status, MG_SOURCE_GATEWAY);
+    res->error_code = "no_route";
+    for (uint16_t i = 0; i < d->headers.n; i++) {
+        const struct mg_field *f = &d->headers.v[i];
+        mg_fields_add(&res->msg->fields, req->arena, mg_str(f->name, f->name_len),
+                      mg_field_value(f));
+    }
+    mg_response_set_body(res, req->arena, d->body);
+    return res;
+}
+
+static struct mg_response *wrong_method(struct mg_request *req)
+{
+    struct mg_response *res =
+        mg_problem(req, 405, "method-not-allowed", MG_STR_NONE, "method_not_allowed");
+    mg_fields_add(&res->msg->fields, req->arena, MG_STR("Allow"),
+                  mg_router_allow(req->wg->gen->router, req->found.allow, req->arena));
+    return res;
+}
+
+/* OPTIONS * asks the server itself (RFC 9110 9.3.7). */
+static struct mg_response *server_options(struct mg_request *req)
+{
+    struct mg_response *res = mg_response_new(req->arena, 204, MG_SOURCE_GATEWAY);
+    mg_fields_add(&res->msg->fields, req->arena, MG_STR("Allow"),
+                  MG_STR("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"));
+    return res;
+}
+
+/* NULL when a route was found, else what to answer. */
+static struct mg_response *find_route(struct mg_request *req)
+{
+    const struct mg_message *m = req->msg;
+    const struct mg_generation *gen = req->wg->gen;
+    struct mg_uri_authority at = {0};
+    if (mg_str_eq(m->path, MG_STR("*")))
+        return server_options(req);
+    enum mg_uri_rc rc = mg_uri_path_normalize(req->arena, m->path, &req->path);
+    if (rc != MG_URI_OK)
+        return mg_problem(req, 400, "bad-path", mg_str_c(mg_uri_rc_text(rc)), "bad_path");
+    if (m->authority.n)
+        mg_uri_parse_authority(m->authority, true, &at); /* the codec has checked it */
+    struct mg_route_query q = {
+        .host = at.host,
+        .path = req->path,
+        .query = m->query,
+        .method = m->method,
+        .listener = req->listener < gen->listen_count ? gen->listens[req->listener].name : MG_STR_NONE,
+        .has_header = has_header,
+        .header_arg = req,
+    };
+    switch (mg_router_find(gen->router, &q, &req->found)) {
+    case MG_ROUTER_FOUND:
+        req->route = req->found.route;
+        return NULL;
+    case MG_ROUTER_WRONG_METHOD:
+        return wrong_method(req);
+    case MG_ROUTER_GAVE_UP:
+        return mg_problem(req, 400, "bad-path", MG_STR("the path is too costly to match"), "bad_path");
+    case MG_ROUTER_NONE:
+        break;
+    }
+    return no_route(req);
+}
+
+static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbound *in)
+{
+    struct mg_worker_generation *wg = worker->current;
+    struct mg_exchange *ex = mg_arena_alloc(&in->arena, sizeof *ex);
+    memset(ex, 0, sizeof *ex);
+    ex->worker = worker;
+    ex->wg = wg;
+    ex->in = in;
+    in->exchange = ex;
+    ex->req.ex = ex;
+    ex->req.wg = wg;
+    ex->req.arena = &in->arena;
+    ex->req.msg = &in->request;
+    ex->req.body = in->body;
+    ex->req.service = MG_NO_SERVICE;
+    ex->req.peer = in->client->peer;
+    ex->req.local = in->client->local;
+    ex->req.listener = in->client->listener;
+    mg_wait_begin(&ex->wait, NULL, NULL, NULL);
+    mg_list_push_back(&wg->exchanges, &ex->link);
+    wg->exchange_count++;
+    worker->exchanges_total++;
+    return ex;
+}
+
+static void set_deadline(struct mg_exchange *ex)
+{
+    uint64_t limit = ex->wg->gen->request_time_ns;
+    if (ex->req.route->timeout_ns)
+        limit = ex->req.route->timeout_ns;
+    ex->deadline_ns = ex->in->started_ns + limit;
+    ex->wait.deadline_ns = ex->deadline_ns;
+    mg_inbound_set_deadline(ex->in, ex->deadline_ns);
+}
+
+static void on_request(void *ctx, struct mg_inbound *in)
+{
+    struct mg_exchange *ex = new_exchange(ctx, in);
+    struct mg_response *refusal = find_route(&ex->req);
+    if (refusal) {
+        respond(ex, refusal);
+        return;
+    }
+    set_deadline(ex);
+    ex->walk.ex = ex;
+    ex->walk.req = &ex->req;
+    ex->walk.pipeline = &ex->req.route->pipeline;
+    ex->walk.terminal = mg_forward;
+    ex->walk.on_done = on_walk_done;
+    ex->walk.arg = ex;
+    mg_walk_start(&ex->walk);
+}
+
+static const char *refusal_slug(int status)
+{
+    switch (status) {
+    case 408:
+        return "request-timeout";
+    case 413:
+        return "content-too-large";
+    case 414:
+        return "uri-too-long";
+    case 417:
+        return "expectation-failed";
+    case 431:
+        return "request-header-fields-too-large";
+    case 501:
+        return "not-implemented";
+    case 505:
+        return "http-version-not-supported";
+    default:
+        return "bad-request";
+    }
+}
+
+static void on_refused(void *ctx, struct mg_inbound *in, int status, const char *reason)
+{
+    struct mg_exchange *ex = new_exchange(ctx, in);
+    mg_log_info("request refused", MG_LOG_INT("status", status), MG_LOG_C("reason", reason),
+                MG_LOG_INT("connection", (int64_t)in->client->id));
+    respond(ex, mg_problem(&ex->req, (unsigned)status, refusal_slug(status), mg_str_c(reason),
+                           "bad_request"));
+}
+
+const struct mg_inbound_handler mg_exchange_handler = {
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_done = on_done,
+    .on_gone = on_gone,
+    .on_deadline = on_deadline,
+};

@@ -1,0 +1,150 @@
+/*
+ * One request and its response, from the head to the last byte. Worker thread.
+ *
+ *     inbound -> route -> walk over the route's steps -> forward or answer -> steps back -> inbound
+ *
+ * All of it lies in the inbound's arena and goes with it.
+ */
+#ifndef MG_GATEWAY_EXCHANGE_H
+#define MG_GATEWAY_EXCHANGE_H
+
+#include "base/wait.h"
+#include "gateway/generation.h"
+#include "http/inbound.h"
+#include "upstream/fetch.h"
+
+struct mg_worker;
+struct mg_worker_generation;
+struct mg_exchange;
+struct mg_walk;
+
+/* A request as steps see and change it: the client's own, or a copy of it. */
+struct mg_request {
+    struct mg_exchange *ex; /* NULL for a copy that outlives its exchange */
+    struct mg_worker_generation *wg;
+    struct mg_arena *arena;
+    struct mg_message *msg;
+    struct mg_body *body;   /* never NULL */
+    struct mg_str buffered; /* the whole body, once it was collected */
+    bool is_buffered;
+    bool body_taken;              /* somebody read it as a stream: it cannot be sent again */
+    bool path_set;                /* a step chose the path: nothing is stripped or rewritten */
+    const struct mg_route *route; /* NULL: none was found */
+    struct mg_route_found found;
+    struct mg_str path;    /* normalised; what routes matched */
+    int32_t service;       /* where it is forwarded to, or MG_NO_SERVICE */
+    struct mg_str id;      /* made when first asked for; see mg_request_id */
+    struct mg_addr client; /* the client's address, proxies that we trust left out */
+    bool peer_trusted;     /* the other end of the connection is such a proxy */
+    bool client_known;     /* `client` and `peer_trusted` are set; see mg_request_client */
+    struct mg_addr peer, local;
+    uint32_t listener;
+};
+
+enum mg_source { MG_SOURCE_UPSTREAM, MG_SOURCE_POLICY, MG_SOURCE_GATEWAY };
+
+struct mg_response {
+    struct mg_message *msg;
+    struct mg_body *body; /* NULL: none */
+    struct mg_str buffered;
+    bool is_buffered;
+    enum mg_source source;
+    const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */
+    struct mg_str error_policy; /* the step that failed; may be empty */
+    struct mg_fetch *fetch; /* what the backend answered or failed to; NULL: no backend was asked */
+};
+
+/* --- the walk over a pipeline --- */
+
+enum mg_step_result {
+    MG_STEP_NEXT, /* done; go on */
+    MG_STEP_STOP, /* request phase: w->res is the response, steps further in do not run */
+    MG_STEP_WAIT, /* mg_walk_resume comes later */
+};
+
+/* How a kind of step runs. Row 6 fills this in for Lua. */
+struct mg_step_ops {
+    enum mg_step_result (*request)(const struct mg_step *step, struct mg_walk *w);
+    enum mg_step_result (*response)(const struct mg_step *step, struct mg_walk *w);
+    /* After the last byte. MG_STEP_WAIT: mg_exchange_finish_resume comes later. */
+    enum mg_step_result (*finish)(const struct mg_step *step, struct mg_exchange *ex);
+};
+
+/* One pass through a pipeline, or through the part of it behind an onion step. In the arena. */
+struct mg_walk {
+    struct mg_exchange *ex;
+    struct mg_request *req;
+    const struct mg_pipeline *pipeline;
+    uint32_t first, at;      /* steps first .. at-1 have been entered */
+    uint32_t depth;          /* of walks within walks */
+    struct mg_response *res; /* once there is one */
+    /* What comes behind the last step: calls mg_walk_answer, now or later. */
+    void (*terminal)(struct mg_walk *w);
+    /* The response has passed all steps. w->res is never NULL. */
+    void (*on_done)(struct mg_walk *w, void *arg);
+    void *arg;
+    void *script;        /* row 6's, NULL at first */
+    struct mg_wait wait; /* of the terminal or of the step that waits */
+    enum { MG_WALK_DOWN, MG_WALK_UP, MG_WALK_DONE } phase;
+    bool running, error_handled, collected;
+};
+
+/* Begins at step `first` of the pipeline. May call on_done before it returns. */
+void mg_walk_start(struct mg_walk *w);
+/* A step that waited has its result. */
+void mg_walk_resume(struct mg_walk *w, enum mg_step_result result);
+/* The terminal has its response. */
+void mg_walk_answer(struct mg_walk *w, struct mg_response *res);
+/* A walk over what lies behind step `from` of `w`, with another or the same request; for onions.
+ * Not yet started; the caller sets on_done. NULL when walks nest too deeply. */
+struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req);
+/* Steps that failed: w->res becomes the error, and it goes back from here. `message` goes to the
+ * log. */
+enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,
+                                        const char *error_code, struct mg_str message);
+
+/* --- the exchange --- */
+
+struct mg_exchange {
+    struct mg_worker *worker;
+    struct mg_worker_generation *wg;
+    struct mg_inbound *in;
+    struct mg_request req;
+    struct mg_walk walk;
+    struct mg_response *res; /* the one that was sent */
+    struct mg_wait wait;     /* root of all that this exchange waits for */
+    struct mg_link link;     /* in the worker generation's list */
+    uint64_t deadline_ns;
+    const char *reason; /* why it ended early; NULL: it did not */
+    uint32_t finish_at;
+    uint32_t entered; /* steps of the pipeline whose finish is to run */
+    void *script;     /* row 6's, NULL at first */
+    bool answered, ended, out_of_time;
+};
+
+extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */
+
+/* Ends one whose client is gone or served, without the rest of its finish steps. */
+void mg_exchange_abandon(struct mg_exchange *ex);
+/* A finish step that waited is done. */
+void mg_exchange_finish_resume(struct mg_exchange *ex);
+
+/* --- requests and responses --- */
+
+/* 128 random bits in hex, or the client's own where it is trusted; the same for the life of the
+ * request. */
+struct mg_str mg_request_id(struct mg_request *req);
+/* Who sent it, by the proxies that we trust (RFC 7239). */
+const struct mg_addr *mg_request_client(struct mg_request *req);
+bool mg_request_peer_trusted(struct mg_request *req);
+/* Gives the request a new body. Borrows the bytes. */
+void mg_request_set_body(struct mg_request *req, struct mg_str bytes);
+/* A body for one more reading: of a buffered one any number of times, of a stream once (NULL then).
+ */
+struct mg_body *mg_request_take_body(struct mg_request *req);
+
+/* A response of our own making, without a body; in the arena. */
+struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);
+void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes);
+
+#endif

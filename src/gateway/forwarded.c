@@ -1,0 +1,204 @@
+/*
+ * Client addresses behind proxies. Worker thread.
+ *
+ * Only what a trusted proxy says is believed, and only as far as the chain of trusted proxies reaches: the
+ * list is read from its end, and the first address that is not trusted is the client.
+ */
+#include "gateway/forwarded.h"
+
+#include "gateway/worker.h"
+
+/* A list longer than this is not a chain of proxies any more. */
+#define HOPS_MAX 64
+
+static bool is_trusted(const struct mg_request *req, const struct mg_addr *addr)
+{
+    const struct mg_cidr_set *trusted = req->wg->gen->trusted;
+    return trusted && addr->family && mg_cidr_set_has(trusted, addr);
+}
+
+/* The last element of a comma-separated list; shortens the list. Quoted commas do not occur in what we take
+ * for an address, so a quoted string with one only ends the search. */
+static bool last_element(struct mg_str *list, struct mg_str *element)
+{
+    if (list->n == 0)
+        return false;
+    size_t at = list->n;
+    while (at > 0 && list->p[at - 1] != ',')
+        at--;
+    *element = mg_str_trim(mg_str(list->p + at, list->n - at));
+    list->n = at ? at - 1 : 0;
+    return true;
+}
+
+static struct mg_str unquote(struct mg_str s)
+{
+    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+        return mg_str(s.p + 1, s.n - 2);
+    return s;
+}
+
+/* The for= of one forwarded-element (RFC 7239 4). */
+static struct mg_str for_parameter(struct mg_str element)
+{
+    struct mg_str pair;
+    while (mg_str_split(&element, ';', &pair)) {
+        pair = mg_str_trim(pair);
+        if (pair.n > 4 && mg_str_ieq(mg_str(pair.p, 4), MG_STR("for=")))
+            return unquote(mg_str(pair.p + 4, pair.n - 4));
+    }
+    return MG_STR_NONE;
+}
+
+static void walk_back(struct mg_request *req, struct mg_str list, bool forwarded)
+{
+    struct mg_str element;
+    struct mg_addr addr;
+    for (int hops = 0; hops < HOPS_MAX && last_element(&list, &element); hops++) {
+        struct mg_str text = forwarded ? for_parameter(element) : element;
+        if (!mg_ip_parse_port(text, &addr))
+            return; /* "unknown", an obfuscated name, or garbage: no further than here */
+        addr.port = 0;
+        req->client = addr;
+        if (!is_trusted(req, &addr))
+            return;
+    }
+}
+
+void mg_forwarded_find_client(struct mg_request *req)
+{
+    const struct mg_fields *fields = &req->msg->fields;
+    struct mg_str list;
+    req->client_known = true;
+    req->client = req->peer;
+    /* A unix socket has no address; who may open it is a matter of its file's mode. */
+    req->peer_trusted = is_trusted(req, &req->peer);
+    if (!req->peer_trusted)
+        return;
+    if (mg_fields_joined(fields, MG_STR("forwarded"), req->arena, &list))
+        walk_back(req, list, true);
+    else if (mg_fields_joined(fields, MG_STR("x-forwarded-for"), req->arena, &list))
+        walk_back(req, list, false);
+}
+
+/* --- towards the backend --- */
+
+static bool is_forwarding_field(uint16_t id)
+{
+    return id == MG_FIELD_FORWARDED || id == MG_FIELD_X_REAL_IP ||
+           (id >= MG_FIELD_X_FORWARDED_FOR && id <= MG_FIELD_X_FORWARDED_PROTO);
+}
+
+static void remove_forwarding_fields(struct mg_fields *fields)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < fields->n; i++)
+        if (!is_forwarding_field(fields->v[i].id))
+            fields->v[kept++] = fields->v[i];
+    fields->n = kept;
+}
+
+static struct mg_str known_value(struct mg_request *req, enum mg_field_id id)
+{
+    const struct mg_field *f = mg_fields_get(&req->msg->fields, id);
+    return f ? mg_field_value(f) : MG_STR_NONE;
+}
+
+/* What came from a trusted proxy and is to be kept or extended. */
+struct before {
+    struct mg_str forwarded, for_, proto, host, port, prefix, via;
+};
+
+static struct before take_before(struct mg_request *req)
+{
+    struct before b = {0};
+    struct mg_fields *fields = &req->msg->fields;
+    mg_fields_joined(fields, MG_STR("via"), req->arena, &b.via);
+    mg_fields_remove_id(fields, MG_FIELD_VIA);
+    if (mg_request_peer_trusted(req)) {
+        mg_fields_joined(fields, MG_STR("forwarded"), req->arena, &b.forwarded);
+        mg_fields_joined(fields, MG_STR("x-forwarded-for"), req->arena, &b.for_);
+        b.proto = known_value(req, MG_FIELD_X_FORWARDED_PROTO);
+        b.host = known_value(req, MG_FIELD_X_FORWARDED_HOST);
+        b.port = known_value(req, MG_FIELD_X_FORWARDED_PORT);
+        b.prefix = known_value(req, MG_FIELD_X_FORWARDED_PREFIX);
+    }
+    remove_forwarding_fields(fields);
+    return b;
+}
+
+/* A growing text in a buffer whose size was summed up before. */
+struct writer {
+    char *p;
+    size_t n;
+};
+
+static void put(struct writer *w, struct mg_str s)
+{
+    if (s.n)
+        memcpy(w->p + w->n, s.p, s.n);
+    w->n += s.n;
+}
+
+static void put_line(struct writer *w, struct mg_str name, struct mg_str before, struct mg_str value)
+{
+    put(w, name);
+    put(w, before);
+    if (before.n && value.n)
+        put(w, MG_STR(", "));
+    put(w, value);
+    put(w, MG_STR("\r\n"));
+}
+
+static bool needs_quotes(struct mg_str s)
+{
+    return !mg_is_token(s);
+}
+
+/* for=192.0.2.60;proto=https;host="api.example.com:8080";by=_gw */
+static struct mg_str forwarded_element(struct mg_request *req, struct mg_str client, bool v6)
+{
+    struct mg_str host = req->msg->authority;
+    struct writer w = {mg_arena_alloc(req->arena, client.n + host.n + 64), 0};
+    put(&w, MG_STR("for="));
+    put(&w, v6 ? MG_STR("\"[") : MG_STR_NONE);
+    put(&w, client.n ? client : MG_STR("unknown"));
+    put(&w, v6 ? MG_STR("]\"") : MG_STR_NONE);
+    put(&w, MG_STR(";proto="));
+    put(&w, req->msg->scheme);
+    if (host.n) {
+        bool quote = needs_quotes(host);
+        put(&w, MG_STR(";host="));
+        put(&w, quote ? MG_STR("\"") : MG_STR_NONE);
+        put(&w, host);
+        put(&w, quote ? MG_STR("\"") : MG_STR_NONE);
+    }
+    put(&w, MG_STR(";by=_gw"));
+    return mg_str(w.p, w.n);
+}
+
+struct mg_str mg_forwarded_lines(struct mg_request *req)
+{
+    char ip[MG_IP_TEXT_MAX], port[20];
+    struct before b = take_before(req);
+    /* The peer's address, not the client's: each proxy adds whom it heard from. */
+    struct mg_str peer = mg_str(ip, req->peer.family ? mg_ip_format(&req->peer, ip) : 0);
+    struct mg_str local_port = mg_str(port, mg_u64_to_dec(req->local.port, port));
+    if (req->local.port == 0)
+        local_port = mg_str_eq(req->msg->scheme, MG_STR("https")) ? MG_STR("443") : MG_STR("80");
+    struct mg_str element = forwarded_element(req, peer, req->peer.family == 6);
+    struct mg_str protocol = req->msg->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate");
+
+    size_t room = 320 + element.n + b.forwarded.n + b.for_.n + peer.n + b.proto.n + b.host.n +
+                  req->msg->authority.n + b.port.n + b.prefix.n + b.via.n;
+    struct writer w = {mg_arena_alloc(req->arena, room), 0};
+    put_line(&w, MG_STR("X-Forwarded-For: "), b.for_, peer.n ? peer : MG_STR("unknown"));
+    put_line(&w, MG_STR("X-Forwarded-Proto: "), MG_STR_NONE, b.proto.n ? b.proto : req->msg->scheme);
+    put_line(&w, MG_STR("X-Forwarded-Host: "), MG_STR_NONE, b.host.n ? b.host : req->msg->authority);
+    put_line(&w, MG_STR("X-Forwarded-Port: "), MG_STR_NONE, b.port.n ? b.port : local_port);
+    if (b.prefix.n)
+        put_line(&w, MG_STR("X-Forwarded-Prefix: "), MG_STR_NONE, b.prefix);
+    put_line(&w, MG_STR("Forwarded: "), b.forwarded, element);
+    put_line(&w, MG_STR("Via: "), b.via, protocol);
+    return mg_str(w.p, w.n);
+}

@@ -1,0 +1,48 @@
+/* Configs in use. The control thread fills one in; from then on it is read only. */
+#include "gateway/generation.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+#define CHUNK_BYTES 65536
+
+struct mg_generation *mg_generation_new(void)
+{
+    static atomic_ullong last;
+    struct mg_generation *g = mg_calloc(1, sizeof *g);
+    atomic_init(&g->refs, 1);
+    g->number = atomic_fetch_add(&last, 1) + 1;
+    mg_pool_init(&g->_chunks, CHUNK_BYTES, 0);
+    mg_arena_init(&g->arena, &g->_chunks);
+    return g;
+}
+
+void mg_generation_ref(struct mg_generation *g)
+{
+    atomic_fetch_add(&g->refs, 1);
+}
+
+void mg_generation_unref(struct mg_generation *g)
+{
+    if (!g || atomic_fetch_sub(&g->refs, 1) != 1)
+        return;
+    if (g->script)
+        g->script_free(g->script);
+    for (uint32_t i = 0; i < g->service_count; i++)
+        if (g->services[i])
+            mg_service_unref(g->services[i]);
+    mg_router_free(g->router);
+    mg_cidr_set_free(g->trusted);
+    mg_arena_release(&g->arena);
+    mg_pool_release(&g->_chunks);
+    free(g);
+}
+
+int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name)
+{
+    for (uint32_t i = 0; i < g->service_count; i++)
+        if (mg_str_eq(mg_service_config(g->services[i])->name, name))
+            return (int32_t)i;
+    return MG_NO_SERVICE;
+}

@@ -1,0 +1,107 @@
+/*
+ * A generation: one config in use. Immutable once built, counted, shared by all workers. Exchanges
+ * finish on the generation they began with.
+ */
+#ifndef MG_GATEWAY_GENERATION_H
+#define MG_GATEWAY_GENERATION_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/ip.h"
+#include "gateway/router.h"
+#include "http/message.h"
+#include "http/server.h"
+#include "upstream/service.h"
+
+struct mg_step_ops;
+
+/* One policy in one pipeline, with its config. */
+struct mg_step {
+    uint32_t index;       /* in the generation; each worker's instances are looked up by it */
+    struct mg_str policy; /* "rate-limit" */
+    struct mg_str id;     /* its name in logs; the policy's when none was given */
+    struct mg_str path;   /* "routes[2].policies[1]" */
+    const struct mg_step_ops *ops;
+    bool on_error_continue;
+    bool buffer_request, buffer_response; /* whole bodies are there when the step runs */
+};
+
+struct mg_pipeline {
+    struct mg_step *steps;
+    uint32_t count;
+};
+
+struct mg_split {
+    uint32_t service;
+    uint32_t weight;
+};
+
+enum mg_strip { MG_STRIP_NONE, MG_STRIP_LITERAL, MG_STRIP_PREFIX };
+
+#define MG_NO_SERVICE (-1)
+
+struct mg_route {
+    uint32_t index;
+    struct mg_str name, version;
+    int32_t service;        /* index, or MG_NO_SERVICE */
+    struct mg_split *split; /* instead of `service` */
+    uint32_t split_count, split_weight;
+    enum mg_strip strip;
+    struct mg_str strip_prefix;
+    struct mg_str rewrite; /* template; n 0: none */
+    uint64_t timeout_ns;   /* 0: limits.request_time */
+    struct mg_pipeline pipeline;
+    struct mg_pipeline on_error;
+};
+
+struct mg_listen {
+    struct mg_str name;    /* may be empty */
+    struct mg_str address; /* NUL-terminated */
+};
+
+enum mg_errors_format { MG_ERRORS_PROBLEM, MG_ERRORS_SIMPLE };
+
+struct mg_default_response {
+    uint16_t status; /* 0: none was configured */
+    struct mg_str body;
+    struct mg_fields headers;
+};
+
+struct mg_generation {
+    atomic_uint refs;
+    /* Set once. */
+    uint64_t number;
+    struct mg_pool _chunks;
+    struct mg_arena arena; /* of all strings and arrays here */
+    struct mg_listen *listens;
+    uint32_t listen_count;
+    struct mg_service **services; /* refs */
+    uint32_t service_count;
+    struct mg_route *routes;
+    uint32_t route_count;
+    uint32_t step_count;
+    struct mg_router *router;
+    struct mg_cidr_set *trusted; /* NULL: nobody */
+    struct mg_server_limits limits;
+    uint64_t request_time_ns;
+    uint64_t buffered_body_bytes;
+    uint64_t lua_run_ns;
+    uint64_t lua_memory_bytes;
+    struct mg_default_response default_response;
+    enum mg_errors_format errors_format;
+    struct mg_str problem_base; /* empty: about:blank */
+    bool dev;
+    uint32_t workers; /* 0: as many as the CPUs that we may use */
+    void *script;     /* what each worker needs to build its Lua state; freed with script_free */
+    void (*script_free)(void *script);
+};
+
+/* Empty, with one reference. */
+struct mg_generation *mg_generation_new(void);
+void mg_generation_ref(struct mg_generation *g);
+void mg_generation_unref(struct mg_generation *g);
+/* Index of the service of that name, or MG_NO_SERVICE. */
+int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
+
+#endif

@@ -1,0 +1,70 @@
+/* Error responses of our own. Worker thread. */
+#include "gateway/problem.h"
+
+#include "base/json.h"
+#include "gateway/worker.h"
+
+static void add_member(struct mg_buf *b, const char *key, struct mg_str value)
+{
+    size_t before = b->n;
+    mg_buf_printf(b, "%s\"%s\":", b->n > 1 ? "," : "", key);
+    if (!mg_json_write_string(b, value)) {
+        b->n = before; /* not UTF-8: left out rather than garbled */
+        b->failed = false;
+    }
+}
+
+static struct mg_str type_of(struct mg_request *req, struct mg_str slug)
+{
+    struct mg_str base = req->wg->gen->problem_base;
+    /* A slug that is a URI of its own (the IANA problem types) stays as it is. */
+    if (slug.n > 8 && memcmp(slug.p, "https://", 8) == 0)
+        return slug;
+    if (base.n == 0 || slug.n == 0)
+        return MG_STR("about:blank");
+    return mg_arena_printf(req->arena, "%.*s%.*s", MG_STR_ARGS(base), MG_STR_ARGS(slug));
+}
+
+struct mg_str mg_problem_content_type(const struct mg_generation *gen)
+{
+    return gen->errors_format == MG_ERRORS_SIMPLE ? MG_STR("application/json")
+                                                  : MG_STR("application/problem+json");
+}
+
+struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg_str slug,
+                              struct mg_str detail, struct mg_str members)
+{
+    struct mg_buf b;
+    struct mg_str title = mg_status_phrase(status);
+    mg_buf_init(&b, 65536);
+    mg_buf_add_char(&b, '{');
+    if (req->wg->gen->errors_format == MG_ERRORS_SIMPLE) {
+        add_member(&b, "error", detail.n ? detail : title);
+    } else {
+        add_member(&b, "type", type_of(req, slug));
+        add_member(&b, "title", title);
+        mg_buf_printf(&b, ",\"status\":%u", status);
+        if (detail.n)
+            add_member(&b, "detail", detail);
+        /* A short word to branch on, whatever the type is. */
+        add_member(&b, "error", slug.n ? slug : title);
+    }
+    add_member(&b, "request_id", mg_request_id(req));
+    mg_buf_add_str(&b, members);
+    mg_buf_add_c(&b, "}\n");
+    struct mg_str body = mg_arena_str(req->arena, mg_buf_str(&b));
+    mg_buf_release(&b);
+    return body;
+}
+
+struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
+                               struct mg_str detail, const char *error_code)
+{
+    struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_GATEWAY);
+    res->error_code = error_code;
+    mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
+                     mg_problem_content_type(req->wg->gen));
+    mg_response_set_body(res, req->arena,
+                         mg_problem_body(req, status, mg_str_c(slug), detail, MG_STR_NONE));
+    return res;
+}

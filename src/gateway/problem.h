@@ -1,0 +1,23 @@
+/*
+ * Responses that the gateway itself makes: problem details (RFC 9457), or the simple form of the
+ * config. Never a stack or an address to the client; always the request id.
+ */
+#ifndef MG_GATEWAY_PROBLEM_H
+#define MG_GATEWAY_PROBLEM_H
+
+#include "gateway/exchange.h"
+
+/* `slug` becomes the problem type under problem_base; `detail` (may be empty) is for the client.
+ * The response has source "gateway" and that error code. In the request's arena. */
+struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
+                               struct mg_str detail, const char *error_code);
+
+/* The body alone, for responses that policies make: `members` (may be empty) is further JSON
+ * members,
+ * ",\"a\":1". In the arena. */
+struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg_str slug,
+                              struct mg_str detail, struct mg_str members);
+/* "application/problem+json", or "application/json" for the simple form. */
+struct mg_str mg_problem_content_type(const struct mg_generation *gen);
+
+#endif

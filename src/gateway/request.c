@@ -1,0 +1,93 @@
+/* Requests and responses as steps see them. Worker thread. */
+#include "crypto/base64.h"
+#include "crypto/random.h"
+#include "gateway/exchange.h"
+#include "gateway/forwarded.h"
+#include "gateway/worker.h"
+
+#define ID_BYTES 16
+#define ID_LENGTH_MAX 128
+
+static bool is_id(struct mg_str s)
+{
+    if (s.n == 0 || s.n > ID_LENGTH_MAX)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (unsigned char)(mg_lower(c) - 'a') < 26, digit = (unsigned char)(c - '0') < 10;
+        if (!letter && !digit && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+struct mg_str mg_request_id(struct mg_request *req)
+{
+    if (req->id.n)
+        return req->id;
+    const struct mg_field *theirs = mg_fields_get(&req->msg->fields, MG_FIELD_X_REQUEST_ID);
+    if (theirs && is_id(mg_field_value(theirs)) && mg_request_peer_trusted(req)) {
+        req->id = mg_field_value(theirs);
+        return req->id;
+    }
+    char bytes[ID_BYTES];
+    char *text = mg_arena_alloc(req->arena, 2 * ID_BYTES);
+    mg_random_bytes(bytes, sizeof bytes);
+    mg_base64_hex_encode(mg_str(bytes, sizeof bytes), text);
+    req->id = mg_str(text, 2 * ID_BYTES);
+    return req->id;
+}
+
+const struct mg_addr *mg_request_client(struct mg_request *req)
+{
+    if (!req->client_known)
+        mg_forwarded_find_client(req);
+    return &req->client;
+}
+
+bool mg_request_peer_trusted(struct mg_request *req)
+{
+    if (!req->client_known)
+        mg_forwarded_find_client(req);
+    return req->peer_trusted;
+}
+
+void mg_request_set_body(struct mg_request *req, struct mg_str bytes)
+{
+    req->buffered = bytes;
+    req->is_buffered = true;
+    req->body_taken = false;
+    req->body = mg_body_fixed(req->arena, bytes);
+    req->msg->content_length = (int64_t)bytes.n;
+}
+
+struct mg_body *mg_request_take_body(struct mg_request *req)
+{
+    if (req->is_buffered)
+        return mg_body_fixed(req->arena, req->buffered);
+    if (req->body_taken)
+        return NULL;
+    req->body_taken = true;
+    return req->body;
+}
+
+struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source)
+{
+    struct {
+        struct mg_response res;
+        struct mg_message msg;
+    } *both = mg_arena_calloc(arena, sizeof *both);
+    both->res.msg = &both->msg;
+    both->res.source = source;
+    mg_message_init(&both->msg, arena);
+    both->msg.status = (uint16_t)status;
+    return &both->res;
+}
+
+void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes)
+{
+    res->buffered = bytes;
+    res->is_buffered = true;
+    res->body = mg_body_fixed(arena, bytes);
+    res->msg->content_length = (int64_t)bytes.n;
+}

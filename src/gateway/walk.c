@@ -1,0 +1,284 @@
+/*
+ * C owns the walk over a pipeline's steps; a step is a leaf. Worker thread.
+ *
+ * Down: each step's request phase, in order. At the end, or where a step answers, the response is there. Up:
+ * the response phase of the steps that were passed, in reverse order. `running` turns an answer that comes
+ * while the walk's own loop is on the stack into one more round of that loop.
+ */
+#include "base/log.h"
+#include "gateway/exchange.h"
+#include "gateway/problem.h"
+#include "gateway/worker.h"
+
+/* An onion's walks nest; each level holds arena memory and C stack. */
+#define DEPTH_MAX 64
+
+static void run(struct mg_walk *w);
+
+static uint8_t flags_of(const struct mg_walk *w, const struct mg_step *step)
+{
+    return w->req->wg->step_flags[step->index];
+}
+
+/* --- whole bodies for steps that want them --- */
+
+struct collecting {
+    struct mg_body_collector collector;
+    struct mg_walk *walk;
+    struct mg_body *body;
+};
+
+static void cancel_collecting(void *arg)
+{
+    struct collecting *c = arg;
+    mg_body_cancel(c->body);
+}
+
+static void refuse_body(struct mg_walk *w, enum mg_collect_result result, const struct mg_body *body)
+{
+    if (result == MG_COLLECT_TOO_LARGE)
+        w->res = mg_problem(w->req, 413, "content-too-large",
+                            MG_STR("the body is larger than this route can hold"), "body_too_large");
+    else
+        w->res = mg_problem(w->req, body->status ? (unsigned)body->status : 400, "bad-request-body",
+                            mg_str_c(body->reason), "request_body");
+    w->phase = MG_WALK_UP;
+}
+
+static void request_collected(struct collecting *c, enum mg_collect_result result)
+{
+    struct mg_walk *w = c->walk;
+    if (result == MG_COLLECT_DONE) {
+        mg_request_set_body(w->req, mg_str(c->collector.bytes, c->collector.n));
+        return;
+    }
+    refuse_body(w, result, c->body);
+}
+
+static void on_request_collected(void *arg, enum mg_collect_result result)
+{
+    struct collecting *c = arg;
+    mg_wait_end(&c->walk->wait);
+    request_collected(c, result);
+    run(c->walk);
+}
+
+/* True when the walk can go on at once. */
+static bool collect_request(struct mg_walk *w)
+{
+    struct mg_request *req = w->req;
+    struct collecting *c = mg_arena_alloc(req->arena, sizeof *c);
+    enum mg_collect_result result;
+    c->walk = w;
+    c->body = req->body;
+    if (mg_body_collect(&c->collector, req->body, req->arena, req->wg->gen->buffered_body_bytes,
+                        on_request_collected, c, &result)) {
+        request_collected(c, result);
+        return true;
+    }
+    mg_wait_begin(&w->wait, &w->ex->wait, cancel_collecting, c);
+    return false;
+}
+
+static void response_collected(struct collecting *c, enum mg_collect_result result)
+{
+    struct mg_walk *w = c->walk;
+    if (result == MG_COLLECT_DONE) {
+        mg_response_set_body(w->res, w->req->arena, mg_str(c->collector.bytes, c->collector.n));
+        return;
+    }
+    mg_body_cancel(c->body);
+    const char *code = result == MG_COLLECT_TOO_LARGE ? "response_too_large" : "reset";
+    mg_log_warn("cannot hold a response for a step", MG_LOG_STR("route", w->req->route->name),
+                MG_LOG_C("reason", result == MG_COLLECT_TOO_LARGE ? "larger than buffered_body_bytes"
+                                                                  : c->body->reason));
+    w->res = mg_problem(w->req, 502, "bad-upstream-response", MG_STR_NONE, code);
+}
+
+static void on_response_collected(void *arg, enum mg_collect_result result)
+{
+    struct collecting *c = arg;
+    mg_wait_end(&c->walk->wait);
+    response_collected(c, result);
+    run(c->walk);
+}
+
+static bool collect_response(struct mg_walk *w)
+{
+    struct collecting *c = mg_arena_alloc(w->req->arena, sizeof *c);
+    enum mg_collect_result result;
+    c->walk = w;
+    c->body = w->res->body;
+    if (mg_body_collect(&c->collector, c->body, w->req->arena, w->req->wg->gen->buffered_body_bytes,
+                        on_response_collected, c, &result)) {
+        response_collected(c, result);
+        return true;
+    }
+    mg_wait_begin(&w->wait, &w->ex->wait, cancel_collecting, c);
+    return false;
+}
+
+/* --- the route's on_error steps --- */
+
+static void give_error(struct mg_walk *inner)
+{
+    mg_walk_answer(inner, ((struct mg_walk *)inner->arg)->res);
+}
+
+static void on_error_done(struct mg_walk *inner, void *arg)
+{
+    struct mg_walk *w = arg;
+    w->res = inner->res;
+    run(w);
+}
+
+/* Lets the on_error steps look at a response of our own, once. True when that was begun. */
+static bool handle_error(struct mg_walk *w)
+{
+    const struct mg_route *route = w->req->route;
+    if (w->error_handled || w->res->source != MG_SOURCE_GATEWAY || !route || !route->on_error.count ||
+        w->pipeline == &route->on_error)
+        return false;
+    w->error_handled = true;
+    struct mg_walk *inner = mg_arena_calloc(w->req->arena, sizeof *inner);
+    inner->ex = w->ex;
+    inner->req = w->req;
+    inner->pipeline = &route->on_error;
+    inner->depth = w->depth + 1;
+    inner->terminal = give_error;
+    inner->on_done = on_error_done;
+    inner->arg = w;
+    mg_walk_start(inner);
+    return true;
+}
+
+/* --- the two directions --- */
+
+enum progress { GO_ON, PAUSE };
+
+static enum progress step_down(struct mg_walk *w)
+{
+    if (w->at == w->pipeline->count) {
+        w->phase = MG_WALK_UP;
+        w->terminal(w);
+        return w->res ? GO_ON : PAUSE;
+    }
+    const struct mg_step *step = &w->pipeline->steps[w->at];
+    uint8_t flags = flags_of(w, step);
+    if (step->buffer_request && !w->req->is_buffered && !collect_request(w))
+        return PAUSE;
+    if (w->phase == MG_WALK_UP)
+        return GO_ON; /* the body was refused */
+    if (&w->ex->walk == w && w->ex->entered <= w->at)
+        w->ex->entered = w->at + 1;
+    if (!(flags & MG_STEP_HAS_REQUEST)) {
+        w->at++;
+        return GO_ON;
+    }
+    switch (step->ops->request(step, w)) {
+    case MG_STEP_NEXT:
+        w->at++;
+        return GO_ON;
+    case MG_STEP_STOP:
+        w->phase = MG_WALK_UP;
+        return GO_ON;
+    case MG_STEP_WAIT:
+        break;
+    }
+    return PAUSE;
+}
+
+static enum progress step_up(struct mg_walk *w)
+{
+    if (handle_error(w))
+        return PAUSE;
+    if (w->at == w->first) {
+        w->phase = MG_WALK_DONE;
+        return GO_ON;
+    }
+    const struct mg_step *step = &w->pipeline->steps[w->at - 1];
+    if (!(flags_of(w, step) & MG_STEP_HAS_RESPONSE)) {
+        w->at--;
+        return GO_ON;
+    }
+    if (step->buffer_response && w->res->body && !w->res->is_buffered && !collect_response(w))
+        return PAUSE;
+    if (step->ops->response(step, w) == MG_STEP_WAIT)
+        return PAUSE;
+    w->at--;
+    return GO_ON;
+}
+
+static void run(struct mg_walk *w)
+{
+    if (w->running)
+        return;
+    w->running = true;
+    enum progress p = GO_ON;
+    while (p == GO_ON && w->phase != MG_WALK_DONE)
+        p = w->phase == MG_WALK_DOWN ? step_down(w) : step_up(w);
+    w->running = false;
+    if (w->phase == MG_WALK_DONE)
+        w->on_done(w, w->arg);
+}
+
+/* --- entries --- */
+
+void mg_walk_start(struct mg_walk *w)
+{
+    w->at = w->first;
+    w->phase = MG_WALK_DOWN;
+    run(w);
+}
+
+void mg_walk_resume(struct mg_walk *w, enum mg_step_result result)
+{
+    if (w->phase == MG_WALK_UP)
+        w->at--;
+    else if (result == MG_STEP_STOP)
+        w->phase = MG_WALK_UP;
+    else
+        w->at++;
+    run(w);
+}
+
+void mg_walk_answer(struct mg_walk *w, struct mg_response *res)
+{
+    w->res = res;
+    w->phase = MG_WALK_UP;
+    run(w);
+}
+
+struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req)
+{
+    if (w->depth >= DEPTH_MAX)
+        return NULL;
+    struct mg_walk *inner = mg_arena_calloc(req->arena, sizeof *inner);
+    inner->ex = w->ex;
+    inner->req = req;
+    inner->pipeline = w->pipeline;
+    inner->first = w->at + 1;
+    inner->depth = w->depth + 1;
+    inner->terminal = w->terminal;
+    if (&w->ex->walk == w || w->ex->entered < w->pipeline->count)
+        w->ex->entered = w->pipeline->count;
+    return inner;
+}
+
+enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,
+                                        const char *error_code, struct mg_str message)
+{
+    struct mg_request *req = w->req;
+    mg_log_error("policy failed", MG_LOG_STR("policy", step->policy), MG_LOG_STR("step", step->id),
+                 MG_LOG_STR("path", step->path),
+                 MG_LOG_STR("route", req->route ? req->route->name : MG_STR_NONE),
+                 MG_LOG_STR("request_id", mg_request_id(req)), MG_LOG_STR("error", message));
+    if (step->on_error_continue)
+        return MG_STEP_NEXT;
+    if (w->res && w->res->body)
+        mg_body_cancel(w->res->body);
+    struct mg_str detail = req->wg->gen->dev ? message : MG_STR_NONE;
+    w->res = mg_problem(req, 500, "internal-error", detail, error_code);
+    w->res->error_policy = step->policy;
+    return MG_STEP_STOP;
+}

@@ -1,0 +1,132 @@
+/* One thread's part of the gateway. */
+#include "gateway/worker.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "crypto/random.h"
+
+/* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that bodies are
+ * streamed in. What is kept for reuse is a steady load's need, not a peak's. */
+#define CHUNK_BYTES 8192
+#define CHUNKS_KEPT 256
+#define BLOCK_BYTES 32768
+#define BLOCKS_KEPT 64
+
+static void free_generation(struct mg_worker_generation *wg)
+{
+    /* What is left waits in a finish step of its own; nobody waits for it. */
+    while (!mg_list_empty(&wg->exchanges))
+        mg_exchange_abandon(MG_CONTAINER_OF(wg->exchanges.next, struct mg_exchange, link));
+    if (wg->script)
+        wg->worker->hooks->drop(wg);
+    for (uint32_t i = 0; i < wg->gen->service_count; i++)
+        mg_picker_release(&wg->pickers[i]);
+    free(wg->pickers);
+    free(wg->step_flags);
+    free(wg->route_finish);
+    mg_generation_unref(wg->gen);
+    free(wg);
+}
+
+static void note_finish_steps(struct mg_worker_generation *wg)
+{
+    for (uint32_t r = 0; r < wg->gen->route_count; r++) {
+        const struct mg_pipeline *p = &wg->gen->routes[r].pipeline;
+        for (uint32_t s = 0; s < p->count; s++)
+            if (wg->step_flags[p->steps[s].index] & MG_STEP_HAS_FINISH)
+                wg->route_finish[r] = 1;
+    }
+}
+
+static struct mg_worker_generation *new_generation(struct mg_worker *w, struct mg_generation *gen,
+                                                   struct mg_error *err)
+{
+    struct mg_worker_generation *wg = mg_calloc(1, sizeof *wg);
+    wg->worker = w;
+    wg->gen = gen;
+    mg_generation_ref(gen);
+    mg_list_init(&wg->exchanges);
+    wg->pickers = mg_calloc(gen->service_count, sizeof *wg->pickers);
+    wg->step_flags = mg_calloc(gen->step_count, 1);
+    wg->route_finish = mg_calloc(gen->route_count, 1);
+    for (uint32_t i = 0; i < gen->service_count; i++)
+        mg_picker_init(&wg->pickers[i], gen->services[i], mg_worker_random(w) | 1);
+    if (w->hooks && w->hooks->build(wg, err) != MG_OK) {
+        free_generation(wg);
+        return NULL;
+    }
+    note_finish_steps(wg);
+    return wg;
+}
+
+uint64_t mg_worker_random(struct mg_worker *w)
+{
+    /* xorshift64*, seeded from the system; a simulation seeds it from its own seed. */
+    uint64_t x = w->random;
+    while (x == 0)
+        mg_random_bytes(&x, sizeof x);
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    w->random = x;
+    return x * UINT64_C(2685821657736338717);
+}
+
+static size_t block_bytes(const struct mg_generation *gen)
+{
+    size_t head = gen->limits.head.head_bytes;
+    return head > BLOCK_BYTES ? head : BLOCK_BYTES;
+}
+
+enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
+                          struct mg_generation *gen, const struct mg_script_hooks *hooks,
+                          struct mg_error *err)
+{
+    uint64_t random = w->random;
+    *w = (struct mg_worker){.number = number, .loop = loop, .hooks = hooks, .random = random};
+    mg_pool_init(&w->chunks, CHUNK_BYTES, CHUNKS_KEPT);
+    mg_pool_init(&w->blocks, block_bytes(gen), BLOCKS_KEPT);
+    mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
+    mg_server_init(&w->server, loop, &w->chunks, &w->blocks, &mg_exchange_handler, w);
+    w->server.limits = gen->limits;
+    w->current = new_generation(w, gen, err);
+    if (!w->current) {
+        mg_worker_release(w);
+        return MG_FAIL;
+    }
+    return MG_OK;
+}
+
+void mg_worker_release(struct mg_worker *w)
+{
+    mg_server_release(&w->server);
+    if (w->current)
+        free_generation(w->current);
+    w->current = NULL;
+    mg_pools_release(&w->pools);
+    mg_loop_settle(w->loop); /* connections give their blocks back at the end of a turn */
+    mg_pool_release(&w->chunks);
+    mg_pool_release(&w->blocks);
+}
+
+static bool is_drained(const struct mg_worker *w)
+{
+    return w->current->exchange_count == 0;
+}
+
+void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg)
+{
+    w->draining = true;
+    w->on_drained = on_drained;
+    w->drained_arg = arg;
+    mg_server_drain(&w->server);
+    if (is_drained(w))
+        on_drained(arg);
+}
+
+void mg_worker_exchange_ended(struct mg_worker *w)
+{
+    if (w->draining && is_drained(w))
+        w->on_drained(w->drained_arg);
+}

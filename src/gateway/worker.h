@@ -1,0 +1,69 @@
+/*
+ * A worker: one thread and all it owns. Everything here is touched by that thread alone, but for
+ * what mg_loop_post brings in.
+ */
+#ifndef MG_GATEWAY_WORKER_H
+#define MG_GATEWAY_WORKER_H
+
+#include "gateway/exchange.h"
+
+/* What an instance of a step has, by step index; row 6 fills it in when it builds the worker's
+ * state. */
+enum {
+    MG_STEP_HAS_REQUEST = 1,
+    MG_STEP_HAS_RESPONSE = 2,
+    MG_STEP_HAS_FINISH = 4,
+};
+
+/* Row 6 as seen from here. */
+struct mg_script_hooks {
+    /* Builds the worker's side of a generation: fills wg->step_flags and wg->script. MG_FAIL:
+     * nothing is left behind, `err` says which step. */
+    enum mg_rc (*build)(struct mg_worker_generation *wg, struct mg_error *err);
+    void (*drop)(struct mg_worker_generation *wg);
+    /* An exchange that Lua has seen ends: its handles go dead, its tasks are cancelled. */
+    void (*exchange_ends)(struct mg_exchange *ex);
+};
+
+/* A generation in one worker. */
+struct mg_worker_generation {
+    struct mg_worker *worker;
+    struct mg_generation *gen; /* a ref */
+    struct mg_picker *pickers; /* by service index */
+    uint8_t *step_flags;       /* by step index */
+    uint8_t *route_finish;     /* by route index: some step of it has a finish */
+    void *script;              /* row 6's */
+    struct mg_link exchanges;
+    uint32_t exchange_count;
+};
+
+struct mg_worker {
+    uint32_t number;
+    struct mg_loop *loop;
+    struct mg_pool chunks; /* of arenas */
+    struct mg_pool blocks; /* read buffers */
+    struct mg_server server;
+    struct mg_pools pools;
+    struct mg_worker_generation *current;
+    const struct mg_script_hooks *hooks; /* NULL: no Lua steps */
+    uint64_t exchanges_total;
+    void (*on_drained)(void *arg); /* while draining: the last exchange has ended */
+    void *drained_arg;
+    bool draining;
+    uint64_t random;             /* state of mg_worker_random; a simulation sets it before mg_worker_init */
+};
+
+/* Sets a worker up on a loop (borrowed) for a generation (takes a ref). */
+enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
+                          struct mg_generation *gen, const struct mg_script_hooks *hooks,
+                          struct mg_error *err) MG_MUST_CHECK;
+/* Cuts what is open and frees all. The loop must still be there. */
+void mg_worker_release(struct mg_worker *w);
+/* Lets exchanges finish; calls back when none is left, at once if there is none. */
+void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg);
+/* For lots (splits, balancing), not for secrets. */
+uint64_t mg_worker_random(struct mg_worker *w);
+/* For exchanges: one has ended. */
+void mg_worker_exchange_ended(struct mg_worker *w);
+
+#endif

@@ -1,0 +1,437 @@
+/*
+ * mg.shared. A handle holds a ref to its dictionary and the buffer that strings are read into; the
+ * collector frees both. Handles of one name are one value, kept in the registry.
+ */
+#include "script/lib_shared.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <time.h>
+
+#include "script/lib.h"
+#include "script/task.h"
+#include "shared/limiter.h"
+
+#define DICTIONARY "moongate.Dictionary"
+#define NAME_MAX_BYTES 128
+#define DEFAULT_BYTES ((size_t)1 << 20)
+#define TEXT_KEEP ((size_t)64 << 10) /* a read buffer that grew beyond gives its memory back */
+#define SECONDS_MAX 1e9
+
+struct handle {
+    struct mg_dicts *dicts;
+    struct mg_dict *dict; /* NULL: never filled, or collected */
+    struct mg_buf text;
+};
+
+static char opened_key; /* its address is the key of the table of handles in the registry */
+
+/* Arguments
+ * ---------------------------------------------------------------------------------------------- */
+
+static struct handle *check_handle(lua_State *L)
+{
+    struct handle *h = luaL_checkudata(L, 1, DICTIONARY);
+    if (!h->dict)
+        luaL_error(L, "the dictionary is closed");
+    return h;
+}
+
+static struct mg_str check_string(lua_State *L, int arg)
+{
+    struct mg_str s;
+    luaL_checktype(L, arg, LUA_TSTRING);
+    s.p = lua_tolstring(L, arg, &s.n);
+    return s;
+}
+
+static struct mg_dict_value check_number(lua_State *L, int arg)
+{
+    luaL_checktype(L, arg, LUA_TNUMBER);
+    if (lua_isinteger(L, arg))
+        return (struct mg_dict_value){.kind = MG_DICT_INTEGER, .integer = lua_tointeger(L, arg)};
+    lua_Number number = lua_tonumber(L, arg);
+    luaL_argcheck(L, isfinite(number), arg, "expected a finite number");
+    return (struct mg_dict_value){.kind = MG_DICT_NUMBER, .number = number};
+}
+
+static struct mg_dict_value check_value(lua_State *L, int arg)
+{
+    switch (lua_type(L, arg)) {
+    case LUA_TSTRING:
+        return (struct mg_dict_value){.kind = MG_DICT_STRING, .string = check_string(L, arg)};
+    case LUA_TNUMBER:
+        return check_number(L, arg);
+    case LUA_TBOOLEAN:
+        return (struct mg_dict_value){.kind = MG_DICT_BOOLEAN, .boolean = lua_toboolean(L, arg)};
+    default:
+        luaL_typeerror(L, arg, "string, number or boolean");
+        return (struct mg_dict_value){.kind = MG_DICT_NONE};
+    }
+}
+
+/* Nil is no value; but it has to be written. */
+static struct mg_dict_value check_value_or_nil(lua_State *L, int arg)
+{
+    luaL_checkany(L, arg);
+    if (lua_isnil(L, arg))
+        return (struct mg_dict_value){.kind = MG_DICT_NONE};
+    return check_value(L, arg);
+}
+
+/* A time to live in milliseconds; 0 when there is none. Zero seconds are refused, as they would
+ * read like "gone at once" and mean "for ever". */
+static int64_t check_ttl(lua_State *L, int arg)
+{
+    if (lua_isnoneornil(L, arg))
+        return 0;
+    luaL_checktype(L, arg, LUA_TNUMBER);
+    lua_Number seconds = lua_tonumber(L, arg);
+    luaL_argcheck(L, seconds > 0, arg, "expected a number above 0");
+    return (int64_t)ceil(fmin(seconds, SECONDS_MAX) * 1000);
+}
+
+static lua_Number check_amount(lua_State *L, int arg)
+{
+    luaL_checktype(L, arg, LUA_TNUMBER);
+    return lua_tonumber(L, arg);
+}
+
+static lua_Number check_cost(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? 1 : check_amount(L, arg);
+}
+
+/* Monotonic in all cases, and one clock for all workers. */
+static int64_t now_ms(lua_State *L)
+{
+    const struct mg_loop *loop = mg_script_of(L)->loop;
+    if (loop)
+        return (int64_t)(mg_loop_now(loop) / MG_MILLISECOND);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Results
+ * ---------------------------------------------------------------------------------------------- */
+
+static const char *code_name(enum mg_dict_rc rc)
+{
+    static const char *const names[] = {
+        [MG_DICT_OK] = "ok",
+        [MG_DICT_ABSENT] = "absent",
+        [MG_DICT_EXISTS] = "exists",
+        [MG_DICT_DIFFERS] = "differs",
+        [MG_DICT_BAD_TYPE] = "type",
+        [MG_DICT_BAD_KEY] = "key",
+        [MG_DICT_BAD_ARGUMENT] = "argument",
+        [MG_DICT_OVERFLOW] = "overflow",
+        [MG_DICT_TOO_LARGE] = "too_large",
+        [MG_DICT_FULL] = "full",
+        [MG_DICT_NO_MEMORY] = "memory",
+    };
+    return names[rc];
+}
+
+static int push_failure(lua_State *L, enum mg_dict_rc rc)
+{
+    if (rc == MG_DICT_BAD_ARGUMENT)
+        return luaL_error(L, "%s", mg_dict_rc_text(rc));
+    lua_pushnil(L);
+    lua_pushstring(L, mg_dict_rc_text(rc));
+    lua_pushstring(L, code_name(rc));
+    return 3;
+}
+
+static int push_done(lua_State *L, enum mg_dict_rc rc)
+{
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void push_value(lua_State *L, const struct mg_dict_value *value)
+{
+    switch (value->kind) {
+    case MG_DICT_NONE:
+        lua_pushnil(L);
+        break;
+    case MG_DICT_STRING:
+        lua_pushlstring(L, value->string.p, value->string.n);
+        break;
+    case MG_DICT_INTEGER:
+        lua_pushinteger(L, value->integer);
+        break;
+    case MG_DICT_NUMBER:
+        lua_pushnumber(L, value->number);
+        break;
+    case MG_DICT_BOOLEAN:
+        lua_pushboolean(L, value->boolean);
+        break;
+    }
+}
+
+/* Whole units as an integer, so that they print as one. */
+static void push_units(lua_State *L, double units)
+{
+    lua_pushinteger(L, (lua_Integer)units); /* at most 2^53 */
+}
+
+static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_result *result)
+{
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    lua_createtable(L, 0, 4);
+    lua_pushboolean(L, result->ok);
+    lua_setfield(L, -2, "ok");
+    push_units(L, result->remaining);
+    lua_setfield(L, -2, "remaining");
+    lua_pushnumber(L, result->reset_s);
+    lua_setfield(L, -2, "reset");
+    lua_pushnumber(L, result->retry_after_s);
+    lua_setfield(L, -2, "retry_after");
+    return 1;
+}
+
+/* Values
+ * ---------------------------------------------------------------------------------------------- */
+
+static int dict_get(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    struct mg_dict_value value;
+    mg_buf_reset(&h->text);
+    enum mg_dict_rc rc = mg_dict_get(h->dict, check_string(L, 2), now_ms(L), &value, &h->text);
+    if (rc == MG_DICT_ABSENT)
+        value.kind = MG_DICT_NONE;
+    else if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    push_value(L, &value);
+    if (h->text.room > TEXT_KEEP)
+        mg_buf_release(&h->text);
+    return 1;
+}
+
+typedef enum mg_dict_rc (*store_fn)(struct mg_dict *dict, struct mg_str key,
+                                    struct mg_dict_value value, int64_t ttl_ms, int64_t now_ms);
+
+static int store(lua_State *L, store_fn fn)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    struct mg_dict_value value = check_value(L, 3);
+    return push_done(L, fn(h->dict, key, value, check_ttl(L, 4), now_ms(L)));
+}
+
+static int dict_set(lua_State *L)
+{
+    return store(L, mg_dict_set);
+}
+
+static int dict_add(lua_State *L)
+{
+    return store(L, mg_dict_add);
+}
+
+static int dict_replace(lua_State *L)
+{
+    return store(L, mg_dict_replace);
+}
+
+static int dict_delete(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    enum mg_dict_rc rc = mg_dict_delete(h->dict, check_string(L, 2), now_ms(L));
+    if (rc != MG_DICT_OK && rc != MG_DICT_ABSENT)
+        return push_failure(L, rc);
+    lua_pushboolean(L, rc == MG_DICT_OK);
+    return 1;
+}
+
+static int dict_ttl(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    int64_t ttl_ms;
+    enum mg_dict_rc rc = mg_dict_ttl(h->dict, check_string(L, 2), now_ms(L), &ttl_ms);
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    lua_pushnumber(L, ttl_ms < 0 ? HUGE_VAL : (lua_Number)ttl_ms / 1000);
+    return 1;
+}
+
+static int dict_expire(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    return push_done(L, mg_dict_expire(h->dict, key, check_ttl(L, 3), now_ms(L)));
+}
+
+static int dict_incr(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    struct mg_dict_value by = {.kind = MG_DICT_INTEGER, .integer = 1};
+    struct mg_dict_value init = {.kind = MG_DICT_NONE}, sum;
+    if (!lua_isnoneornil(L, 3))
+        by = check_number(L, 3);
+    if (!lua_isnoneornil(L, 4))
+        init = check_number(L, 4);
+    enum mg_dict_rc rc = mg_dict_incr(h->dict, key, by, init, check_ttl(L, 5), now_ms(L), &sum);
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    push_value(L, &sum);
+    return 1;
+}
+
+static int dict_cas(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    struct mg_dict_value old = check_value_or_nil(L, 3), new_value = check_value_or_nil(L, 4);
+    return push_done(L, mg_dict_cas(h->dict, key, old, new_value, now_ms(L)));
+}
+
+/* Limiters
+ * ---------------------------------------------------------------------------------------------- */
+
+typedef enum mg_dict_rc (*limit_fn)(struct mg_dict *dict, struct mg_str key, double a, double b,
+                                    double cost, int64_t now_ms, struct mg_limiter_result *out);
+
+static int limit(lua_State *L, limit_fn fn)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    lua_Number a = check_amount(L, 3), b = check_amount(L, 4), cost = check_cost(L, 5);
+    struct mg_limiter_result result;
+    enum mg_dict_rc rc = fn(h->dict, key, a, b, cost, now_ms(L), &result);
+    return push_limit(L, rc, &result);
+}
+
+static int dict_take(lua_State *L)
+{
+    return limit(L, mg_limiter_take);
+}
+
+static int dict_window(lua_State *L)
+{
+    return limit(L, mg_limiter_window);
+}
+
+static int dict_acquire(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    struct mg_str key = check_string(L, 2);
+    lua_Integer max = luaL_checkinteger(L, 3);
+    struct mg_limiter_result result;
+    enum mg_dict_rc rc = mg_limiter_acquire(h->dict, key, max, now_ms(L), &result);
+    return push_limit(L, rc, &result);
+}
+
+static int dict_release(lua_State *L)
+{
+    struct handle *h = check_handle(L);
+    return push_done(L, mg_limiter_release(h->dict, check_string(L, 2), now_ms(L)));
+}
+
+/* Handles
+ * ---------------------------------------------------------------------------------------------- */
+
+static int collect(lua_State *L)
+{
+    struct handle *h = luaL_checkudata(L, 1, DICTIONARY);
+    if (h->dict)
+        mg_dicts_put(h->dicts, h->dict);
+    h->dict = NULL;
+    mg_buf_release(&h->text);
+    return 0;
+}
+
+static bool is_name(struct mg_str name)
+{
+    if (name.n == 0 || name.n > NAME_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool good = (unsigned char)(mg_lower(c) - 'a') < 26 || (unsigned char)(c - '0') < 10 ||
+                    c == '_' || c == '-' || c == '.';
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+/* Pushes the table of handles by name. */
+static void push_opened(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &opened_key) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &opened_key);
+}
+
+static void push_handle(lua_State *L, struct mg_str name)
+{
+    const struct mg_lib_env *env = mg_lib_env(L);
+    struct mg_error err;
+    size_t bytes = DEFAULT_BYTES;
+    if (!env->dicts)
+        luaL_error(L, "mg.shared: there are no shared dictionaries here");
+    struct handle *h = lua_newuserdatauv(L, sizeof *h, 0);
+    h->dicts = env->dicts;
+    h->dict = NULL;
+    mg_buf_init(&h->text, PTRDIFF_MAX);
+    luaL_setmetatable(L, DICTIONARY);
+    if (env->dict_size && !env->dict_size(env->arg, name, &bytes))
+        bytes = DEFAULT_BYTES;
+    h->dict = mg_dicts_get(env->dicts, name, bytes, &err);
+    if (!h->dict)
+        luaL_error(L, "mg.shared: '%s': %s", name.p, err.text);
+}
+
+static int l_shared(lua_State *L)
+{
+    struct mg_str name = check_string(L, 1);
+    lua_settop(L, 1);
+    push_opened(L);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL)
+        return 1;
+    if (!is_name(name))
+        return luaL_argerror(L, 1, "expected letters, digits, '_', '-' and '.', at most 128");
+    if (mg_script_of(L)->current)
+        return luaL_error(L, "dictionary '%s' is not open: call mg.shared in new", name.p);
+    push_handle(L, name);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"get", dict_get},         {"set", dict_set},
+    {"add", dict_add},         {"replace", dict_replace},
+    {"delete", dict_delete},   {"ttl", dict_ttl},
+    {"expire", dict_expire},   {"incr", dict_incr},
+    {"cas", dict_cas},         {"take", dict_take},
+    {"window", dict_window},   {"acquire", dict_acquire},
+    {"release", dict_release}, {NULL, NULL},
+};
+
+void mg_lib_shared_open(lua_State *L)
+{
+    if (luaL_newmetatable(L, DICTIONARY)) {
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, collect);
+        lua_setfield(L, -2, "__gc");
+        lua_pushliteral(L, DICTIONARY); /* policy code gets this name, not the table */
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+    lua_pushcfunction(L, l_shared);
+    lua_setfield(L, -2, "shared");
+}

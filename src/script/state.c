@@ -1,0 +1,150 @@
+/*
+ * Making and ending a Lua state, and counting its memory. One thread.
+ *
+ * Always true: memory_used is the sum of the sizes that Lua believes to hold. The limit refuses only growth,
+ * and only while policy code runs: a refusal there is a Lua error inside a protected call. Elsewhere
+ * it would be a panic.
+ */
+#include "script/state.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/budget.h"
+#include "script/sandbox.h"
+#include "script/task.h"
+
+#define BACKGROUND_LIMIT 1000
+#define WARNING_BYTES 512
+
+static bool over_limit(const struct mg_script *s, size_t growth)
+{
+    return s->memory_limit && s->running && !s->memory_lenient &&
+           (growth > s->memory_limit || s->memory_used > s->memory_limit - growth);
+}
+
+static void *allocate(void *arg, void *old, size_t old_size, size_t new_size)
+{
+    struct mg_script *s = arg;
+    if (!old)
+        old_size = 0; /* what Lua passes then is a type */
+    if (new_size == 0) {
+        free(old);
+        s->memory_used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && over_limit(s, new_size - old_size))
+        return NULL;
+    void *p = realloc(old, new_size);
+    if (p)
+        s->memory_used += new_size - old_size;
+    return p;
+}
+
+static int on_panic(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    mg_log_error("Lua error outside of any protection", MG_LOG_C("error", text ? text : "?"));
+    return 0; /* Lua aborts the process */
+}
+
+/* A warning comes in pieces; each piece but the last has to_be_continued set. */
+struct warning {
+    size_t n;
+    char text[WARNING_BYTES];
+};
+
+static void on_warning(void *arg, const char *piece, int to_be_continued)
+{
+    struct warning *w = arg;
+    struct mg_str s = mg_str_c(piece);
+    if (s.n > sizeof w->text - w->n)
+        s.n = sizeof w->text - w->n;
+    memcpy(w->text + w->n, s.p, s.n);
+    w->n += s.n;
+    if (to_be_continued)
+        return;
+    if (w->n && w->text[0] != '@') /* "@on" and "@off" are for the switch of the stock function */
+        mg_log_warn("Lua warning", MG_LOG_STR("warning", mg_str(w->text, w->n)));
+    w->n = 0;
+}
+
+uint64_t mg_script_random(struct mg_script *s)
+{
+    /* xorshift64* */
+    s->random ^= s->random >> 12;
+    s->random ^= s->random << 25;
+    s->random ^= s->random >> 27;
+    return s->random * UINT64_C(2685821657736338717);
+}
+
+static void seed_random(struct mg_script *s)
+{
+    uint8_t key[MG_HASH_KEY_BYTES] = {1};
+    if (!s->loop || !mg_loop_is_simulated(s->loop))
+        mg_hash_random_key(key);
+    memcpy(&s->random, key, sizeof s->random);
+    if (s->random == 0)
+        s->random = 1;
+}
+
+static int open_state(lua_State *L)
+{
+    struct warning *w = lua_newuserdatauv(L, sizeof *w, 0);
+    w->n = 0;
+    luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_setwarnf(L, on_warning, w);
+    mg_sandbox_open(L);
+    return 0;
+}
+
+struct mg_script *mg_script_new(const struct mg_script_options *options)
+{
+    struct mg_script *s = mg_calloc(1, sizeof *s);
+    s->loop = options->loop;
+    s->owner = options->owner;
+    s->memory_limit = options->memory_bytes;
+    s->run_ns = options->run_ns;
+    s->worker = options->worker;
+    s->background_limit =
+        options->background_limit ? options->background_limit : BACKGROUND_LIMIT;
+    mg_list_init(&s->idle);
+    mg_list_init(&s->tasks);
+    seed_random(s);
+
+    struct mg_error err;
+    if (s->run_ns && !(s->budget = mg_budget_ref(&err))) {
+        mg_log_error("cannot make a Lua state", MG_LOG_C("error", err.text));
+        free(s);
+        return NULL;
+    }
+    s->L = lua_newstate(allocate, s);
+    if (!s->L)
+        goto fail;
+    *(uintptr_t *)lua_getextraspace(s->L) = (uintptr_t)s;
+    lua_atpanic(s->L, on_panic);
+    lua_pushcfunction(s->L, open_state);
+    if (lua_pcall(s->L, 0, 0, 0) == LUA_OK)
+        return s;
+
+fail:
+    mg_script_free(s);
+    return NULL;
+}
+
+void mg_script_free(struct mg_script *s)
+{
+    if (!s)
+        return;
+    MG_BUG_ON(s->running != NULL);
+    s->ending = true;
+    mg_task_end_all(s);
+    if (s->L)
+        lua_close(s->L);
+    if (s->budget)
+        mg_budget_unref(s->budget);
+    free(s);
+}

@@ -1,0 +1,408 @@
+/*
+ * Services, their members and backends. The control thread makes and changes them, workers read.
+ *
+ * Always true: the list in force is never NULL and never changes; a newer one takes its place. A
+ * backend that stays from list to list is the same object, so its id, counters and pooled
+ * connections stay too.
+ */
+#include "upstream/service.h"
+
+#include <pthread.h>
+#include <search.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "upstream/balance.h"
+
+#define CACHE_LINE 64
+#define DEFAULT_PORT 80 /* RFC 9110 4.2.1: may be left out in Host */
+
+struct mg_service {
+    /* Set once. */
+    struct mg_service_config config;
+    char *texts; /* all strings of config and entries */
+    struct mg_service_entry *entries;
+    size_t entry_count;
+    bool needs_names;
+    /* Control thread. */
+    struct mg_members
+        *inherited; /* of the service before a reload, until the next publish; or NULL */
+    /* Under lock. Only the control thread writes, so it may read without. */
+    pthread_mutex_t lock;
+    struct mg_members *members;
+    /* Atomic. */
+    atomic_uint refs;
+    atomic_uint_fast64_t version; /* of members */
+    char _apart[CACHE_LINE];      /* `turn` is written by every request, the others are read */
+    atomic_uint_fast64_t turn;
+};
+
+/* --- backends --- */
+
+static struct mg_backend *new_backend(const struct mg_endpoint *e)
+{
+    static atomic_uint_fast64_t last_id;
+    char text[MG_IP_TEXT_MAX];
+    struct mg_backend *b = mg_calloc(1, sizeof *b);
+    b->id = atomic_fetch_add(&last_id, 1) + 1;
+    b->authority = mg_strdup(e->authority);
+    atomic_init(&b->refs, 1);
+    if (e->unix_path) {
+        size_t n = strlen(e->unix_path);
+        b->unix_path = mg_strdup(mg_str(e->unix_path, n));
+        b->label = mg_malloc(n + sizeof "unix:");
+        memcpy(b->label, "unix:", 5);
+        memcpy(b->label + 5, e->unix_path, n + 1);
+    } else {
+        b->addr = e->addr;
+        b->label = mg_strdup(mg_str(text, mg_ip_format_port(&e->addr, text)));
+    }
+    return b;
+}
+
+void mg_backend_ref(struct mg_backend *b)
+{
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+}
+
+void mg_backend_unref(struct mg_backend *b)
+{
+    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(b->unix_path);
+    free(b->authority);
+    free(b->label);
+    free(b);
+}
+
+/* Orders backends by all that makes them different ones. */
+static int compare_backends(const void *left, const void *right)
+{
+    const struct mg_backend *a = left, *b = right;
+    if (!a->unix_path != !b->unix_path)
+        return a->unix_path ? 1 : -1;
+    int order;
+    if (a->unix_path) {
+        order = strcmp(a->unix_path, b->unix_path);
+    } else {
+        order = (int)a->addr.family - (int)b->addr.family;
+        if (order == 0)
+            order = memcmp(a->addr.bytes, b->addr.bytes, sizeof a->addr.bytes);
+        if (order == 0)
+            order = (int)a->addr.port - (int)b->addr.port;
+    }
+    return order ? order : strcmp(a->authority, b->authority);
+}
+
+/* --- lists of members --- */
+
+static struct mg_members *new_members(uint32_t count)
+{
+    struct mg_members *m = mg_calloc(1, sizeof *m + count * sizeof m->v[0]);
+    atomic_init(&m->refs, 1);
+    m->count = count;
+    return m;
+}
+
+static struct mg_members *ref_members(struct mg_members *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void mg_members_unref(struct mg_members *m)
+{
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < m->count; i++)
+        mg_backend_unref(m->v[i].backend);
+    free(m->turns);
+    free(m);
+}
+
+/* A search tree of the backends known so far (tsearch(3)), which borrows them. */
+static struct mg_backend *known_or_new(void **tree, struct mg_backend *b)
+{
+    struct mg_backend **node = tsearch(b, tree, compare_backends);
+    MG_BUG_ON(!node);
+    return *node;
+}
+
+static void know(void **tree, const struct mg_members *m)
+{
+    for (uint32_t i = 0; m && i < m->count; i++)
+        known_or_new(tree, m->v[i].backend);
+}
+
+static void forget_nothing(void *borrowed)
+{
+    (void)borrowed;
+}
+
+static struct mg_backend *backend_for(void **tree, const struct mg_endpoint *e)
+{
+    struct mg_backend *fresh = new_backend(e);
+    struct mg_backend *b = known_or_new(tree, fresh);
+    if (b != fresh) {
+        mg_backend_ref(b);
+        mg_backend_unref(fresh);
+    }
+    return b;
+}
+
+static void set_turns(struct mg_members *m)
+{
+    uint32_t *weights = mg_malloc(m->count * sizeof *weights);
+    for (uint32_t i = 0; i < m->count; i++) {
+        weights[i] = m->v[i].weight;
+        m->total_weight += weights[i];
+    }
+    m->turns = mg_balance_turns(weights, m->count, &m->turn_count);
+    free(weights);
+}
+
+static bool same_members(const struct mg_members *a, const struct mg_members *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->v[i].backend != b->v[i].backend || a->v[i].weight != b->v[i].weight)
+            return false;
+    return true;
+}
+
+/* Takes `m`. */
+static void put_in_force(struct mg_service *s, struct mg_members *m)
+{
+    struct mg_members *old = s->members;
+    if (same_members(old, m)) {
+        mg_members_unref(m);
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->members = m;
+    atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
+    pthread_mutex_unlock(&s->lock);
+    mg_members_unref(old);
+}
+
+void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count)
+{
+    struct mg_members *m = new_members((uint32_t)count);
+    void *tree = NULL;
+    know(&tree, s->members);
+    know(&tree, s->inherited);
+    for (uint32_t i = 0; i < m->count; i++)
+        m->v[i] = (struct mg_member){backend_for(&tree, &v[i]), v[i].weight ? v[i].weight : 1};
+    tdestroy(tree, forget_nothing);
+    set_turns(m);
+    put_in_force(s, m);
+    mg_members_unref(s->inherited);
+    s->inherited = NULL;
+}
+
+void mg_service_inherit(struct mg_service *s, struct mg_service *old)
+{
+    struct mg_members *m = new_members(s->members->count);
+    void *tree = NULL;
+    know(&tree, old->members);
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct mg_backend *b = known_or_new(&tree, s->members->v[i].backend);
+        mg_backend_ref(b);
+        m->v[i] = (struct mg_member){b, s->members->v[i].weight};
+    }
+    tdestroy(tree, forget_nothing);
+    set_turns(m);
+    put_in_force(s, m);
+    mg_members_unref(s->inherited);
+    s->inherited = s->needs_names ? ref_members(old->members) : NULL;
+}
+
+/* --- definitions --- */
+
+static size_t text_bytes(const struct mg_service_config *c)
+{
+    size_t n = c->name.n + c->dns_name.n + c->host_name.n + c->base_path.n + 4;
+    n += c->dns_name.n + sizeof ":65535";
+    for (size_t i = 0; i < c->backend_count; i++)
+        n += c->backends[i].address.n + 1;
+    return n;
+}
+
+/* With a NUL after it, which unix_path relies on. */
+static struct mg_str copy_text(char **at, struct mg_str s)
+{
+    char *copy = *at;
+    if (s.n)
+        memcpy(copy, s.p, s.n);
+    copy[s.n] = 0;
+    *at += s.n + 1;
+    return mg_str(copy, s.n);
+}
+
+/* Returns where the free room of `texts` begins. */
+static char *copy_config(struct mg_service *s, const struct mg_service_config *config)
+{
+    struct mg_service_config *c = &s->config;
+    struct mg_backend_config *backends =
+        mg_malloc(config->backend_count * sizeof *config->backends);
+    char *at = s->texts = mg_malloc(text_bytes(config));
+    *c = *config;
+    c->name = copy_text(&at, config->name);
+    c->dns_name = copy_text(&at, config->dns_name);
+    c->host_name = copy_text(&at, config->host_name);
+    c->base_path = copy_text(&at, config->base_path);
+    for (size_t i = 0; i < config->backend_count; i++)
+        backends[i] = (struct mg_backend_config){copy_text(&at, config->backends[i].address),
+                                                 config->backends[i].weight};
+    c->backends = backends;
+    return at;
+}
+
+static enum mg_rc make_backend_entry(struct mg_service_entry *e, const struct mg_backend_config *c,
+                                     struct mg_error *err)
+{
+    if (c->weight == 0)
+        return mg_error_set(err, "cannot use '%.*s' as a backend: its weight is 0",
+                            MG_STR_ARGS(c->address));
+    if (mg_address_parse(c->address, &e->address, err) != MG_OK)
+        return MG_FAIL;
+    e->authority = e->address.kind == MG_ADDRESS_UNIX ? MG_STR("localhost") : c->address;
+    e->weight = c->weight;
+    return MG_OK;
+}
+
+static enum mg_rc make_dns_entry(struct mg_service_entry *e, const struct mg_service_config *c,
+                                 char *text, struct mg_error *err)
+{
+    if (!mg_address_is_name(c->dns_name))
+        return mg_error_set(err, "cannot use '%.*s': not a host name", MG_STR_ARGS(c->dns_name));
+    if (c->dns_port == 0 || c->backend_count)
+        return mg_error_set(err, "cannot use '%.*s': %s", MG_STR_ARGS(c->dns_name),
+                            c->backend_count ? "there are backends as well" : "it needs a port");
+    size_t n = c->dns_name.n;
+    memcpy(text, c->dns_name.p, n);
+    if (c->dns_port != DEFAULT_PORT) {
+        text[n++] = ':';
+        n += mg_u64_to_dec(c->dns_port, text + n);
+    }
+    *e = (struct mg_service_entry){
+        .address = {.kind = MG_ADDRESS_NAME, .name = c->dns_name, .port = c->dns_port},
+        .authority = mg_str(text, n),
+        .weight = 1,
+    };
+    return MG_OK;
+}
+
+static enum mg_rc make_entries(struct mg_service *s, char *text, struct mg_error *err)
+{
+    const struct mg_service_config *c = &s->config;
+    s->entries = mg_calloc(c->backend_count + 1, sizeof *s->entries);
+    if (c->dns_name.n) {
+        s->entry_count = 1;
+        s->needs_names = true;
+        return make_dns_entry(s->entries, c, text, err);
+    }
+    s->entry_count = c->backend_count;
+    for (size_t i = 0; i < c->backend_count; i++) {
+        if (make_backend_entry(&s->entries[i], &c->backends[i], err) != MG_OK)
+            return MG_FAIL;
+        s->needs_names |= s->entries[i].address.kind == MG_ADDRESS_NAME;
+    }
+    return MG_OK;
+}
+
+static void publish_addresses(struct mg_service *s)
+{
+    struct mg_endpoint *v = mg_malloc(s->entry_count * sizeof *v);
+    size_t count = 0;
+    for (size_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].address.kind != MG_ADDRESS_NAME)
+            v[count++] = mg_service_endpoint(&s->entries[i], NULL);
+    mg_service_publish(s, v, count);
+    free(v);
+}
+
+struct mg_service *mg_service_new(const struct mg_service_config *config, struct mg_error *err)
+{
+    struct mg_service *s = mg_calloc(1, sizeof *s);
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->version, 1);
+    pthread_mutex_init(&s->lock, NULL);
+    s->members = new_members(0);
+    char *text = copy_config(s, config);
+    if (make_entries(s, text, err) != MG_OK) {
+        mg_service_unref(s);
+        return NULL;
+    }
+    publish_addresses(s);
+    return s;
+}
+
+struct mg_service *mg_service_ref(struct mg_service *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void mg_service_unref(struct mg_service *s)
+{
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    mg_members_unref(s->members);
+    mg_members_unref(s->inherited);
+    pthread_mutex_destroy(&s->lock);
+    free((void *)s->config.backends);
+    free(s->entries);
+    free(s->texts);
+    free(s);
+}
+
+const struct mg_service_config *mg_service_config(const struct mg_service *s)
+{
+    return &s->config;
+}
+
+const struct mg_service_entry *mg_service_entries(const struct mg_service *s, size_t *count)
+{
+    *count = s->entry_count;
+    return s->entries;
+}
+
+struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const struct mg_addr *at)
+{
+    struct mg_endpoint endpoint = {.authority = e->authority, .weight = e->weight};
+    if (e->address.kind == MG_ADDRESS_UNIX) {
+        endpoint.unix_path = e->address.path.p;
+    } else {
+        endpoint.addr = at ? *at : e->address.addr;
+        endpoint.addr.port = e->address.port;
+    }
+    return endpoint;
+}
+
+bool mg_service_needs_names(const struct mg_service *s)
+{
+    return s->needs_names;
+}
+
+/* --- for pickers --- */
+
+uint64_t mg_service_version(const struct mg_service *s)
+{
+    return atomic_load_explicit(&s->version, memory_order_acquire);
+}
+
+struct mg_members *mg_service_members(struct mg_service *s, uint64_t *version)
+{
+    pthread_mutex_lock(&s->lock);
+    struct mg_members *m = ref_members(s->members);
+    *version = atomic_load_explicit(&s->version, memory_order_relaxed);
+    pthread_mutex_unlock(&s->lock);
+    return m;
+}
+
+uint64_t mg_service_take_turn(struct mg_service *s)
+{
+    return atomic_fetch_add_explicit(&s->turn, 1, memory_order_relaxed);
+}

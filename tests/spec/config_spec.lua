@@ -1,0 +1,668 @@
+local config = require "moongate.config"
+local s = require "moongate.schema"
+
+local POLICIES = {
+  ["token-bucket"] = {
+    name = "token-bucket",
+    schema = s.record {
+      rate = s.number { required = true, gt = 0 },
+      burst = s.integer { required = true, gt = 0 },
+      by = s.string { default = "consumer", one_of = { "consumer", "ip" } },
+    },
+  },
+  jwt = { name = "jwt", provides = { "identity" }, schema = s.record { secret = s.secret() } },
+  rbac = { name = "rbac", needs = { "identity" }, schema = s.record { roles = s.list(s.string()) } },
+  cors = { name = "cors", schema = s.record {}, body = { response = "buffer" } },
+  mirror = { name = "mirror", schema = s.record { service = s.service { required = true } } },
+  free = { name = "free" },
+  odd = { name = "odd", schema = { kind = "record" } },
+}
+
+local ENV = { PORT = "9090", UPSTREAM = "users:80", EMPTY = "" }
+
+local function options(more)
+  local opts = {
+    getenv = function(name) return ENV[name] end,
+    policy = function(name)
+      if name == "broken" then return nil, "broken.lua:3: unexpected symbol" end
+      return POLICIES[name]
+    end,
+    policy_names = function()
+      local names = {}
+      for name in pairs(POLICIES) do names[#names + 1] = name end
+      return names
+    end,
+  }
+  for key, value in pairs(more or {}) do opts[key] = value end
+  return opts
+end
+
+-- What is there to load, or the errors rendered.
+local function load_ok(text, opts, name)
+  local checked, errors, warnings = config.load(text, name or "moongate.yaml", options(opts))
+  assert.equal("", config.render(errors))
+  return checked, warnings
+end
+
+-- The first line of each error: "LINE:COL: path: message"; without a position just "path: message".
+local function faults(text, opts, name)
+  local checked, errors = config.load(text, name or "moongate.yaml", options(opts))
+  assert.is_nil(checked)
+  local out = {}
+  for i, e in ipairs(errors) do
+    local where = e.line and ("%d:%d: "):format(e.line, e.col) or ""
+    out[i] = where .. (e.path ~= "" and e.path .. ": " or "") .. e.message
+  end
+  return out
+end
+
+local SMALL = [[
+listen: 8080
+services:
+  products: { backends: ["127.0.0.1:3000"] }
+routes:
+  - { match: /*, service: products }
+]]
+
+-- SMALL with one more top-level part.
+local function with(text)
+  return SMALL .. text
+end
+
+describe("a small file", function()
+  it("gets every default", function()
+    local c, warnings = load_ok(SMALL)
+    assert.same({}, warnings)
+    assert.same({ { address = "0.0.0.0:8080", host = "0.0.0.0", port = 8080 } }, c.listen)
+    assert.same({
+      header_bytes = 32768, headers = 100, body_bytes = 10 << 20, buffered_body_bytes = 1 << 20, request_time = 60,
+      header_time = 10, idle_time = 75, connections = 50000, lua_run = 0.05, lua_memory = 256 << 20,
+    }, c.limits)
+    assert.same({
+      products = {
+        backends = { { address = "127.0.0.1:3000", host = "127.0.0.1", port = 3000, weight = 1 } },
+        balance = "round-robin", protocol = "http", host = "keep", path = "", status_when_down = 503,
+        timeouts = { connect = 1, first_byte = 10, idle = 60 }, keepalive = { max = 64, idle = 60 },
+      },
+    }, c.services)
+    assert.same({
+      {
+        name = "/*", path = "routes[0]", file = "moongate.yaml", line = 5, match = { paths = { "/*" } },
+        service = "products", strip_prefix = false, steps = {}, on_error = {},
+      },
+    }, c.routes)
+    assert.same({ 1, "", 0, false }, { c.version, c.base_path, c.workers, c.dev })
+    assert.same({ format = "problem" }, c.errors)
+    assert.same({ format = "json", level = "info", redact = { "authorization", "cookie" } }, c.log)
+    assert.same({ { "policies" }, {}, {}, {}, { "moongate.yaml" } },
+      { c.lua.path, c.secrets, c.shared, c.trusted_proxies, c.files })
+    assert.is_nil(c.default_response)
+  end)
+
+  it("may be empty", function()
+    local c, warnings = load_ok("")
+    assert.same({}, c.routes)
+    assert.equal("moongate.yaml: no routes: every request gets the default response\n", config.render(warnings))
+  end)
+
+  it("may be JSON", function()
+    local c = load_ok([[{
+	"services": {"a": {"backends": ["a"]}},
+	"routes": [{"name": "\ud83d\ude00", "match": "\/x", "service": "a"}]
+}]], nil, "moongate.json")
+    assert.equal("\u{1F600}", c.routes[1].name)
+    assert.same({ "/x" }, c.routes[1].match.paths)
+    assert.same({ '1:30: services.a.balance: must be one of "round-robin", "random"' },
+      faults('{"services":{"a":{"balance": "x","backends":["a"]}}}', nil, "moongate.json"))
+  end)
+
+  it("may be a table of the caller's, which stays as it was", function()
+    local route = { match = "/${PORT}", service = "a" }
+    local c = load_ok { services = { a = { backends = { "a" } } }, routes = { route } }
+    assert.same({ "/9090" }, c.routes[1].match.paths)
+    assert.equal("/${PORT}", route.match)
+  end)
+
+  it("obeys opts.dev", function()
+    assert.is_true(load_ok(SMALL, { dev = true }).dev)
+  end)
+end)
+
+describe("a Lua file", function()
+  it("may hold functions as steps, and sets no globals", function()
+    local c = load_ok([[
+      helper = function(req, next) return next(req) end
+      return {
+        services = { a = { backends = { "a:1" } } },
+        routes = { { match = "/*", service = "a", policies = { helper, { lua = helper, id = "second" } } } },
+      }]], nil, "moongate.lua")
+    assert.is_nil(rawget(_G, "helper"))
+    local steps = c.routes[1].steps
+    assert.same({ "function", "function" }, { steps[1].kind, steps[2].kind })
+    assert.equal("second", steps[2].id)
+    assert.is_function(steps[1].func)
+    assert.equal(steps[1].func, steps[2].func)
+  end)
+
+  it("has errors without positions", function()
+    assert.same({ "routes[0].servic: unknown field, did you mean 'service'?" },
+      faults('return { routes = { { match = "/", servic = "a", policies = { "cors" } } } }', nil, "moongate.lua"))
+  end)
+
+  it("tells where it is broken", function()
+    assert.same({ "2:1: unexpected symbol near '}'" }, faults("return {\n  a = }", nil, "moongate.lua"))
+    assert.same({ "1:1: no" }, faults("error 'no'", nil, "moongate.lua"))
+    assert.same({ "must return a table, returned nil" }, faults("local _ = 1", nil, "moongate.lua"))
+  end)
+end)
+
+describe("values", function()
+  local cases = {
+    { "listen: [8080, '127.0.0.1:0', '[::1]:8443', ':81', 'localhost:82', 'unix:/run/x']", "listen", {
+      { address = "0.0.0.0:8080", host = "0.0.0.0", port = 8080 },
+      { address = "127.0.0.1:0", host = "127.0.0.1", port = 0 },
+      { address = "[::1]:8443", host = "::1", port = 8443 },
+      { address = "0.0.0.0:81", host = "0.0.0.0", port = 81 },
+      { address = "127.0.0.1:82", host = "127.0.0.1", port = 82 },
+      { address = "unix:/run/x", unix = "/run/x" },
+    } },
+    { "listen: { name: inside, address: 81 }", "listen",
+      { { name = "inside", address = "0.0.0.0:81", host = "0.0.0.0", port = 81 } } },
+    { "listen: ${PORT}", "listen", { { address = "0.0.0.0:9090", host = "0.0.0.0", port = 9090 } } },
+    { "workers: ${WORKERS:-3}", "workers", 3 },
+    { "workers: auto", "workers", 0 },
+    { "trusted_proxies: 10.0.0.0/8", "trusted_proxies", { "10.0.0.0/8" } },
+    { "base_path: /prod/", "base_path", "/prod" },
+    { "lua: { path: [a, b] }", "lua", { path = { "a", "b" } } },
+    { "shared: { limits: 16MiB }", "shared", { limits = 16 << 20 } },
+    { "secrets: { a: { env: PORT }, b: { file: x } }", "secrets", { a = { env = "PORT" }, b = { file = "x" } } },
+    { "errors: { format: simple, problem_base: 'https://x/' }", "errors",
+      { format = "simple", problem_base = "https://x/" } },
+    { "log: { format: plain, level: debug, redact: [X-Key] }", "log",
+      { format = "plain", level = "debug", redact = { "x-key" } } },
+    { "default_response: { body: 'no' }", "default_response", { status_code = 404, body = "no", headers = {} } },
+    { "default_response: { headers: { content-type: application/json } }", "default_response",
+      { status_code = 404, body = "", headers = { ["content-type"] = "application/json" } } },
+  }
+  for _, case in ipairs(cases) do
+    it("of " .. case[1], function()
+      assert.same(case[3], load_ok(case[1])[case[2]])
+    end)
+  end
+
+  it("of services", function()
+    local c = load_ok [[
+services:
+  a: { backends: ["a", "b:81", "[::1]:82", { address: "c:83", weight: 2 }, "${UPSTREAM}"], host: api.example.com }
+  b: { url: "http://legacy.internal:8080/base/" }
+  c: { dns: { name: catalog.default.svc, port: 8080 }, balance: random, host: backend }
+  d: { url: "http://plain" }]]
+    local addresses = {}
+    for i, backend in ipairs(c.services.a.backends) do addresses[i] = backend.address .. " " .. backend.weight end
+    assert.same({ "a:80 1", "b:81 1", "[::1]:82 1", "c:83 2", "users:80 1" }, addresses)
+    assert.equal("::1", c.services.a.backends[3].host)
+    assert.equal("api.example.com", c.services.a.host)
+    assert.equal("/base", c.services.b.path)
+    assert.same({ { address = "legacy.internal:8080", host = "legacy.internal", port = 8080, weight = 1 } },
+      c.services.b.backends)
+    assert.same({ name = "catalog.default.svc", port = 8080 }, c.services.c.dns)
+    assert.equal("plain:80", c.services.d.backends[1].address)
+  end)
+
+  it("of routes", function()
+    local c = load_ok [[
+listen: [8080, { name: inside, address: "unix:/run/x" }]
+services: { a: { backends: [a] }, b: { backends: [b] } }
+routes:
+  - name: users
+    match:
+      path: [/u/*, "/v/{rest+}"]
+      methods: GET
+      host: [API.example.com, "*.example.com"]
+      headers: { X-Beta: "*", a: "1" }
+      query: { debug: "1" }
+      listener: inside
+    split: [{ service: a, weight: 90 }, { service: b }]
+    version: v1
+    rewrite: /x
+    timeout: 10s
+  - { path_prefix: /old/, service: a, strip_prefix: true }
+  - { path_prefix: /, service: a }
+  - { match: { host: h }, service: a }
+  - { match: "~^/r/(\\d+)$", service: a, rewrite: "/n/{1}" }
+  - { match: /x, service: a, strip_prefix: /x }
+  - { match: { path: /x, methods: [GET] }, service: b }
+]]
+    local first = c.routes[1]
+    assert.same({
+      paths = { "/u/*", "/v/{rest+}" }, methods = { "GET" }, hosts = { "api.example.com", "*.example.com" },
+      headers = { { name = "a", value = "1" }, { name = "x-beta" } }, query = { { name = "debug", value = "1" } },
+      listener = "inside",
+    }, first.match)
+    assert.same({ { service = "a", weight = 90 }, { service = "b", weight = 1 } }, first.split)
+    assert.same({ "v1", "/x", 10 }, { first.version, first.rewrite, first.timeout })
+    assert.same({ "/old", "/old/*" }, c.routes[2].match.paths)
+    assert.equal("/old/", c.routes[2].strip_prefix)
+    assert.same({ "/*" }, c.routes[3].match.paths)
+    assert.same({ paths = { "/*" }, hosts = { "h" } }, c.routes[4].match)
+    local names = {}
+    for i, route in ipairs(c.routes) do names[i] = route.name end
+    assert.same({ "users", "/old", "/*", "/* #2", "~^/r/(\\d+)$", "/x", "/x #2" }, names)
+  end)
+end)
+
+describe("errors", function()
+  local cases = {
+    -- the text
+    { "a: [1\nb: 2", "2:2: did not find expected ',' or ']' while parsing a flow sequence that began at line 1" },
+    { "dev: true\ndev: false", "2:1: duplicate key 'dev', first at line 1" },
+    { "- 1", "1:1: expected map, got list" },
+    { "hello", '1:1: expected map, got string "hello"' },
+    -- top level
+    { "admin: {}", "1:1: admin: unknown field" },
+    { "liste: 80", "1:1: liste: unknown field, did you mean 'listen'?" },
+    { "version: 2", "1:10: version: must be one of 1" },
+    { "dev: yes", '1:6: dev: expected boolean, got string "yes"' },
+    { "workers: 0", "1:10: workers: must be >= 1" },
+    { "workers: many", '1:10: workers: expected "auto" or integer, got string "many"' },
+    { "trusted_proxies: [10.0.0.0/8, x]",
+      '1:31: trusted_proxies[1]: expected address or network (10.0.0.0/8, ::1), got string "x"' },
+    { "limits: { header_bytes: 1MB, headers: 0 }", "1:39: limits.headers: must be >= 1" },
+    { "limits: { lua_run: 50 ms }",
+      '1:20: limits.lua_run: expected duration (200ms, 10s, 5m, 1h, 1d), got string "50 ms"' },
+    { "base_path: prod", "1:12: base_path: must begin with '/'" },
+    { "shared: { 'a b': 1MiB }",
+      [[1:11: shared["a b"]: expected name (letters, digits, '_', '-', '.') as key, got "a b"]] },
+    { "secrets: { a: {} }", "1:15: secrets.a: needs one of 'env', 'file'" },
+    { "secrets: { a: { env: A, file: b } }", "1:31: secrets.a.file: 'env' and 'file' exclude each other" },
+    { "default_response: { headers: { a: \"x\\ny\" } }",
+      '1:35: default_response.headers.a: expected header value, got string "x\\ny"' },
+    -- listen
+    { "listen: example.com:80",
+      '1:9: listen: expected address (a port, IP:PORT, [IPv6]:PORT or unix:PATH), got string "example.com:80"' },
+    { "listen: 70000",
+      "1:9: listen: expected address (a port, IP:PORT, [IPv6]:PORT or unix:PATH), got number 70000" },
+    { "listen: [80, 80]", "1:14: listen[1]: '0.0.0.0:80' stands there twice" },
+    { "listen: [{ name: a, address: 80 }, { name: a, address: 81 }]", "1:36: listen[1]: two listeners are called 'a'" },
+    { "listen: [{ name: a }]", "1:10: listen[0].address: is required (address)" },
+    { "listen: [{ address: 80, tls: {} }]", "1:25: listen[0].tls: unknown field; known are 'address', 'name'" },
+    -- services
+    { "services: { a: {} }", "1:16: services.a: needs one of 'backends', 'url', 'dns'" },
+    { "services: { a: { backends: [], }, }", "1:28: services.a.backends: must have at least 1 item" },
+    { "services: { a: { backends: ['a:x'] } }",
+      '1:29: services.a.backends[0]: expected address (HOST:PORT), got string "a:x"' },
+    { "services: { a: { backends: [{ address: a, weight: 0 }] } }",
+      "1:51: services.a.backends[0].weight: must be >= 1" },
+    { "services: { a: { url: 'https://a' } }", "1:23: services.a.url: must begin with http://" },
+    { "services: { a: { url: 'http://a?b' } }", "1:23: services.a.url: must not have a query" },
+    { "services: { a: { backends: [a], balance: hash } }",
+      '1:42: services.a.balance: must be one of "round-robin", "random"' },
+    { "services: { a: { backends: [a], host: '*.a' } }", "1:39: services.a.host: must be one host" },
+    { "services: { a: { backends: [a], retries: {} } }", "1:33: services.a.retries: unknown field; known are 'backends'"
+      .. ", 'balance', 'dns', 'host', 'keepalive', 'protocol', 'status_when_down', 'timeouts', 'url'" },
+    { "services: { a: }", "1:16: services.a: expected map, got null" },
+    -- routes
+    { "routes: { a: 1 }", "1:9: routes: expected list, got map" },
+    { "routes: [{ policies: [cors] }]", "1:10: routes[0]: needs one of 'match', 'path_prefix'" },
+    { "routes: [{ match: /a }]",
+      "1:10: routes[0]: nothing answers: needs a 'service', a 'split' or a step in 'policies'" },
+    { "routes: [{ match: /a, service: product }]", "1:32: routes[0].service: unknown service 'product'" },
+    { "services: { products: { backends: [a] } }\nroutes: [{ match: /a, service: product }]",
+      "2:32: routes[0].service: unknown service 'product', did you mean 'products'?" },
+    { "services: { a: { backends: [a] } }\nroutes: [{ match: /a, split: [{ service: a, weight: 0 }] }]",
+      "2:53: routes[0].split[0].weight: must be > 0" },
+    { "services: { a: { backends: [a] } }\nroutes: [{ match: /a, service: a, split: [{ service: a }] }]",
+      "2:42: routes[0].split: 'service' and 'split' exclude each other" },
+    { "routes: [{ match: { listener: insid }, policies: [cors] }]\nlisten: { name: inside, address: 80 }",
+      "1:31: routes[0].match.listener: unknown listener 'insid', did you mean 'inside'?" },
+    { "routes: [{ match: { methods: [get] }, policies: [cors] }]",
+      [[1:31: routes[0].match.methods[0]: expected method in upper case, got string "get", did you mean 'GET'?]] },
+    { "routes: [{ match: { host: 'a:80' }, policies: [cors] }]",
+      '1:27: routes[0].match.host: expected host (api.example.com or *.example.com), got string "a:80"' },
+    { "routes:\n- { name: x, match: /a, policies: [cors] }\n- { name: x, match: /b, policies: [cors] }",
+      "3:11: routes[1].name: duplicate route name 'x', first at moongate.yaml:2" },
+    { "routes: [{ match: '/a/{id}', rewrite: '/{ip}', policies: [cors] }]",
+      "1:39: routes[0].rewrite: '{ip}' is not in the pattern '/a/{id}'" },
+    { "routes: [{ match: '/a/{id}', rewrite: '/{id', policies: [cors] }]",
+      "1:39: routes[0].rewrite: '{' is no placeholder, those are {name}, {*} and {1}" },
+    { "routes: [{ match: /a, strip_prefix: a, policies: [cors] }]",
+      "1:37: routes[0].strip_prefix: must begin with '/'" },
+  }
+  for _, case in ipairs(cases) do
+    it("of " .. case[1]:gsub("\n", " "), function()
+      assert.same({ case[2] }, faults(case[1]))
+    end)
+  end
+
+  local patterns = {
+    { "a", "must begin with '/', or with '~' for a regular expression" },
+    { "~", "a regular expression must follow '~'" },
+    { "/a*", "'a*': '*' must be a whole segment" },
+    { "/*/a", "'*' may only be the last segment" },
+    { "/a{id}", "'a{id}': braces must hold a whole segment" },
+    { "/{1d}", "'1d' is no name for a segment" },
+    { "/{}", "'' is no name for a segment" },
+    { "/{a}/{a}", "'{a}' stands there twice" },
+    { "/{a+}/b", "'{a+}' may only be the last segment" },
+    { "/a/../b", "'..' can never match, paths are normalised before" },
+    { "/a//b", "'//' can never match, paths are normalised before" },
+    { "/a?b", "'a?b' has a character that no path can hold" },
+    { "/a%2", "'a%2' has a character that no path can hold" },
+  }
+  for _, case in ipairs(patterns) do
+    it("of the pattern " .. case[1], function()
+      assert.same({ "1:18: routes[0].match: " .. case[2] },
+        faults(("routes: [{match: '%s', policies: [cors]}]"):format(case[1])))
+    end)
+  end
+
+  it("of a regular expression, when there is one to ask", function()
+    local regex = function(text) return nil, ("missing ) in '%s'"):format(text) end
+    assert.same({ "1:18: routes[0].match: bad regular expression: missing ) in '(a'" },
+      faults("routes: [{match: '~(a', policies: [cors]}]", { regex = regex }))
+  end)
+
+  it("come all at once", function()
+    assert.same({
+      "1:9: listen: expected address (a port, IP:PORT, [IPv6]:PORT or unix:PATH), got string \"x\"",
+      "3:6: services.a: needs one of 'backends', 'url', 'dns'",
+      "5:12: routes[0].match: must begin with '/', or with '~' for a regular expression",
+      "6:16: routes[0].policies[0]: unknown policy 'core', did you mean 'cors'?",
+      "7:1: adminn: unknown field",
+    }, faults "listen: x\nservices:\n  a: {}\nroutes:\n  - match: a\n    policies: [core]\nadminn: 1")
+  end)
+
+  it("are shown with their line and a caret", function()
+    local _, errors = config.load("listen: 80\nlimits:\n\t# \n", "a.yaml", options())
+    assert.equal(1, #errors)
+    _, errors = config.load("services:\n  é: { backends: [\"b:x\"] }\ndev: 1\n", "a.yaml", options())
+    assert.equal(table.concat({
+      "a.yaml:2:3: services[\"é\"]: expected name (letters, digits, '_', '-', '.') as key, got \"é\"",
+      '  é: { backends: ["b:x"] }',
+      "  ^",
+      'a.yaml:2:19: services["é"].backends[0]: expected address (HOST:PORT), got string "b:x"',
+      '  é: { backends: ["b:x"] }',
+      "                  ^",
+      "a.yaml:3:6: dev: expected boolean, got number 1",
+      "dev: 1",
+      "     ^",
+      "",
+    }, "\n"), config.render(errors))
+  end)
+
+  it("show the part of a long line that matters", function()
+    local _, errors = config.load('{"a": "' .. ("x"):rep(300) .. '", "dev": 1}', "a.json", options())
+    local lines = {}
+    for line in config.render(errors):gmatch("[^\n]*") do lines[#lines + 1] = line end
+    assert.equal("a.json:1:318: dev: expected boolean, got number 1", lines[4])
+    assert.is_true(#lines[5] <= 120)
+    assert.equal("1", lines[5]:sub(#lines[6], #lines[6]))
+  end)
+end)
+
+describe("the environment", function()
+  it("fills strings, with defaults, and leaves run-time names alone", function()
+    local c = load_ok(with [[
+default_response:
+  body: "${PORT} ${NOPE:-a b} ${EMPTY:-c}${EMPTY} ${client_ip} ${auth.subject} $${PORT} ${PORT ${NOPE:-}"
+]])
+    assert.equal("9090 a b c ${client_ip} ${auth.subject} ${PORT} ${PORT ", c.default_response.body)
+  end)
+
+  it("must have what has no default", function()
+    assert.same({ "1:9: listen: environment variable 'NOPE' is not set" }, faults "listen: '${NOPE}'")
+    assert.same({ "2:12: routes[0].match: environment variable 'NOPE' is not set" },
+      faults "routes:\n  - match: ${NOPE}\n    policies: [cors]")
+  end)
+
+  it("is not shown in errors", function()
+    assert.same({ "1:6: dev: expected boolean, got string from the environment" }, faults "dev: ${PORT}")
+  end)
+end)
+
+describe("included files", function()
+  local FILES = {
+    ["routes.d/a.yaml"] = "services: { a: { backends: [a] } }\nroutes: [{ match: /a, service: a, policies: [cors] }]\n",
+    ["routes.d/b.yaml"] = "pipelines: { p: [cors] }\nroutes:\n  - { match: /b, service: products }\n",
+    ["bad.yaml"] = "routes:\n  - { match: b, service: a }\nlisten: 80\n",
+    ["again.yaml"] = "services:\n  products: { backends: [a] }\n",
+    ["broken.yaml"] = "a: [",
+  }
+  local files = {
+    read = function(path) return FILES[path], FILES[path] == nil and "no such file" or nil end,
+    glob = function() return { "routes.d/a.yaml", "routes.d/b.yaml" } end,
+  }
+
+  it("bring services, pipelines and routes", function()
+    local c = load_ok(with "include: [routes.d/*.yaml, routes.d/a.yaml]\npolicies: [use: p]\n", files)
+    local names = {}
+    for i, route in ipairs(c.routes) do names[i] = route.path .. " " .. route.name .. " " .. route.file end
+    assert.same({ "routes[0] /* moongate.yaml", "routes[1] /a routes.d/a.yaml", "routes[2] /b routes.d/b.yaml" }, names)
+    assert.same({ "pipelines.p[0]", "routes[1].policies[0]" },
+      { c.routes[2].steps[1].path, c.routes[2].steps[2].path })
+    assert.same({ "moongate.yaml", "routes.d/a.yaml", "routes.d/b.yaml" }, c.files)
+    assert.equal("a:80", c.services.a.backends[1].address)
+  end)
+
+  it("have errors of their own", function()
+    local _, errors = config.load(with "include: [bad.yaml, none.yaml]\ndev: 1", "moongate.yaml", options(files))
+    local lines = config.render(errors)
+    local heads = {}
+    for line in lines:gmatch("[^\n]+:%d+:%d+: [^\n]+") do heads[#heads + 1] = line end
+    assert.same({
+      "moongate.yaml:6:21: include[1]: cannot read 'none.yaml': no such file",
+      "moongate.yaml:7:6: dev: expected boolean, got number 1",
+      "bad.yaml:2:14: routes[0].match: must begin with '/', or with '~' for a regular expression",
+      "bad.yaml:2:26: routes[0].service: unknown service 'a'",
+      "bad.yaml:3:1: listen: unknown field; known are 'pipelines', 'routes', 'services'",
+    }, heads)
+  end)
+
+  it("may not bring a name twice", function()
+    assert.same({ "2:3: services.products: 'products' stands in moongate.yaml already" },
+      faults(with "include: again.yaml", files))
+  end)
+
+  it("must be whole", function()
+    assert.same({ "2:1: did not find expected node content while parsing a flow node" },
+      faults(with "include: broken.yaml", files))
+  end)
+end)
+
+describe("steps", function()
+  local function steps_of(text, opts)
+    return load_ok("services: { a: { backends: [a] } }\nsecrets: { k: { env: PORT } }\n" .. text, opts).routes[1].steps
+  end
+
+  local function step_faults(text)
+    return faults("services: { a: { backends: [a] } }\nsecrets: { k: { env: PORT } }\n" .. text)
+  end
+
+  it("come in one flat list: the file's, pipelines in place, the route's", function()
+    local steps = steps_of [[
+pipelines:
+  authed: [jwt: { secret: k }, use: inner]
+  inner: [cors]
+policies: [use: authed]
+routes:
+  - match: /a
+    service: a
+    policies:
+      - rbac: { roles: [ADMIN] }
+        when: req.method ~= "GET"
+        id: who
+        on_error: continue
+      - { cors: , enabled: false }
+      - { token-bucket: { rate: 1, burst: 2 } }
+      - free: { x: [1] }
+]]
+    local seen = {}
+    for i, step in ipairs(steps) do seen[i] = step.path .. " " .. step.kind .. " " .. step.name .. " " .. step.id end
+    assert.same({
+      "pipelines.authed[0] policy jwt jwt",
+      "pipelines.inner[0] policy cors cors",
+      "routes[0].policies[0] policy rbac who",
+      "routes[0].policies[2] policy token-bucket token-bucket",
+      "routes[0].policies[3] policy free free",
+    }, seen)
+    assert.same({ 'req.method ~= "GET"', "continue" }, { steps[3].when, steps[3].on_error })
+    assert.same({ "fail", nil }, { steps[1].on_error, steps[1].when })
+    assert.same({ rate = 1, burst = 2, by = "consumer" }, steps[4].conf)
+    assert.same({ x = { 1 } }, steps[5].conf)
+    assert.same({ response = "buffer" }, steps[2].body)
+  end)
+
+  it("of the file are left out with inherit: false", function()
+    assert.same({}, steps_of "policies: [cors]\nroutes: [{ match: /a, service: a, inherit: false }]")
+  end)
+
+  it("in Lua text keep it, with the line it begins at", function()
+    local steps = steps_of [[
+routes:
+- match: /a
+  policies:
+  - lua: |
+      return 1
+  - { lua: 'return 2', id: x }]]
+    assert.same({ "lua", "return 1\n", 7, "lua" }, { steps[1].kind, steps[1].source, steps[1].line, steps[1].id })
+    assert.same({ "return 2", 8, "x" }, { steps[2].source, steps[2].line, steps[2].id })
+  end)
+
+  it("of on_error stand apart", function()
+    local c = load_ok(with "  - { match: /b, service: products, on_error: [cors] }")
+    assert.equal("routes[1].on_error[0]", c.routes[2].on_error[1].path)
+  end)
+
+  local cases = {
+    { "[{ token-bucket: { rat: 1, burst: '9' } }]",
+      "3:52: routes[0].policies[0].token-bucket.rat: unknown field, did you mean 'rate'?",
+      "3:50: routes[0].policies[0].token-bucket.rate: is required (number)",
+      '3:67: routes[0].policies[0].token-bucket.burst: expected integer, got string "9"' },
+    { "[token-bucket]",
+      "3:34: routes[0].policies[0].token-bucket.burst: is required (integer)",
+      "3:34: routes[0].policies[0].token-bucket.rate: is required (number)" },
+    { "[jwtt]", "3:34: routes[0].policies[0]: unknown policy 'jwtt', did you mean 'jwt'?" },
+    { "[{ jwtt: {} }]", "3:36: routes[0].policies[0].jwtt: unknown policy 'jwtt', did you mean 'jwt'?" },
+    { "['../x']", "3:34: routes[0].policies[0]: unknown policy '../x'" },
+    { "[broken]", "3:34: routes[0].policies[0]: cannot load policy 'broken': broken.lua:3: unexpected symbol" },
+    { "[odd]", "3:34: routes[0].policies[0]: cannot load policy 'odd': its schema is none of moongate.schema" },
+    { "[{ jwt: { secret: kk } }]",
+      "3:51: routes[0].policies[0].jwt.secret: unknown secret 'kk', did you mean 'k'?" },
+    { "[{ mirror: { service: b } }]",
+      "3:55: routes[0].policies[0].mirror.service: unknown service 'b', did you mean 'a'?" },
+    { "[{ cors: {}, whn: x }]", "3:46: routes[0].policies[0].whn: unknown field, did you mean 'when'?" },
+    { "[{ cors: {}, jwt: {} }]", "3:34: routes[0].policies[0]: a step is one policy, this names 'cors' and 'jwt'" },
+    { "[{ token-bucket: , rate: 1 }]",
+      "3:52: routes[0].policies[0].rate: unknown field of a step; indent it more to make it an option of "
+        .. "'token-bucket'" },
+    { "[{ id: x }]", "3:34: routes[0].policies[0]: expected a policy's name as key" },
+    { "[5]", "3:34: routes[0].policies[0]: expected step, got number 5" },
+    { "[~]", "3:34: routes[0].policies[0]: expected step, got null" },
+    { "{ cors: {} }", "3:33: routes[0].policies: expected list of steps, got map" },
+    { "[{ cors: {}, on_error: stop }]", '3:56: routes[0].policies[0].on_error: must be one of "fail", "continue"' },
+    { "[{ cors: {}, when: 'req.' }]", "3:52: routes[0].policies[0].when: Lua: <name> expected near <eof>" },
+    { "[{ lua: 5 }]", "3:41: routes[0].policies[0].lua: expected string (Lua text), got number 5" },
+    { "[{ lua: 'x x' }]", "3:41: routes[0].policies[0].lua: Lua: syntax error near 'x'" },
+    { "[{ use: authd }]", "3:41: routes[0].policies[0].use: unknown pipeline 'authd', did you mean 'authed'?" },
+    { "[{ use: authed, when: x }]", "3:49: routes[0].policies[0].when: unknown field beside 'use'" },
+    { "[{ rbac: {} }]", '3:36: routes[0].policies[0].rbac: needs "identity"; no step provides it' },
+    { "[{ rbac: {} }, jwt]",
+      '3:36: routes[0].policies[0].rbac: needs "identity"; the step that provides it (jwt, policies[1]) comes later' },
+    { "[rbac, use: authed]",
+      '3:34: routes[0].policies[0].rbac: needs "identity"; the step that provides it (jwt, pipelines.authed[0]) comes '
+        .. "later" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuse " .. case[1], function()
+      local expected = table.move(case, 2, #case, 1, {})
+      local got = step_faults("routes: [{ match: /a, policies: " .. case[1] .. " }]\npipelines: { authed: [jwt] }")
+      table.sort(expected)
+      table.sort(got)
+      assert.same(expected, got)
+    end)
+  end
+
+  it("point into a block of Lua text", function()
+    assert.same({ "8:1: routes[0].policies[0].lua: Lua: syntax error near '5'" },
+      step_faults "routes:\n- match: /a\n  policies:\n  - lua: |\n      -- one\n      retrn 5\n")
+  end)
+
+  it("that all routes share are blamed once, with the first route that misses something", function()
+    assert.same({ "3:12: policies[0].rbac: needs \"identity\"; no step provides it (in route '/a')" },
+      step_faults "policies: [rbac]\nroutes:\n- { match: /a, service: a }\n- { match: /b, service: a }")
+  end)
+
+  it("do not miss what a broken step might have provided", function()
+    assert.same({ "3:34: routes[0].policies[0]: unknown policy 'jwtt', did you mean 'jwt'?" },
+      step_faults "routes: [{ match: /a, policies: [jwtt, rbac] }]")
+  end)
+
+  it("name the circle of pipelines that use each other", function()
+    assert.same({
+      "3:36: pipelines.b[0].use: pipelines use each other in a circle: a -> b -> a",
+      "3:51: pipelines.c[0].use: pipelines use each other in a circle: c -> c",
+    }, step_faults "pipelines: { a: [use: b], b: [use: a], c: [{ use: c }] }")
+  end)
+
+  it("are not more than a thousand", function()
+    local text = { "pipelines:\n  p0: [cors, cors]\n" }
+    for i = 1, 30 do text[#text + 1] = ("  p%d: [use: p%d, use: p%d]\n"):format(i, i - 1, i - 1) end
+    text[#text + 1] = "routes: [{ match: /a, policies: [use: p30] }]"
+    assert.same({ "4:8: pipelines.p0[0].cors: more than 1000 steps in one route" }, step_faults(table.concat(text)))
+  end)
+end)
+
+describe("warnings", function()
+  local function warnings_of(text)
+    local _, warnings = load_ok(text)
+    local out = {}
+    for i, w in ipairs(warnings) do out[i] = ("%d:%d: %s: %s"):format(w.line, w.col, w.path, w.message) end
+    return out
+  end
+
+  local function hidden(first, second)
+    local text = "services: { a: { backends: [a] } }\nroutes:\n- { match: %s, service: a }\n- { match: %s, service: a }"
+    return warnings_of(text:format(first, second))
+  end
+
+  it("of routes that can never match", function()
+    local warning = { "4:3: routes[1]: can never match: '%s' (routes[0]) comes first with the same conditions" }
+    for _, case in ipairs {
+      { "/a", "/a" },
+      { "'/a/{x}'", "'/a/{y}'", "/a/{x}" },
+      { "'/a/{x+}'", "/a/*", "/a/{x+}" },
+      { "{ path: [/a, /b], host: h }", "{ path: /b, host: H }", "/a" },
+      { "{ path: /a, methods: [GET, POST] }", "{ path: /a, methods: POST }", "/a" },
+      { "{ path: /a, headers: { X: '1', y: '*' } }", "{ path: /a, headers: { Y: '*', x: '1' } }", "/a" },
+    } do
+      assert.same({ (warning[1]:format(case[3] or "/a")) }, hidden(case[1], case[2]))
+    end
+  end)
+
+  it("not of those that can", function()
+    for _, case in ipairs {
+      { "/a", "/b" },
+      { "/a", "{ path: /a, methods: GET }" },
+      { "{ path: /a, methods: GET }", "{ path: /a, methods: [GET, POST] }" },
+      { "{ path: /a, methods: GET }", "/a" },
+      { "{ path: /a, host: h }", "/a" },
+      { "/a", "{ path: [/a, /b] }" },
+      { "{ path: /a, query: { x: '1' } }", "{ path: /a, query: { x: '2' } }" },
+    } do
+      assert.same({}, hidden(case[1], case[2]))
+    end
+  end)
+
+  it("of services that nothing names", function()
+    assert.same({ "1:16: services.a: no route uses this service" },
+      warnings_of [[
+services: { a: { backends: [a] }, b: { backends: [b] }, c: { backends: [c] } }
+routes:
+- { match: /x, split: [service: b], policies: [mirror: { service: c }] }]])
+  end)
+
+  it("of secrets whose variable is not set", function()
+    assert.same({ "6:22: secrets.k.env: environment variable 'NOPE' is not set" },
+      warnings_of(with "secrets: { k: { env: NOPE } }"))
+  end)
+end)

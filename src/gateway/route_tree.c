@@ -486,7 +486,7 @@ static const struct leaf *walk(struct mg_route_search *s, const struct node *nod
         if (hit || s->gave_up)
             return hit;
 
-        size_t end = flags & HAS_PARAM && !ends ? segment_end(path, at) : at;
+        size_t end = flags & HAS_PARAM ? segment_end(path, at) : at;
         if (end > at) {
             const struct node *child =
                 (const struct node *)(s->tree->words + *link_of(node, HAS_PARAM));

@@ -75,6 +75,9 @@ int mg_h1_head_end(struct mg_h1_scan *scan, const char *p, size_t n,
         if (!lf)
             break;
         uint32_t at = (uint32_t)(lf - p);
+        /* First, for so it would be had the line come in pieces. */
+        if (is_request && !scan->first_done && check_line_room(at - *skip, limits, fault))
+            return -1;
         if (at == scan->line || lf[-1] != '\r')
             return mg_h1_fail(fault, 400, "bare-lf");
         if (at - scan->line == 1) {
@@ -82,8 +85,6 @@ int mg_h1_head_end(struct mg_h1_scan *scan, const char *p, size_t n,
                 return mg_h1_fail(fault, 400, "status-line");
             return (int)(at + 1);
         }
-        if (is_request && !scan->first_done && check_line_room(at - *skip, limits, fault))
-            return -1;
         scan->first_done = true;
         scan->line = scan->seen = at + 1;
     }

@@ -12,9 +12,10 @@
 #include "http/message.h"
 
 /*
- * Why something was refused: a status, and a stable word for log and body. In a request the status is
- * the one for the client (400 where the list names none). A bad response is 502 throughout, but for its
- * body: then the head is long gone.
+ * Why something was refused: a status, and a stable word for log and body. In a request the status
+ * is the one for the client (400 where the list names none). For a bad response head the parser
+ * says 502; faults of mg_h1_head_end and of bodies are as for a request, and the caller knows
+ * better.
  *
  *   any line      bare-lf  bare-cr  head-incomplete  head-too-large (431)
  *   request line  blank-lines  method  method-too-long (501)  request-line  target

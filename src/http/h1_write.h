@@ -12,16 +12,16 @@
  */
 struct mg_h1_write {
     enum mg_h1_framing_kind framing;
-    uint64_t length;       /* MG_H1_LENGTH: writes Content-Length */
-    bool keep_alive;       /* false: writes "Connection: close" */
-    bool say_keep_alive;   /* writes "Connection: keep-alive" (to HTTP/1.0 clients) */
-    struct mg_str upgrade; /* not empty: "Connection: upgrade" and "Upgrade: <this>" */
-    bool te_trailers;      /* request: "TE: trailers", with Connection: TE */
-    bool expect_continue;  /* request */
-    struct mg_str date;    /* response: Date, when the message has none; may be empty */
-    struct mg_str server;  /* response: Server, when the message has none; may be empty */
-    struct mg_str extra;   /* whole field lines with CRLF each, put before the empty line */
-    struct mg_str target;  /* request: not empty: written instead of path and query */
+    uint64_t length;         /* MG_H1_LENGTH: writes Content-Length */
+    bool keep_alive;         /* false: writes "Connection: close" */
+    bool say_keep_alive;     /* writes "Connection: keep-alive" (to HTTP/1.0 clients) */
+    struct mg_str upgrade;   /* not empty: "Connection: upgrade" and "Upgrade: <this>" */
+    bool te_trailers;        /* request: "TE: trailers", with Connection: TE */
+    bool expect_continue;    /* request */
+    struct mg_str date;      /* response: Date, when the message has none; may be empty */
+    struct mg_str server;    /* response: Server, when the message has none; may be empty */
+    struct mg_str extra;     /* whole field lines with CRLF each, put before the empty line */
+    struct mg_str target;    /* request: not empty: written instead of path and query */
     struct mg_str authority; /* request: Host; p NULL: the message's authority */
 };
 

@@ -1,5 +1,6 @@
 /*
- * Request targets, checked and taken apart (RFC 9112 3.2, RFC 3986). Pure; for both codecs. Nothing is decoded or normalised here.
+ * Request targets, checked and taken apart (RFC 9112 3.2, RFC 3986). Pure; for both codecs. Nothing
+ * is decoded or normalised here.
  *
  * In a path every '%' begins a valid triplet; in a query a lone '%' passes, for browsers send it.
  * Which other bytes pass is said at the table in chars.c. A fragment is refused.

@@ -47,7 +47,7 @@ static int bind_unix(const char *address, const char *path, struct mg_error *err
     socklen_t len;
     struct stat st;
     if (!mg_sockaddr_unix(path, &sun, &len)) {
-        mg_error_set(err, "cannot listen on '%s': path too long", address);
+        mg_error_set(err, "cannot listen on '%s': path empty or too long", address);
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -57,7 +57,7 @@ static int bind_unix(const char *address, const char *path, struct mg_error *err
     }
     /* A socket file that nobody answers on was left behind by a crash. One that is answered is in use. */
     if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-        int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (probe >= 0 && connect(probe, (struct sockaddr *)&sun, len) < 0 && errno == ECONNREFUSED)
             unlink(path);
         if (probe >= 0)
@@ -195,9 +195,10 @@ void mg_listener_free(struct mg_listener *l)
 {
     if (!l)
         return;
+    l->paused = true; /* ends the loop in on_acceptable, which may be our caller */
     event_del(&l->event);
     mg_timer_release(&l->retry);
-    free(l);
+    mg_loop_free_later(l->loop, l, NULL);
 }
 
 /* --- connecting --- */

@@ -37,7 +37,8 @@ struct message {
 struct mg_loop {
     struct event_base *base; /* NULL: simulated */
     uint64_t now_ns;
-    double wall_offset; /* wall clock minus monotonic, seconds */
+    double wall_offset;   /* wall clock minus monotonic, seconds */
+    uint64_t wall_due_ns; /* when to look at the wall clock again */
     bool stopped;
     bool fresh; /* now_ns was read in this turn */
 
@@ -67,10 +68,14 @@ static uint64_t read_clock(clockid_t id)
     return (uint64_t)t.tv_sec * MG_SECOND + (uint64_t)t.tv_nsec;
 }
 
+/* The wall clock may be set while we run, or run on while the machine sleeps; once a second is enough. */
 static void read_clocks(struct mg_loop *loop)
 {
     loop->now_ns = read_clock(CLOCK_MONOTONIC);
+    if (loop->now_ns < loop->wall_due_ns)
+        return;
     loop->wall_offset = ((double)read_clock(CLOCK_REALTIME) - (double)loop->now_ns) / 1e9;
+    loop->wall_due_ns = loop->now_ns + MG_SECOND;
 }
 
 void mg_loop_event_begins(struct mg_loop *loop)
@@ -78,7 +83,7 @@ void mg_loop_event_begins(struct mg_loop *loop)
     if (loop->fresh)
         return;
     loop->fresh = true;
-    loop->now_ns = read_clock(CLOCK_MONOTONIC);
+    read_clocks(loop);
 }
 
 struct event_base *mg_loop_base(struct mg_loop *loop)
@@ -177,8 +182,10 @@ static struct mg_timer *earliest(struct mg_loop *loop)
     return NULL;
 }
 
-static void fire_due(struct mg_loop *loop)
+/* True when any fired. */
+static bool fire_due(struct mg_loop *loop)
 {
+    bool any = false;
     /* What a timer sets for "now" waits for the next turn, so that a loop of timers cannot starve I/O. */
     uint64_t last_seq = loop->timer_seq;
     for (struct mg_timer *t; (t = earliest(loop)) && t->_key <= loop->now_ns;) {
@@ -187,7 +194,9 @@ static void fire_due(struct mg_loop *loop)
         heap_remove(loop, t);
         t->_deadline = 0;
         t->_fn(t->_arg);
+        any = true;
     }
+    return any;
 }
 
 void mg_timer_init(struct mg_timer *t, struct mg_loop *loop, mg_timer_fn fn, void *arg)
@@ -336,6 +345,14 @@ static struct message *take_messages(struct mg_loop *loop)
     return first;
 }
 
+static bool has_messages(struct mg_loop *loop)
+{
+    pthread_mutex_lock(&loop->post_lock);
+    bool any = loop->posted != NULL;
+    pthread_mutex_unlock(&loop->post_lock);
+    return any;
+}
+
 static bool run_messages(struct mg_loop *loop)
 {
     struct message *m = take_messages(loop);
@@ -482,23 +499,30 @@ void mg_loop_stop(struct mg_loop *loop)
         event_base_loopbreak(loop->base);
 }
 
+/* Runs all that is ready at the present time, and what comes of it. True when it was told to stop. */
+static bool run_ready(struct mg_loop *loop, const bool *stop)
+{
+    for (bool more = true; more;) {
+        more = run_messages(loop);
+        end_turn(loop);
+        if (stop && *stop)
+            return true;
+        more |= fire_due(loop);
+        more |= has_messages(loop);
+    }
+    return false;
+}
+
 void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop)
 {
     MG_BUG_ON(loop->base != NULL);
-    for (;;) {
-        do {
-            run_messages(loop);
-            end_turn(loop);
-            if (stop && *stop)
-                return;
-            fire_due(loop);
-        } while (!mg_list_empty(&loop->soon));
+    while (!run_ready(loop, stop)) {
         struct mg_timer *t = earliest(loop);
-        if (!t || t->_key > until_ns)
-            break;
-        if (t->_key > loop->now_ns)
-            loop->now_ns = t->_key;
+        if (!t || t->_key > until_ns) {
+            if (until_ns != UINT64_MAX && until_ns > loop->now_ns)
+                loop->now_ns = until_ns;
+            return;
+        }
+        loop->now_ns = t->_key;
     }
-    if (until_ns != UINT64_MAX && until_ns > loop->now_ns)
-        loop->now_ns = until_ns;
 }

@@ -95,8 +95,8 @@ static size_t put(struct end *to, const char *p, size_t n)
 static ssize_t pair_writev(struct mg_stream *s, const struct iovec *iov, int count)
 {
     struct end *e = from(s);
-    if (e->broken || !e->other) {
-        s->error = EPIPE;
+    if (e->broken || !e->other || e->other->ended) {
+        s->error = EPIPE; /* reset, closed, or shut down by the writer itself */
         return MG_STREAM_ERROR;
     }
     size_t total = 0, asked = 0;
@@ -108,6 +108,7 @@ static ssize_t pair_writev(struct mg_stream *s, const struct iovec *iov, int cou
             break;
     }
     tell(e->other);
+    tell(e); /* level-triggered as well: there may be room left */
     return total == 0 && asked > 0 ? MG_STREAM_AGAIN : (ssize_t)total;
 }
 

@@ -74,10 +74,10 @@ static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *
 {
     struct mg_budget *b = s->budget;
     saved->running = s->running;
+    saved->watched = b ? b->running : NULL;
     s->running = co;
     if (!b)
         return;
-    saved->watched = b->running;
     if (!b->running) {
         b->run_ns = s->run_ns;
         b->where[0] = 0;

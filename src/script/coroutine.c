@@ -84,13 +84,14 @@ static int l_resume(lua_State *L)
     return n + 1;
 }
 
-/* Closes a wrapped coroutine that failed; the error becomes that of the closing, if there is one. Then
- * raises it, with the caller's place in front of a text. */
+/* Closes the variables of a wrapped coroutine that failed with the error on top; they see it, and may put
+ * another in its place. Then raises it, with the caller's place in front of a text. */
 static int wrap_failed(lua_State *L, lua_State *co)
 {
     int status = lua_status(co);
-    if (status != LUA_OK && status != LUA_YIELD && reset(L, co) != LUA_OK) {
-        lua_pop(L, 1);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_xmove(L, co, 1);
+        reset(L, co);
         lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {

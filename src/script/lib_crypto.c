@@ -6,6 +6,7 @@
 #include "crypto/base64.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
+#include "script/fail.h"
 
 #define RANDOM_MAX 65536
 #define ENCODED_MAX(n) (2 * (n) + 4) /* enough for hex and for both kinds of base64 */
@@ -130,12 +131,13 @@ static bool hex_decode(struct mg_str text, void *out, size_t *n)
 
 static const struct coding {
     const char *name;
+    const char *fault; /* of a text that cannot be decoded */
     size_t (*encode)(struct mg_str data, char *out);
     bool (*decode)(struct mg_str text, void *out, size_t *n);
 } codings[] = {
-    {"base64", mg_base64_encode, mg_base64_decode},
-    {"base64url", mg_base64_url_encode, mg_base64_url_decode},
-    {"hex", hex_encode, hex_decode},
+    {"base64", "not base64", mg_base64_encode, mg_base64_decode},
+    {"base64url", "not base64url", mg_base64_url_encode, mg_base64_url_decode},
+    {"hex", "not hex", hex_encode, hex_decode},
 };
 
 static const struct coding *own_coding(lua_State *L)
@@ -170,11 +172,8 @@ static int l_decode(lua_State *L)
     luaL_Buffer b;
     size_t n;
     char *out = luaL_buffinitsize(L, &b, MG_BASE64_DECODED_MAX(text.n));
-    if (!coding->decode(text, out, &n)) {
-        lua_pushnil(L);
-        lua_pushfstring(L, "not %s", coding->name);
-        return 2;
-    }
+    if (!coding->decode(text, out, &n))
+        return mg_fail_push(L, "bad_encoding", coding->fault);
     luaL_pushresultsize(&b, n);
     return 1;
 }

@@ -7,7 +7,7 @@
  *     uuid()                                 -> a version 4 UUID
  *     equal(a, b)                            -> whether they are the same, in the same time
  *     base64.encode(data), base64url.encode(data), hex.encode(data)
- *     base64.decode(text), base64url.decode(text), hex.decode(text) -> bytes | nil, message
+ *     base64.decode(text), base64url.decode(text), hex.decode(text) -> bytes | nil, err
  *     base64(data), base64url(data), hex(data)  the same as their encode
  *
  * base64 has its padding, base64url has none. Decoding takes only what encoding makes; hex also

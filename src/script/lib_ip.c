@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #include "base/ip.h"
+#include "script/fail.h"
 
 #define MATCHER "moongate.IpMatcher"
 #define NETWORKS_MAX 100000
@@ -24,11 +25,8 @@ static int l_parse(lua_State *L)
     struct mg_addr addr;
     char text[MG_IP_TEXT_MAX];
     luaL_checktype(L, 1, LUA_TSTRING);
-    if (!mg_ip_parse(string_at(L, 1), &addr)) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "not an IP address");
-        return 2;
-    }
+    if (!mg_ip_parse(string_at(L, 1), &addr))
+        return mg_fail_push(L, "bad_address", "not an IP address");
     lua_pushlstring(L, text, mg_ip_format(&addr, text));
     lua_pushinteger(L, addr.family);
     return 2;

@@ -1,7 +1,7 @@
 /*
  * mg.ip: addresses and sets of networks (base/ip.h).
  *
- *     parse(text)      -> the address as RFC 5952 writes it, 4 or 6 | nil, message
+ *     parse(text)      -> the address as RFC 5952 writes it, 4 or 6 | nil, err
  *     matcher(list)    -> a function-like value that knows whether an address is in one of the
  *                         networks: m(text) or m:has(text) -> boolean
  *

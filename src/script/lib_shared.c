@@ -1,6 +1,10 @@
 /*
- * mg.shared. A handle holds a ref to its dictionary and the buffer that strings are read into; the
- * collector frees both. Handles of one name are one value, kept in the registry.
+ * mg.shared. Handles of one name are one value. All of them belong to one keeper, which lives as
+ * long as the state and gives the dictionaries back at its end.
+ *
+ * Only the keeper has a finalizer. Lua runs none for objects that are made while a state closes, so
+ * a handle that some policy's finalizer opens then would not be given back by its own; the keeper,
+ * which was made before all policies, is finalized after them.
  */
 #include "script/lib_shared.h"
 
@@ -8,6 +12,7 @@
 #include <math.h>
 #include <time.h>
 
+#include "script/fail.h"
 #include "script/lib.h"
 #include "script/task.h"
 #include "shared/limiter.h"
@@ -18,13 +23,20 @@
 #define TEXT_KEEP ((size_t)64 << 10) /* a read buffer that grew beyond gives its memory back */
 #define SECONDS_MAX 1e9
 
-struct handle {
-    struct mg_dicts *dicts;
-    struct mg_dict *dict; /* NULL: never filled, or collected */
-    struct mg_buf text;
+struct keeper {
+    struct handle *handles; /* all that hold a dictionary; its user value is their table by name */
+    struct mg_buf text;     /* strings are read into it */
+    bool closed;
 };
 
-static char opened_key; /* its address is the key of the table of handles in the registry */
+struct handle {
+    struct mg_dicts *dicts;
+    struct mg_dict *dict; /* NULL: not opened, or closed */
+    struct keeper *keeper;
+    struct handle *next;
+};
+
+static char keeper_key; /* its address is the key in the registry */
 
 /* Arguments
  * ---------------------------------------------------------------------------------------------- */
@@ -138,10 +150,7 @@ static int push_failure(lua_State *L, enum mg_dict_rc rc)
 {
     if (rc == MG_DICT_BAD_ARGUMENT)
         return luaL_error(L, "%s", mg_dict_rc_text(rc));
-    lua_pushnil(L);
-    lua_pushstring(L, mg_dict_rc_text(rc));
-    lua_pushstring(L, code_name(rc));
-    return 3;
+    return mg_fail_push(L, code_name(rc), mg_dict_rc_text(rc));
 }
 
 static int push_done(lua_State *L, enum mg_dict_rc rc)
@@ -179,11 +188,9 @@ static void push_units(lua_State *L, double units)
     lua_pushinteger(L, (lua_Integer)units); /* at most 2^53 */
 }
 
-static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_result *result)
+/* Sets the fields of the table on top. */
+static void fill_limit(lua_State *L, const struct mg_limiter_result *result)
 {
-    if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
-    lua_createtable(L, 0, 4);
     lua_pushboolean(L, result->ok);
     lua_setfield(L, -2, "ok");
     push_units(L, result->remaining);
@@ -192,6 +199,14 @@ static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_
     lua_setfield(L, -2, "reset");
     lua_pushnumber(L, result->retry_after_s);
     lua_setfield(L, -2, "retry_after");
+}
+
+static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_result *result)
+{
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    lua_createtable(L, 0, 4);
+    fill_limit(L, result);
     return 1;
 }
 
@@ -201,16 +216,17 @@ static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_
 static int dict_get(lua_State *L)
 {
     struct handle *h = check_handle(L);
+    struct mg_buf *text = &h->keeper->text;
     struct mg_dict_value value;
-    mg_buf_reset(&h->text);
-    enum mg_dict_rc rc = mg_dict_get(h->dict, check_string(L, 2), now_ms(L), &value, &h->text);
+    mg_buf_reset(text);
+    enum mg_dict_rc rc = mg_dict_get(h->dict, check_string(L, 2), now_ms(L), &value, text);
     if (rc == MG_DICT_ABSENT)
         value.kind = MG_DICT_NONE;
     else if (rc != MG_DICT_OK)
         return push_failure(L, rc);
     push_value(L, &value);
-    if (h->text.room > TEXT_KEEP)
-        mg_buf_release(&h->text);
+    if (text->room > TEXT_KEEP)
+        mg_buf_release(text);
     return 1;
 }
 
@@ -324,9 +340,15 @@ static int dict_acquire(lua_State *L)
     struct handle *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     lua_Integer max = luaL_checkinteger(L, 3);
-    struct mg_limiter_result result;
+    struct mg_limiter_result result = {.ok = false};
+    /* The table is whole before the call: a memory error after it would hold the place for ever. */
+    lua_createtable(L, 0, 4);
+    fill_limit(L, &result);
     enum mg_dict_rc rc = mg_limiter_acquire(h->dict, key, max, now_ms(L), &result);
-    return push_limit(L, rc, &result);
+    if (rc != MG_DICT_OK)
+        return push_failure(L, rc);
+    fill_limit(L, &result);
+    return 1;
 }
 
 static int dict_release(lua_State *L)
@@ -338,13 +360,16 @@ static int dict_release(lua_State *L)
 /* Handles
  * ---------------------------------------------------------------------------------------------- */
 
-static int collect(lua_State *L)
+static int keeper_gc(lua_State *L)
 {
-    struct handle *h = luaL_checkudata(L, 1, DICTIONARY);
-    if (h->dict)
+    struct keeper *keeper = lua_touserdata(L, 1);
+    for (struct handle *h = keeper->handles; h; h = h->next) {
         mg_dicts_put(h->dicts, h->dict);
-    h->dict = NULL;
-    mg_buf_release(&h->text);
+        h->dict = NULL;
+    }
+    keeper->handles = NULL;
+    keeper->closed = true;
+    mg_buf_release(&keeper->text);
     return 0;
 }
 
@@ -362,41 +387,51 @@ static bool is_name(struct mg_str name)
     return true;
 }
 
-/* Pushes the table of handles by name. */
-static void push_opened(lua_State *L)
+/* Opens the dictionary for a handle that the keeper's table holds already. */
+static enum mg_rc open_handle(struct handle *h, const struct mg_lib_env *env, struct mg_str name,
+                              struct mg_error *err)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &opened_key) != LUA_TNIL)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &opened_key);
+    size_t bytes;
+    if (!env->dict_size || !env->dict_size(env->arg, name, &bytes))
+        bytes = DEFAULT_BYTES;
+    h->dicts = env->dicts;
+    h->dict = mg_dicts_get(env->dicts, name, bytes, err);
+    if (!h->dict)
+        return MG_FAIL;
+    h->next = h->keeper->handles;
+    h->keeper->handles = h;
+    return MG_OK;
 }
 
-static void push_handle(lua_State *L, struct mg_str name)
+/* The stack is the name, the table of handles, nil. Leaves the handle on top. */
+static void push_handle(lua_State *L, struct keeper *keeper, struct mg_str name)
 {
     const struct mg_lib_env *env = mg_lib_env(L);
     struct mg_error err;
-    size_t bytes = DEFAULT_BYTES;
-    if (!env->dicts)
+    if (!env->dicts || keeper->closed)
         luaL_error(L, "mg.shared: there are no shared dictionaries here");
     struct handle *h = lua_newuserdatauv(L, sizeof *h, 0);
-    h->dicts = env->dicts;
-    h->dict = NULL;
-    mg_buf_init(&h->text, PTRDIFF_MAX);
+    *h = (struct handle){.keeper = keeper};
     luaL_setmetatable(L, DICTIONARY);
-    if (env->dict_size && !env->dict_size(env->arg, name, &bytes))
-        bytes = DEFAULT_BYTES;
-    h->dict = mg_dicts_get(env->dicts, name, bytes, &err);
-    if (!h->dict)
-        luaL_error(L, "mg.shared: '%s': %s", name.p, err.text);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
+    if (open_handle(h, env, name, &err) == MG_OK)
+        return;
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, 2);
+    luaL_error(L, "mg.shared: '%s': %s", name.p, err.text);
 }
 
 static int l_shared(lua_State *L)
 {
     struct mg_str name = check_string(L, 1);
     lua_settop(L, 1);
-    push_opened(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key);
+    struct keeper *keeper = lua_touserdata(L, 2);
+    lua_getiuservalue(L, 2, 1);
+    lua_replace(L, 2);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL)
         return 1;
@@ -404,11 +439,26 @@ static int l_shared(lua_State *L)
         return luaL_argerror(L, 1, "expected letters, digits, '_', '-' and '.', at most 128");
     if (mg_script_of(L)->current)
         return luaL_error(L, "dictionary '%s' is not open: call mg.shared in new", name.p);
-    push_handle(L, name);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 2);
+    push_handle(L, keeper, name);
     return 1;
+}
+
+/* Makes the keeper, unless the state has it. */
+static void make_keeper(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TNIL) {
+        struct keeper *keeper = lua_newuserdatauv(L, sizeof *keeper, 1);
+        *keeper = (struct keeper){.closed = false};
+        mg_buf_init(&keeper->text, PTRDIFF_MAX);
+        lua_newtable(L);
+        lua_setiuservalue(L, -2, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, keeper_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_setmetatable(L, -2);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &keeper_key);
+    }
+    lua_pop(L, 1);
 }
 
 static const luaL_Reg methods[] = {
@@ -423,11 +473,10 @@ static const luaL_Reg methods[] = {
 
 void mg_lib_shared_open(lua_State *L)
 {
+    make_keeper(L);
     if (luaL_newmetatable(L, DICTIONARY)) {
         luaL_newlib(L, methods);
         lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, collect);
-        lua_setfield(L, -2, "__gc");
         lua_pushliteral(L, DICTIONARY); /* policy code gets this name, not the table */
         lua_setfield(L, -2, "__metatable");
     }

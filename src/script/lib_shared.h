@@ -19,9 +19,9 @@
  *     d:acquire(key, max)                    concurrency, the same; undone by
  *     d:release(key)                      -> true, or "absent"
  *
- * A failure is nil, message, code, with the code above or one of "type" (a limiter where a value
- * was asked for, or the reverse), "key" (too long), "too_large", "full", "overflow", "memory".
- * Arguments out of range are errors.
+ * A failure is nil, err, where err.code is what stands above or one of "type" (a limiter where a
+ * value was asked for, or the reverse), "key" (too long), "too_large", "full", "overflow",
+ * "memory". Arguments out of range are errors.
  */
 #ifndef MG_SCRIPT_LIB_SHARED_H
 #define MG_SCRIPT_LIB_SHARED_H

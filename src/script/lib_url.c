@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/uri.h"
+#include "script/fail.h"
 
 #define FIELDS_MAX 1000 /* of a query */
 #define ARENA "moongate.url.arena"
@@ -27,10 +28,12 @@ static struct mg_str check_string(lua_State *L, int arg)
     return string_at(L, arg);
 }
 
-static int push_fault(lua_State *L, const char *what, const char *fault)
+/* Pushes nil and the error "`what` `fault`". */
+static int push_fault(lua_State *L, const char *code, const char *what, const char *fault)
 {
     lua_pushnil(L);
     lua_pushfstring(L, "%s %s", what, fault);
+    mg_fail_wrap(L, code);
     return 2;
 }
 
@@ -254,11 +257,10 @@ static int l_decode(lua_State *L)
         return 1;
     struct mg_arena *arena = push_arena(L);
     enum mg_uri_rc rc = mg_uri_decode(arena, text, false, &text);
-    if (rc)
-        return push_fault(L, "text", mg_uri_rc_text(rc));
-    lua_pushlstring(L, text.p, text.n);
+    if (!rc)
+        lua_pushlstring(L, text.p, text.n);
     mg_arena_release(arena);
-    return 1;
+    return rc ? push_fault(L, "bad_escape", "text", mg_uri_rc_text(rc)) : 1;
 }
 
 static void set_text(lua_State *L, const char *field, struct mg_str text)
@@ -272,7 +274,7 @@ static int l_parse(lua_State *L)
     struct mg_uri uri;
     enum mg_uri_rc rc = mg_uri_parse(check_string(L, 1), &uri);
     if (rc)
-        return push_fault(L, "URL", mg_uri_rc_text(rc));
+        return push_fault(L, "bad_url", "URL", mg_uri_rc_text(rc));
     lua_createtable(L, 0, 5);
     set_text(L, "scheme", uri.https ? MG_STR("https") : MG_STR("http"));
     set_text(L, "host", uri.at.host);
@@ -315,28 +317,39 @@ static void keep_all(lua_State *L, int table)
     lua_pop(L, 3);
 }
 
-static int l_parse_query(lua_State *L)
+/* Adds all fields to the table at `table`. NULL, or what is wrong with the query. */
+static const char *add_fields(lua_State *L, int table, struct mg_arena *arena, struct mg_str query,
+                              bool all)
 {
-    struct mg_str rest = check_string(L, 1), key, value;
-    bool all = lua_toboolean(L, 2);
+    struct mg_str key, value;
     size_t count = 0;
-    lua_settop(L, 2);
-    struct mg_arena *arena = push_arena(L);
-    lua_newtable(L);
-    int table = lua_gettop(L);
-    while (mg_uri_query_next(&rest, &key, &value)) {
+    while (mg_uri_query_next(&query, &key, &value)) {
         if (++count > FIELDS_MAX)
-            return push_fault(L, "query", "has more than 1000 fields");
+            return "has more than 1000 fields";
         enum mg_uri_rc rc = mg_uri_decode(arena, key, true, &key);
         if (!rc)
             rc = mg_uri_decode(arena, value, true, &value);
         if (rc)
-            return push_fault(L, "query", mg_uri_rc_text(rc));
+            return mg_uri_rc_text(rc);
         lua_pushlstring(L, key.p, key.n);
         lua_pushlstring(L, value.p, value.n);
         (all ? keep_all : keep_first)(L, table);
     }
+    return NULL;
+}
+
+static int l_parse_query(lua_State *L)
+{
+    struct mg_str query = check_string(L, 1);
+    bool all = lua_toboolean(L, 2);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    struct mg_arena *arena = push_arena(L);
+    const char *fault = add_fields(L, 2, arena, query, all);
     mg_arena_release(arena);
+    if (fault)
+        return push_fault(L, "bad_query", "query", fault);
+    lua_settop(L, 2);
     return 1;
 }
 

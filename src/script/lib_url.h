@@ -5,11 +5,11 @@
  *                                {rest+} keeps its slashes (and a %2F or %25, as a route's
  *                                parameters have them); after a '?' a value is encoded for a query
  *     mg.url.encode(text)        -> all but letters, digits and "-._~" percent-encoded
- *     mg.url.decode(text)        -> text | nil, message
- *     mg.url.parse(url)          -> { scheme, host, port, path, query } | nil, message
+ *     mg.url.decode(text)        -> text | nil, err
+ *     mg.url.parse(url)          -> { scheme, host, port, path, query } | nil, err
  *     mg.url.query(fields)       -> "a=1&b=2", keys in order; a list as value repeats its key
  *     mg.url.parse_query(text, all?) -> { name = first value }, or with `all` { name = { values } }
- *                                | nil, message
+ *                                | nil, err
  *
  * Values are strings, numbers and, in a query, booleans. mg.url raises where the result would mean
  * another resource than the template says: a missing value, an empty one in a path, one with a

@@ -365,7 +365,7 @@ static bool step(struct matcher *m, const char **s, const char **p)
     const char *item = *p, *after = item_end(m, item), *from = *s;
     int how = after < m->pattern_end ? *after : 0;
     struct choice *c;
-    spend(m, cost(item, after));
+    spend(m, cost(item, after) - 1); /* match_at has counted one */
     switch (how) {
     case '*':
     case '+':
@@ -410,6 +410,7 @@ static const char *match_at(struct matcher *m, const char *s, const char *p)
     m->choices = 0;
     for (;;) {
         bool ok;
+        spend(m, 1);
         if (p == m->pattern_end)
             return s;
         if (*p == '$' && p + 1 == m->pattern_end) {
@@ -417,7 +418,6 @@ static const char *match_at(struct matcher *m, const char *s, const char *p)
                 return s;
             ok = false;
         } else if (special(m, &s, &p)) {
-            spend(m, 1);
             ok = s != NULL;
         } else {
             ok = step(m, &s, &p);
@@ -607,8 +607,6 @@ static void add_template(struct matcher *m, luaL_Buffer *b, const char *s, const
             luaL_addlstring(b, s, (size_t)(e - s));
         } else if (isdigit(c)) {
             push_capture(m, c - '1', s, e);
-            luaL_tolstring(m->L, -1, NULL);
-            lua_remove(m->L, -2);
             luaL_addvalue(b);
         } else {
             luaL_error(m->L, "invalid use of '%%' in replacement string");

@@ -6,9 +6,8 @@
 --
 -- After an error the copy lacks what was wrong; the walk goes on, so that one run tells everything.
 --
--- A compound kind is { describe = fn(schema, short), check = fn(schema, value, place, walk), wants = }.
--- check gives the checked copy, or as much of it as was right. `wants` is a table as in
--- kinds, a function(schema, sort), or nil for any sort.
+-- A compound kind is { describe = fn(schema, short), check = fn(schema, value, place, walk), wants = }. check gives the
+-- checked copy, or as much of it as was right. wants is a table as in kinds, a function(schema, sort), or nil for any.
 
 local kinds = require "moongate.config.kinds"
 local suggest = require "moongate.config.suggest"

@@ -1,0 +1,89 @@
+/*
+ * What Lua code works for: one exchange, or one background task. And the handles by which Lua sees C objects
+ * of it: userdata that go dead with the context, so that a handle kept too long raises "request has ended"
+ * instead of reading freed memory. Worker thread.
+ */
+#ifndef MG_SCRIPT_CONTEXT_H
+#define MG_SCRIPT_CONTEXT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+#include "script/instances.h"
+#include "script/task.h"
+
+struct mg_context {
+    struct mg_script *script;
+    struct mg_worker_generation *wg;
+    struct mg_exchange *ex;       /* NULL: a background task */
+    struct mg_request *req;       /* of the exchange; NULL: none */
+    struct mg_arena *arena;
+    struct mg_link tasks;         /* of mg_task.owned: they end with the context */
+    struct mg_link handles;
+    struct mg_wait wait;          /* cancels the tasks when the exchange is cancelled */
+    const struct mg_step *step;   /* whose code ran last, for log lines */
+    bool over;                    /* handles are dead */
+};
+
+enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_KINDS };
+
+/* User values of a handle. */
+enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH = 2, MG_HANDLE_PARAMS = 3, MG_HANDLE_VALUES = 3 };
+
+struct mg_handle {
+    struct mg_link link;     /* in context->handles */
+    struct mg_context *ctx;
+    void *object;            /* struct mg_request or mg_response; NULL: dead */
+    int ref;                 /* keeps it while the context lives */
+    enum mg_handle_kind kind;
+};
+
+/* The context of an exchange, made when Lua first sees it. */
+struct mg_context *mg_context_of(struct mg_exchange *ex);
+/* Kills the handles, cancels the tasks. */
+void mg_context_end(struct mg_context *ctx);
+
+/* The context of the running task; raises outside of one, with `what` in the message. */
+struct mg_context *mg_context_check(lua_State *L, const char *what);
+
+/* Pushes the handle of an object, the same one each time. May raise a memory error. */
+void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object);
+/* An object by its old handle gets another identity: the handle follows it. */
+struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object);
+
+/* The live handle at `arg`, or an error: wrong type, or "request has ended". */
+struct mg_handle *mg_handle_check(lua_State *L, int arg, enum mg_handle_kind kind);
+/* The same for either kind. */
+struct mg_handle *mg_handle_check_any(lua_State *L, int arg);
+/* NULL when the value is no handle of that kind. Dead ones raise. */
+struct mg_handle *mg_handle_test(lua_State *L, int arg, enum mg_handle_kind kind);
+
+static inline struct mg_request *mg_handle_request(lua_State *L, int arg)
+{
+    return mg_handle_check(L, arg, MG_HANDLE_REQUEST)->object;
+}
+
+static inline struct mg_response *mg_handle_response(lua_State *L, int arg)
+{
+    return mg_handle_check(L, arg, MG_HANDLE_RESPONSE)->object;
+}
+
+/* Registers the metatables: `methods[kind]` is a list ended by {NULL, NULL}; `index` and `newindex` are the
+ * field functions, called with the handle, and the field's name. Called once a state. */
+struct mg_handle_type {
+    const char *name; /* "moongate.Request" */
+    const luaL_Reg *methods;
+    const char *const *fields; /* names, NULL at the end; position is the id given to get and set */
+    /* Pushes the field's value. */
+    void (*get)(lua_State *L, struct mg_handle *h, int field);
+    /* Sets it to the value at index 3; raises when it cannot be. */
+    void (*set)(lua_State *L, struct mg_handle *h, int field);
+};
+void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_handle_type *type);
+
+/* Text of a string or number argument copied into the context's arena. */
+struct mg_str mg_context_copy(struct mg_context *ctx, lua_State *L, int index);
+
+#endif

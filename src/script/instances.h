@@ -1,0 +1,33 @@
+/*
+ * A worker's Lua side of a generation: its state, and the instance of every step. Worker thread.
+ */
+#ifndef MG_SCRIPT_INSTANCES_H
+#define MG_SCRIPT_INSTANCES_H
+
+#include "gateway/worker.h"
+#include "script/plan.h"
+#include "script/state.h"
+
+/* What `new` returned for one step, as registry references; LUA_NOREF where it has no such function. */
+struct mg_instance {
+    int request, response, finish, around, close, when;
+};
+
+struct mg_instances {
+    struct mg_script *script;
+    const struct mg_plan *plan;
+    struct mg_worker_generation *wg;
+    struct mg_instance *v; /* by step index */
+    struct mg_buf scratch; /* for text that is built and copied on at once */
+};
+
+/* The hooks of mg_script_hooks: builds the state and all steps; fills wg->step_flags. */
+enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err);
+void mg_instances_drop(struct mg_worker_generation *wg);
+
+static inline struct mg_script *mg_instances_script(const struct mg_instances *i)
+{
+    return i->script;
+}
+
+#endif

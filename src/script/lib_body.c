@@ -1,0 +1,635 @@
+/*
+ * Bodies in Lua. Worker thread.
+ *
+ * A transform and a written body are sources of bytes that run Lua when they are pulled: a piece of output is a
+ * Lua string, anchored until the reader has taken it, so that a body of any length needs the memory of one
+ * piece.
+ */
+#include "script/lib_body.h"
+
+#include "base/log.h"
+#include "script/json.h"
+#include "script/lib_message.h"
+
+/* --- what a handle's body is --- */
+
+static struct mg_body **body_of(const struct mg_handle *h)
+{
+    return h->kind == MG_HANDLE_REQUEST ? &((struct mg_request *)h->object)->body
+                                        : &((struct mg_response *)h->object)->body;
+}
+
+static bool buffered(const struct mg_handle *h, struct mg_str *bytes)
+{
+    if (h->kind == MG_HANDLE_REQUEST) {
+        struct mg_request *req = h->object;
+        *bytes = req->buffered;
+        return req->is_buffered;
+    }
+    struct mg_response *res = h->object;
+    *bytes = res->buffered;
+    return res->is_buffered || !res->body;
+}
+
+static void set_buffered(const struct mg_handle *h, struct mg_str bytes)
+{
+    if (h->kind == MG_HANDLE_REQUEST)
+        mg_request_set_body(h->object, bytes);
+    else
+        mg_response_set_body(h->object, h->ctx->arena, bytes);
+}
+
+/* A body must be declared, so that everybody can see beforehand who holds bodies in memory. Inline steps and
+ * background tasks need not. */
+static void check_declared(lua_State *L, const struct mg_handle *h)
+{
+    const struct mg_step *step = h->ctx->step;
+    const char *side = h->kind == MG_HANDLE_REQUEST ? "request" : "response";
+    if (!step || !step->declares_bodies)
+        return;
+    if (h->kind == MG_HANDLE_REQUEST ? step->reads_request : step->reads_response)
+        return;
+    if (h->kind == MG_HANDLE_RESPONSE && ((struct mg_response *)h->object)->is_buffered)
+        return; /* its own, or one that was fetched */
+    luaL_error(L,
+               "policy '%s' reads the %s body without declaring it; add body = { %s = \"buffer\" } (or "
+               "\"stream\") to its module",
+               step->policy.p, side, side);
+}
+
+/* --- reading all of it --- */
+
+struct collecting {
+    struct mg_body_collector collector;
+    struct mg_task *task;
+    struct mg_handle *handle;
+};
+
+static void cancel_collecting(void *arg)
+{
+    struct collecting *c = arg;
+    mg_body_cancel(c->collector.body);
+}
+
+static int push_failure(lua_State *L, const char *code)
+{
+    luaL_pushfail(L);
+    lua_pushstring(L, code);
+    return 2;
+}
+
+static int collected(lua_State *L, struct collecting *c, enum mg_collect_result result)
+{
+    struct mg_str bytes = mg_str(c->collector.bytes, c->collector.n);
+    switch (result) {
+    case MG_COLLECT_DONE:
+        set_buffered(c->handle, bytes);
+        lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
+        return 1;
+    case MG_COLLECT_TOO_LARGE:
+        /* What was read stands in front again: the body can still go on as a stream. */
+        *body_of(c->handle) = mg_body_chain(c->handle->ctx->arena, bytes, c->collector.body);
+        return push_failure(L, "body larger than the limit");
+    case MG_COLLECT_BROKEN:
+        break;
+    }
+    return push_failure(L, c->collector.body->reason ? c->collector.body->reason : "body broken");
+}
+
+static void on_collected(void *arg, enum mg_collect_result result)
+{
+    struct collecting *c = arg;
+    if (!c->handle->object)
+        return;
+    mg_task_resume(c->task, collected(c->task->co, c, result));
+}
+
+/* Continues with the text (or nil, err) on the stack. */
+static int read_all(lua_State *L, const char *what, lua_KFunction k)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str bytes;
+    if (buffered(h, &bytes)) {
+        lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
+        return k(L, LUA_OK, 0);
+    }
+    check_declared(L, h);
+    if (h->kind == MG_HANDLE_REQUEST && ((struct mg_request *)h->object)->body_taken)
+        return luaL_error(L, "%s: the body has been read as a stream already", what);
+    size_t limit = (size_t)h->ctx->wg->gen->buffered_body_bytes;
+    if (lua_type(L, 2) == LUA_TNUMBER)
+        limit = (size_t)luaL_checkinteger(L, 2);
+    struct collecting *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
+    enum mg_collect_result result;
+    c->handle = h;
+    if (mg_body_collect(&c->collector, *body_of(h), h->ctx->arena, limit, on_collected, c, &result)) {
+        int n = collected(L, c, result);
+        return n == 1 ? k(L, LUA_OK, 0) : n;
+    }
+    c->task = mg_task_check_wait(L, what);
+    return mg_task_wait_k(c->task, cancel_collecting, c, 0, k);
+}
+
+static int whole_text(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status, (void)ctx;
+    /* A failed wait has pushed nil and a reason. */
+    return lua_gettop(L) >= 2 && lua_isnil(L, -2) && lua_isstring(L, -1) ? 2 : 1;
+}
+
+int mg_lib_body_text(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2))
+        lua_settop(L, 1);
+    return read_all(L, "text", whole_text);
+}
+
+static int parse_json(lua_State *L, int status, lua_KContext ctx)
+{
+    struct mg_error err;
+    size_t n;
+    (void)status, (void)ctx;
+    if (lua_gettop(L) >= 2 && lua_isnil(L, -2) && lua_isstring(L, -1))
+        return 2;
+    const char *text = lua_tolstring(L, -1, &n);
+    if (mg_json_push(L, mg_str(text, n), NULL, &err) == MG_OK)
+        return 1;
+    luaL_pushfail(L);
+    lua_pushstring(L, err.text);
+    return 2;
+}
+
+int mg_lib_body_json(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str bytes;
+    struct mg_error err;
+    lua_settop(L, 1);
+    if (!buffered(h, &bytes))
+        return read_all(L, "json", parse_json);
+    /* Straight from the buffer: no Lua string in between. */
+    if (mg_json_push(L, bytes, NULL, &err) == MG_OK)
+        return 1;
+    luaL_pushfail(L);
+    lua_pushstring(L, err.text);
+    return 2;
+}
+
+/* --- reading in pieces --- */
+
+struct pieces {
+    struct mg_task *task;
+    struct mg_body *body;
+    struct mg_handle *handle;
+};
+
+static int next_piece(lua_State *L);
+
+static int push_piece(lua_State *L, struct mg_body *body, bool *wait)
+{
+    struct mg_str bytes;
+    *wait = false;
+    switch (mg_body_peek(body, &bytes)) {
+    case MG_BODY_BYTES:
+        lua_pushlstring(L, bytes.p, bytes.n);
+        mg_body_consume(body, bytes.n);
+        return 1;
+    case MG_BODY_END:
+        lua_pushnil(L);
+        return 1;
+    case MG_BODY_BROKEN:
+        return luaL_error(L, "the body broke off: %s", body->reason ? body->reason : "unknown");
+    case MG_BODY_WAIT:
+        break;
+    }
+    *wait = true;
+    return 0;
+}
+
+static void on_piece_ready(void *arg)
+{
+    struct pieces *p = arg;
+    p->body->on_ready = NULL;
+    mg_task_resume(p->task, 0);
+}
+
+static void cancel_piece(void *arg)
+{
+    struct pieces *p = arg;
+    p->body->on_ready = NULL;
+}
+
+static int piece_came(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status, (void)ctx;
+    return next_piece(L);
+}
+
+static int next_piece(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, lua_upvalueindex(1));
+    struct pieces *p = lua_touserdata(L, lua_upvalueindex(2));
+    bool wait;
+    int n = push_piece(L, p->body, &wait);
+    if (!wait)
+        return n;
+    p->handle = h;
+    p->task = mg_task_check_wait(L, "chunks");
+    p->body->on_ready = on_piece_ready;
+    p->body->reader = p;
+    return mg_task_wait_k(p->task, cancel_piece, p, 0, piece_came);
+}
+
+int mg_lib_body_chunks(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str bytes;
+    check_declared(L, h);
+    struct pieces *p = mg_arena_calloc(h->ctx->arena, sizeof *p);
+    if (h->kind == MG_HANDLE_REQUEST) {
+        p->body = mg_request_take_body(h->object);
+        if (!p->body)
+            return luaL_error(L, "chunks: the body has been read already");
+    } else {
+        p->body = buffered(h, &bytes) ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
+    }
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, next_piece, 2);
+    return 1;
+}
+
+/* --- setting --- */
+
+/* What described the old bytes does not describe the new ones. */
+static void forget_old_body(struct mg_handle *h)
+{
+    struct mg_fields *fields = &mg_lib_message_of(h)->fields;
+    mg_fields_remove_id(fields, MG_FIELD_CONTENT_ENCODING);
+    mg_fields_remove_id(fields, MG_FIELD_CONTENT_DIGEST);
+    mg_fields_remove_id(fields, MG_FIELD_REPR_DIGEST);
+    mg_fields_remove_id(fields, MG_FIELD_DIGEST);
+    mg_fields_remove_id(fields, MG_FIELD_CONTENT_MD5);
+    const struct mg_field *etag = mg_fields_get(fields, MG_FIELD_ETAG);
+    if (etag && !mg_str_starts(mg_field_value(etag), MG_STR("W/")))
+        mg_fields_remove_id(fields, MG_FIELD_ETAG);
+}
+
+static void check_not_sent(lua_State *L, const struct mg_handle *h)
+{
+    if (h->kind == MG_HANDLE_RESPONSE && h->ctx->ex && h->ctx->ex->answered)
+        luaL_error(L, "the response has left already");
+}
+
+static void replace_body(struct mg_handle *h, struct mg_str bytes)
+{
+    struct mg_body *old = *body_of(h);
+    struct mg_str rest;
+    forget_old_body(h);
+    if (h->kind == MG_HANDLE_RESPONSE && old && !mg_body_is_fixed(old, &rest))
+        mg_body_cancel(old);
+    set_buffered(h, bytes);
+}
+
+int mg_lib_body_set_body(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    size_t n;
+    const char *p = luaL_checklstring(L, 2, &n);
+    check_not_sent(L, h);
+    replace_body(h, mg_arena_str(h->ctx->arena, mg_str(p, n)));
+    return 0;
+}
+
+struct mg_str mg_lib_body_encode_json(lua_State *L, int index, struct mg_context *ctx)
+{
+    struct mg_instances *i = ctx->wg->script;
+    struct mg_error err;
+    mg_buf_reset(&i->scratch);
+    if (mg_json_encode(L, index, &i->scratch, NULL, &err) != MG_OK)
+        luaL_error(L, "%s", err.text);
+    return mg_arena_str(ctx->arena, mg_buf_str(&i->scratch));
+}
+
+int mg_lib_body_set_json(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    luaL_checkany(L, 2);
+    check_not_sent(L, h);
+    struct mg_message *m = mg_lib_message_of(h);
+    replace_body(h, mg_lib_body_encode_json(L, 2, h->ctx));
+    if (!mg_fields_get(&m->fields, MG_FIELD_CONTENT_TYPE))
+        mg_fields_add_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE,
+                         MG_STR("application/json"));
+    return 0;
+}
+
+/* --- bodies that Lua makes --- */
+
+enum { OUTPUT_NONE = LUA_NOREF };
+
+struct made {
+    struct mg_body base;
+    struct mg_context *ctx;
+    const struct mg_step *step;
+    struct mg_body *inner;  /* transform: what is rewritten; NULL: a written body */
+    int fn;                 /* reference */
+    int output;             /* reference of the piece that waits for the reader */
+    struct mg_str rest;     /* of that piece */
+    struct mg_task *task;   /* runs or waits; of a written body for its whole life */
+    struct mg_task *writer; /* written: waits in write() until its piece is taken */
+    struct mg_soon soon;    /* written: bytes for the reader, or room for the writer */
+    bool began, ended, failed;
+};
+
+static struct made *made_of(struct mg_body *b)
+{
+    return MG_CONTAINER_OF(b, struct made, base);
+}
+
+static void drop_output(struct made *m)
+{
+    if (m->output != OUTPUT_NONE)
+        luaL_unref(m->ctx->script->L, LUA_REGISTRYINDEX, m->output);
+    m->output = OUTPUT_NONE;
+    m->rest = MG_STR_NONE;
+}
+
+/* Takes the string on top of L as the next piece. */
+static void take_output(struct made *m, lua_State *L)
+{
+    size_t n;
+    const char *p = lua_tolstring(L, -1, &n);
+    drop_output(m);
+    if (n == 0) {
+        lua_pop(L, 1);
+        return;
+    }
+    m->rest = mg_str(p, n);
+    m->output = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void made_failed(struct made *m, struct mg_str message)
+{
+    m->failed = true;
+    m->base.reason = "policy-error";
+    m->base.status = 500;
+    mg_log_error("policy failed", MG_LOG_STR("policy", m->step ? m->step->policy : MG_STR_NONE),
+                 MG_LOG_STR("step", m->step ? m->step->id : MG_STR_NONE),
+                 MG_LOG_STR("request_id", m->ctx->req ? mg_request_id(m->ctx->req) : MG_STR_NONE),
+                 MG_LOG_STR("error", message));
+}
+
+/* The transform's function has returned. */
+static void transform_ended(struct made *m, struct mg_task *t, enum mg_task_status status)
+{
+    m->task = NULL;
+    if (status == MG_TASK_FAILED) {
+        made_failed(m, t->message);
+    } else if (t->results >= 1 && lua_isstring(t->co, -t->results)) {
+        lua_pushvalue(t->co, -t->results);
+        take_output(m, t->co);
+    } else if (t->results >= 1 && !lua_isnil(t->co, -t->results)) {
+        made_failed(m, MG_STR("transform: the function must return a string or nil"));
+    }
+    mg_task_free(t);
+}
+
+static void on_transform_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct made *m = arg;
+    transform_ended(m, t, status);
+    mg_body_ready(&m->base);
+}
+
+static void run_transform(struct made *m, struct mg_str bytes, bool eof)
+{
+    struct mg_task *t = mg_task_new(m->ctx->script, m->ctx, m->step ? m->step->id.p : "transform");
+    if (!t) {
+        made_failed(m, MG_STR("not enough memory"));
+        return;
+    }
+    mg_list_push_back(&m->ctx->tasks, &t->owned);
+    m->task = t;
+    m->ctx->step = m->step;
+    lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
+    lua_pushlstring(t->co, bytes.p ? bytes.p : "", bytes.n);
+    lua_pushboolean(t->co, eof);
+    enum mg_task_status status = mg_task_start(t, 2, on_transform_done, m);
+    if (status != MG_TASK_WAITING)
+        transform_ended(m, t, status);
+}
+
+static enum mg_body_state transform_peek(struct mg_body *b, struct mg_str *bytes)
+{
+    struct made *m = made_of(b);
+    for (;;) {
+        struct mg_str in;
+        *bytes = m->rest;
+        b->at_end = false;
+        if (bytes->n)
+            return MG_BODY_BYTES;
+        if (m->failed)
+            return MG_BODY_BROKEN;
+        if (m->task)
+            return MG_BODY_WAIT;
+        if (m->ended)
+            return MG_BODY_END;
+        switch (mg_body_peek(m->inner, &in)) {
+        case MG_BODY_BYTES:
+            run_transform(m, in, false);
+            mg_body_consume(m->inner, in.n);
+            break;
+        case MG_BODY_END:
+            m->ended = true;
+            b->trailers = m->inner->trailers;
+            run_transform(m, MG_STR_NONE, true);
+            break;
+        case MG_BODY_BROKEN:
+            b->reason = m->inner->reason;
+            b->status = m->inner->status;
+            return MG_BODY_BROKEN;
+        case MG_BODY_WAIT:
+            return MG_BODY_WAIT;
+        }
+    }
+}
+
+static void made_consume(struct mg_body *b, size_t n)
+{
+    struct made *m = made_of(b);
+    m->rest = mg_str(m->rest.p + n, m->rest.n - n);
+    if (m->rest.n)
+        return;
+    drop_output(m);
+    if (m->writer) {
+        struct mg_task *t = m->writer;
+        m->writer = NULL;
+        m->task = t;
+        mg_soon_run(m->ctx->script->loop, &m->soon);
+    }
+}
+
+static void transform_cancel(struct mg_body *b)
+{
+    struct made *m = made_of(b);
+    mg_body_cancel(m->inner);
+}
+
+static const struct mg_body_ops transform_ops = {
+    .peek = transform_peek, .consume = made_consume, .cancel = transform_cancel};
+
+static void on_inner_ready(void *arg)
+{
+    struct made *m = arg;
+    mg_body_ready(&m->base);
+}
+
+/* The output's reference goes when the exchange does, should nobody have taken it. */
+static void made_release(void *arg)
+{
+    struct made *m = arg;
+    drop_output(m);
+    luaL_unref(m->ctx->script->L, LUA_REGISTRYINDEX, m->fn);
+}
+
+static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
+{
+    struct made *m = mg_arena_calloc(ctx->arena, sizeof *m);
+    m->ctx = ctx;
+    m->step = ctx->step;
+    m->base.length = -1;
+    m->output = OUTPUT_NONE;
+    lua_pushvalue(L, fn_index);
+    m->fn = luaL_ref(L, LUA_REGISTRYINDEX);
+    mg_arena_on_release(ctx->arena, made_release, m);
+    return m;
+}
+
+int mg_lib_body_transform(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    check_not_sent(L, h);
+    check_declared(L, h);
+    struct made *m = new_made(L, 2, h->ctx);
+    m->base.ops = &transform_ops;
+    if (h->kind == MG_HANDLE_REQUEST) {
+        struct mg_request *req = h->object;
+        m->inner = mg_request_take_body(req);
+        if (!m->inner)
+            return luaL_error(L, "transform: the body has been read already");
+        req->is_buffered = req->body_taken = false;
+    } else {
+        struct mg_response *res = h->object;
+        m->inner = res->body ? res->body : mg_body_empty(h->ctx->arena);
+        res->is_buffered = false;
+    }
+    m->inner->on_ready = on_inner_ready;
+    m->inner->reader = m;
+    forget_old_body(h);
+    mg_lib_message_of(h)->content_length = -1;
+    *body_of(h) = &m->base;
+    return 0;
+}
+
+/* --- written bodies: mg.stream --- */
+
+static void wake_writer(void *arg)
+{
+    struct made *m = arg;
+    if (m->task)
+        mg_task_resume(m->task, 0);
+}
+
+static void cancel_write(void *arg)
+{
+    struct made *m = arg;
+    m->writer = NULL;
+    mg_soon_cancel(&m->soon);
+}
+
+static int l_write(lua_State *L)
+{
+    struct made *m = lua_touserdata(L, lua_upvalueindex(1));
+    size_t n;
+    luaL_checklstring(L, 1, &n);
+    lua_settop(L, 1);
+    struct mg_task *t = mg_task_check_wait(L, "write");
+    if (t->context != m->ctx || m->rest.n)
+        return luaL_error(L, "write: not from another task");
+    if (n == 0)
+        return 0;
+    take_output(m, L);
+    m->writer = t;
+    /* The reader is told when this call is out of the way. */
+    mg_soon_run(m->ctx->script->loop, &m->soon);
+    return mg_task_wait(t, cancel_write, m);
+}
+
+/* One wake-up for both: bytes for the reader, or room for the writer. */
+static void on_written_soon(void *arg)
+{
+    struct made *m = arg;
+    if (m->writer)
+        mg_body_ready(&m->base);
+    else
+        wake_writer(m);
+}
+
+static void written_ended(struct made *m, struct mg_task *t, enum mg_task_status status)
+{
+    m->task = NULL;
+    m->ended = true;
+    if (status == MG_TASK_FAILED)
+        made_failed(m, t->message);
+    mg_task_free(t);
+}
+
+static void on_written_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct made *m = arg;
+    written_ended(m, t, status);
+    mg_body_ready(&m->base);
+}
+
+static void start_writer(struct made *m)
+{
+    struct mg_task *t = mg_task_new(m->ctx->script, m->ctx, m->step ? m->step->id.p : "stream");
+    m->began = true;
+    if (!t) {
+        made_failed(m, MG_STR("not enough memory"));
+        return;
+    }
+    mg_list_push_back(&m->ctx->tasks, &t->owned);
+    lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
+    lua_pushlightuserdata(t->co, m);
+    lua_pushcclosure(t->co, l_write, 1);
+    enum mg_task_status status = mg_task_start(t, 1, on_written_done, m);
+    if (status != MG_TASK_WAITING)
+        written_ended(m, t, status);
+}
+
+static enum mg_body_state written_peek(struct mg_body *b, struct mg_str *bytes)
+{
+    struct made *m = made_of(b);
+    if (!m->began)
+        start_writer(m);
+    *bytes = m->rest;
+    if (bytes->n)
+        return MG_BODY_BYTES;
+    if (m->failed)
+        return MG_BODY_BROKEN;
+    return m->ended ? MG_BODY_END : MG_BODY_WAIT;
+}
+
+static const struct mg_body_ops written_ops = {.peek = written_peek, .consume = made_consume};
+
+struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *ctx)
+{
+    struct made *m = new_made(L, index, ctx);
+    m->base.ops = &written_ops;
+    mg_soon_init(&m->soon, on_written_soon, m);
+    return &m->base;
+}

@@ -1,0 +1,26 @@
+/* Bodies as Lua sees them: whole, in pieces, rewritten, or written by a function. Worker thread. */
+#ifndef MG_SCRIPT_LIB_BODY_H
+#define MG_SCRIPT_LIB_BODY_H
+
+#include "script/context.h"
+
+/* Methods that requests and responses share. */
+int mg_lib_body_text(lua_State *L);
+int mg_lib_body_json(lua_State *L);
+int mg_lib_body_chunks(lua_State *L);
+int mg_lib_body_set_body(lua_State *L);
+int mg_lib_body_set_json(lua_State *L);
+int mg_lib_body_transform(lua_State *L);
+
+#define MG_LIB_BODY_METHODS                                                                        \
+    {"text", mg_lib_body_text}, {"json", mg_lib_body_json}, {"chunks", mg_lib_body_chunks},        \
+        {"set_body", mg_lib_body_set_body}, {"set_json", mg_lib_body_set_json},                    \
+        {"transform", mg_lib_body_transform}
+
+/* A body that the Lua function at `index` writes: fn(write). In the context's arena. */
+struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *ctx);
+
+/* Encodes the value at `index` as JSON into the arena; raises when it cannot be. */
+struct mg_str mg_lib_body_encode_json(lua_State *L, int index, struct mg_context *ctx);
+
+#endif

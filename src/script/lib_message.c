@@ -1,0 +1,274 @@
+/* Header fields as Lua sees them. Names and values are checked here, so that nothing can split a message. */
+#include "script/lib_message.h"
+
+/* Fields that one message may hold, so that a loop in a policy cannot fill the memory. */
+#define FIELDS_MAX 1000
+
+struct mg_message *mg_lib_message_of(const struct mg_handle *h)
+{
+    return h->kind == MG_HANDLE_REQUEST ? ((struct mg_request *)h->object)->msg
+                                        : ((struct mg_response *)h->object)->msg;
+}
+
+static struct mg_str check_str(lua_State *L, int arg)
+{
+    size_t n;
+    const char *p = luaL_checklstring(L, arg, &n);
+    return mg_str(p, n);
+}
+
+/* Fields that belong to the connection are the gateway's own business. */
+static bool is_ours(enum mg_field_id id)
+{
+    switch (id) {
+    case MG_FIELD_CONNECTION:
+    case MG_FIELD_CONTENT_LENGTH:
+    case MG_FIELD_HTTP2_SETTINGS:
+    case MG_FIELD_KEEP_ALIVE:
+    case MG_FIELD_PROXY_CONNECTION:
+    case MG_FIELD_TE:
+    case MG_FIELD_TRANSFER_ENCODING:
+    case MG_FIELD_UPGRADE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct mg_str check_name(lua_State *L, int arg)
+{
+    struct mg_str name = check_str(L, arg);
+    if (name.n > 1024 || !mg_is_token(name))
+        luaL_argerror(L, arg, "not a header name");
+    if (is_ours(mg_field_id(name)))
+        luaL_error(L, "header '%s' is set by the gateway itself", name.p);
+    return name;
+}
+
+/* The value at `index` as text; numbers as Lua writes them, whole floats without ".0". */
+static struct mg_str check_value(lua_State *L, int index)
+{
+    lua_Integer whole;
+    switch (lua_type(L, index)) {
+    case LUA_TNUMBER:
+        if (!lua_isinteger(L, index) && lua_numbertointeger(lua_tonumber(L, index), &whole) &&
+            (lua_Number)whole == lua_tonumber(L, index)) {
+            lua_pushinteger(L, whole);
+            lua_replace(L, index);
+        }
+        break;
+    case LUA_TSTRING:
+        break;
+    case LUA_TBOOLEAN:
+        lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
+        lua_replace(L, index);
+        break;
+    default:
+        luaL_error(L, "header value: expected string or number, got %s", luaL_typename(L, index));
+    }
+    size_t n;
+    const char *p = lua_tolstring(L, index, &n);
+    struct mg_str value = mg_str_trim(mg_str(p, n));
+    if (!mg_is_field_value(value))
+        luaL_error(L, "header value has a line break, NUL or another control character");
+    return value;
+}
+
+/* --- reading --- */
+
+static bool is_host(const struct mg_handle *h, struct mg_str name)
+{
+    return h->kind == MG_HANDLE_REQUEST && mg_str_ieq(name, MG_STR("host"));
+}
+
+static bool is_length(struct mg_str name)
+{
+    return mg_str_ieq(name, MG_STR("content-length"));
+}
+
+/* Host and Content-Length are members of a message; here they look like the fields they were. */
+static bool special(const struct mg_handle *h, struct mg_str name, lua_State *L)
+{
+    const struct mg_message *m = mg_lib_message_of(h);
+    if (is_host(h, name) && m->authority.n) {
+        lua_pushlstring(L, m->authority.p, m->authority.n);
+        return true;
+    }
+    if (is_length(name) && m->content_length >= 0) {
+        lua_pushfstring(L, "%I", (lua_Integer)m->content_length);
+        return true;
+    }
+    return false;
+}
+
+int mg_lib_message_header(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str name = check_str(L, 2), value;
+    if (mg_fields_joined(&mg_lib_message_of(h)->fields, name, h->ctx->arena, &value))
+        lua_pushlstring(L, value.p, value.n);
+    else if (!special(h, name, L))
+        lua_pushnil(L);
+    return 1;
+}
+
+int mg_lib_message_header_values(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str name = check_str(L, 2);
+    const struct mg_fields *fields = &mg_lib_message_of(h)->fields;
+    lua_Integer n = 0;
+    lua_newtable(L);
+    for (struct mg_field *f = mg_fields_find(fields, name); f; f = mg_fields_next(fields, f)) {
+        lua_pushlstring(L, f->value, f->value_len);
+        lua_rawseti(L, -2, ++n);
+    }
+    if (n == 0 && special(h, name, L))
+        lua_rawseti(L, -2, 1);
+    return 1;
+}
+
+/* for name, value in req:headers() */
+static int next_header(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, lua_upvalueindex(1));
+    lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
+    const struct mg_message *m = mg_lib_message_of(h);
+    lua_pushinteger(L, at + 1);
+    lua_replace(L, lua_upvalueindex(2));
+    if (at == 0) {
+        if (h->kind == MG_HANDLE_REQUEST && m->authority.n) {
+            lua_pushliteral(L, "Host");
+            lua_pushlstring(L, m->authority.p, m->authority.n);
+            return 2;
+        }
+        lua_pushinteger(L, ++at + 1);
+        lua_replace(L, lua_upvalueindex(2));
+    }
+    if (at - 1 >= m->fields.n)
+        return 0;
+    const struct mg_field *f = &m->fields.v[at - 1];
+    lua_pushlstring(L, f->name, f->name_len);
+    lua_pushlstring(L, f->value, f->value_len);
+    return 2;
+}
+
+int mg_lib_message_headers(lua_State *L)
+{
+    mg_handle_check_any(L, 1);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, 0);
+    lua_pushcclosure(L, next_header, 2);
+    return 1;
+}
+
+/* --- writing --- */
+
+static struct mg_message *check_writable(lua_State *L, const struct mg_handle *h)
+{
+    struct mg_message *m = mg_lib_message_of(h);
+    if (h->kind == MG_HANDLE_RESPONSE && h->ctx->ex && h->ctx->ex->answered)
+        luaL_error(L, "the response's headers have left already");
+    if (m->fields.n >= FIELDS_MAX)
+        luaL_error(L, "too many header fields");
+    return m;
+}
+
+/* Adds or sets one value at `index`. Well-known names are static, others are copied. */
+static void put(lua_State *L, struct mg_handle *h, struct mg_str name, int index, bool replace)
+{
+    struct mg_message *m = check_writable(L, h);
+    struct mg_arena *arena = h->ctx->arena;
+    struct mg_str value = mg_arena_str(arena, check_value(L, index));
+    if (is_host(h, name)) {
+        m->authority = value;
+        return;
+    }
+    name = mg_arena_str(arena, name);
+    if (replace)
+        mg_fields_set(&m->fields, arena, name, value);
+    else
+        mg_fields_add(&m->fields, arena, name, value);
+}
+
+static void put_list(lua_State *L, struct mg_handle *h, struct mg_str name, int index, bool replace)
+{
+    lua_Integer n = luaL_len(L, index);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_geti(L, index, i);
+        put(L, h, name, lua_gettop(L), replace && i == 1);
+        lua_pop(L, 1);
+    }
+}
+
+static void remove_field(lua_State *L, struct mg_handle *h, struct mg_str name)
+{
+    mg_fields_remove(&check_writable(L, h)->fields, name);
+}
+
+int mg_lib_message_set_header(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str name = check_name(L, 2);
+    lua_settop(L, 3);
+    if (lua_isnil(L, 3)) {
+        remove_field(L, h, name);
+    } else if (lua_istable(L, 3)) {
+        remove_field(L, h, name);
+        put_list(L, h, name, 3, false);
+    } else {
+        put(L, h, name, 3, true);
+    }
+    return 0;
+}
+
+int mg_lib_message_add_header(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_str name = check_name(L, 2);
+    lua_settop(L, 3);
+    if (lua_istable(L, 3))
+        put_list(L, h, name, 3, false);
+    else
+        put(L, h, name, 3, false);
+    return 0;
+}
+
+int mg_lib_message_del_header(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    remove_field(L, h, check_name(L, 2));
+    return 0;
+}
+
+static void add_one(lua_State *L, struct mg_context *ctx, struct mg_message *m, struct mg_str name)
+{
+    struct mg_str value = mg_arena_str(ctx->arena, check_value(L, lua_gettop(L)));
+    if (mg_str_ieq(name, MG_STR("host")))
+        m->authority = value;
+    else
+        mg_fields_add(&m->fields, ctx->arena, mg_arena_str(ctx->arena, name), value);
+}
+
+void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, struct mg_message *m)
+{
+    if (lua_isnoneornil(L, index))
+        return;
+    luaL_checktype(L, index, LUA_TTABLE);
+    index = lua_absindex(L, index);
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "headers: expected names as keys, got a %s", luaL_typename(L, -2));
+        struct mg_str name = check_name(L, lua_gettop(L) - 1);
+        if (!lua_istable(L, -1)) {
+            add_one(L, ctx, m, name);
+            continue;
+        }
+        lua_Integer n = luaL_len(L, -1);
+        for (lua_Integer i = 1; i <= n; i++) {
+            lua_geti(L, -1, i);
+            add_one(L, ctx, m, name);
+            lua_pop(L, 1);
+        }
+    }
+}

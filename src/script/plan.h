@@ -1,0 +1,59 @@
+/*
+ * What every worker needs of a config to build its Lua state: the steps with their checked configs, where
+ * policies lie, secrets, dictionaries. Made once by the control thread (config.c), immutable, part of the
+ * generation (mg_generation.script).
+ */
+#ifndef MG_SCRIPT_PLAN_H
+#define MG_SCRIPT_PLAN_H
+
+#include "base/str.h"
+#include "gateway/generation.h"
+#include "shared/dicts.h"
+
+enum mg_plan_kind {
+    MG_PLAN_POLICY,   /* a module: `policy` names it, `conf` is its packed config */
+    MG_PLAN_LUA,      /* inline text: `source` returns what `new` returns */
+    MG_PLAN_FUNCTION, /* a function in a .lua config file: found again by running that file */
+};
+
+struct mg_plan_step {
+    const struct mg_step *step; /* name, id, path */
+    enum mg_plan_kind kind;
+    struct mg_str policy;
+    struct mg_str conf;       /* packed by mg_pack; n 0: none */
+    struct mg_str source;     /* MG_PLAN_LUA: text */
+    struct mg_str chunk_name; /* MG_PLAN_LUA: NUL-terminated, such as "@moongate.yaml" */
+    uint32_t line;            /* MG_PLAN_LUA: where the text begins in that file; 0: unknown */
+    struct mg_str when;       /* expression; n 0: always */
+    struct mg_str route;      /* name; empty for none */
+    struct mg_str service;    /* name; empty for none */
+    bool in_on_error;         /* the step stands in a route's on_error */
+};
+
+struct mg_plan_pair {
+    struct mg_str name, value;
+};
+
+struct mg_plan_dict {
+    struct mg_str name;
+    size_t bytes;
+};
+
+/* All strings in the generation's arena. */
+struct mg_plan {
+    struct mg_plan_step *steps; /* by step index */
+    uint32_t step_count;
+    struct mg_str *paths; /* lua.path, absolute or relative to the working directory */
+    uint32_t path_count;
+    struct mg_plan_pair *secrets;
+    uint32_t secret_count;
+    struct mg_plan_dict *dict_sizes;
+    uint32_t dict_count;
+    struct mg_dicts *dicts;    /* of the process; borrowed */
+    struct mg_str config_file; /* a .lua config: its name and text, to find functions in */
+    struct mg_str config_text;
+    bool trust_policies;       /* simulation: inline functions come from the spec's own state */
+    void *kit;                 /* simulation: row 6's test kit; NULL else */
+};
+
+#endif

@@ -19,7 +19,8 @@ struct undo {
 
 void mg_arena_init(struct mg_arena *a, struct mg_pool *chunks)
 {
-    *a = (struct mg_arena){._pool = chunks};
+    /* No room, but not NULL: a piece of 0 bytes has an address too. */
+    *a = (struct mg_arena){._at = (char *)a, ._end = (char *)a, ._pool = chunks};
 }
 
 void mg_arena_release(struct mg_arena *a)

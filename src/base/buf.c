@@ -7,7 +7,8 @@
 
 void mg_buf_init(struct mg_buf *b, size_t limit_bytes)
 {
-    *b = (struct mg_buf){.limit = limit_bytes};
+    /* One less than SIZE_MAX at most, as a byte more than `room` is allocated. */
+    *b = (struct mg_buf){.limit = limit_bytes < SIZE_MAX ? limit_bytes : SIZE_MAX - 1};
 }
 
 void mg_buf_release(struct mg_buf *b)
@@ -35,7 +36,7 @@ bool mg_buf_reserve(struct mg_buf *b, size_t n)
         room = b->n + n;
     if (room > b->limit)
         room = b->limit;
-    char *p = realloc(b->p, room);
+    char *p = realloc(b->p, room + 1); /* vsnprintf wants a place for its NUL */
     if (!p) {
         b->failed = true;
         return false;
@@ -75,8 +76,7 @@ void mg_buf_printf(struct mg_buf *b, const char *format, ...)
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    /* vsnprintf wants room for its NUL, which is not counted. */
-    if (n > 0 && mg_buf_reserve(b, (size_t)n + 1)) {
+    if (n > 0 && mg_buf_reserve(b, (size_t)n)) {
         vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
         b->n += (size_t)n;
     }

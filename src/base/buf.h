@@ -16,7 +16,7 @@
 struct mg_buf {
     char *p;
     size_t n;     /* bytes used */
-    size_t room;  /* bytes allocated */
+    size_t room;  /* bytes that there is memory for */
     size_t limit; /* never grows beyond; set at init */
     bool failed;
 };

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/ip.h"
+#include "base/log.h"
 #include "gateway/router.h"
 #include "http/message.h"
 #include "http/server.h"
@@ -93,6 +94,8 @@ struct mg_generation {
     struct mg_default_response default_response;
     enum mg_errors_format errors_format;
     struct mg_str problem_base; /* empty: about:blank */
+    enum mg_log_level log_level;
+    enum mg_log_format log_format;
     bool dev;
     uint32_t workers; /* 0: as many as the CPUs that we may use */
     void *script;     /* what each worker needs to build its Lua state; freed with script_free */

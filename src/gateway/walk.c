@@ -164,17 +164,23 @@ static enum progress step_down(struct mg_walk *w)
         return w->res ? GO_ON : PAUSE;
     }
     const struct mg_step *step = &w->pipeline->steps[w->at];
-    uint8_t flags = flags_of(w, step);
+    if (&w->ex->walk == w && w->ex->entered <= w->at)
+        w->ex->entered = w->at + 1;
+    enum mg_step_entry entry = MG_STEP_SKIP;
+    if (flags_of(w, step) & MG_STEP_HAS_REQUEST)
+        entry = step->ops->enter(step, w);
+    if (entry == MG_STEP_SKIP) {
+        w->at++;
+        return GO_ON;
+    }
+    if (entry == MG_STEP_FAILED) {
+        w->phase = MG_WALK_UP;
+        return GO_ON;
+    }
     if (step->buffer_request && !w->req->is_buffered && !collect_request(w))
         return PAUSE;
     if (w->phase == MG_WALK_UP)
         return GO_ON; /* the body was refused */
-    if (&w->ex->walk == w && w->ex->entered <= w->at)
-        w->ex->entered = w->at + 1;
-    if (!(flags & MG_STEP_HAS_REQUEST)) {
-        w->at++;
-        return GO_ON;
-    }
     switch (step->ops->request(step, w)) {
     case MG_STEP_NEXT:
         w->at++;
@@ -197,7 +203,8 @@ static enum progress step_up(struct mg_walk *w)
         return GO_ON;
     }
     const struct mg_step *step = &w->pipeline->steps[w->at - 1];
-    if (!(flags_of(w, step) & MG_STEP_HAS_RESPONSE)) {
+    if (!(flags_of(w, step) & MG_STEP_HAS_RESPONSE) ||
+        step->ops->enter_response(step, w) != MG_STEP_ENTER) {
         w->at--;
         return GO_ON;
     }

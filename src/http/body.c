@@ -18,6 +18,7 @@ static struct fixed *fixed_of(const struct mg_body *b)
 static enum mg_body_state fixed_peek(struct mg_body *b, struct mg_str *bytes)
 {
     *bytes = fixed_of(b)->rest;
+    b->at_end = true;
     return bytes->n ? MG_BODY_BYTES : MG_BODY_END;
 }
 
@@ -76,6 +77,7 @@ static enum mg_body_state chain_peek(struct mg_body *b, struct mg_str *bytes)
         return MG_BODY_BYTES;
     }
     enum mg_body_state state = mg_body_peek(c->rest, bytes);
+    b->at_end = c->rest->at_end;
     b->trailers = c->rest->trailers;
     b->reason = c->rest->reason;
     b->status = c->rest->status;
@@ -102,8 +104,8 @@ static const struct mg_body_ops chain_ops = {
 struct mg_body *mg_body_chain(struct mg_arena *arena, struct mg_str front, struct mg_body *rest)
 {
     struct chain *c = mg_arena_alloc(arena, sizeof *c);
-    int64_t length = rest->length < 0 ? -1 : rest->length;
-    *c = (struct chain){.base = {.ops = &chain_ops, .length = length}, .front = front, .rest = rest};
+    *c = (struct chain){
+        .base = {.ops = &chain_ops, .length = rest->length}, .front = front, .rest = rest};
     rest->on_ready = chain_on_ready;
     rest->reader = c;
     return &c->base;

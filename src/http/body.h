@@ -103,7 +103,8 @@ struct mg_body_collector {
 bool mg_body_collect(struct mg_body_collector *c, struct mg_body *body, struct mg_arena *arena,
                      size_t limit, mg_collect_fn on_done, void *arg, enum mg_collect_result *result);
 
-/* A body that gives `front` first, then `rest` (borrowed both; in the arena). */
+/* A body that gives `front` first, then `rest` (borrowed both; in the arena). `front` was read from `rest`
+ * before, so their length together is what `rest` had from the beginning. */
 struct mg_body *mg_body_chain(struct mg_arena *arena, struct mg_str front, struct mg_body *rest);
 
 #endif

@@ -9,7 +9,7 @@
 /* Registry keys of the metatables: the addresses count. */
 static const char metatable_keys[MG_HANDLE_KINDS];
 
-static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response"};
+static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response", "next"};
 
 /* --- contexts --- */
 
@@ -106,6 +106,14 @@ static bool has_kind(lua_State *L, int arg, enum mg_handle_kind kind)
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
+}
+
+struct mg_handle *mg_handle_peek(lua_State *L, int index, enum mg_handle_kind kind)
+{
+    if (!lua_checkstack(L, 3) || !has_kind(L, index, kind))
+        return NULL;
+    struct mg_handle *h = lua_touserdata(L, index);
+    return h->object ? h : NULL;
 }
 
 static struct mg_handle *alive(lua_State *L, struct mg_handle *h, enum mg_handle_kind kind)

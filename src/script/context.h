@@ -27,7 +27,8 @@ struct mg_context {
     bool over;                    /* handles are dead */
 };
 
-enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_KINDS };
+/* MG_HANDLE_NEXT is an onion's way inward; it has no methods. */
+enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_NEXT, MG_HANDLE_KINDS };
 
 /* User values of a handle. */
 enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH = 2, MG_HANDLE_PARAMS = 3, MG_HANDLE_VALUES = 3 };
@@ -50,13 +51,15 @@ struct mg_context *mg_context_check(lua_State *L, const char *what);
 
 /* Pushes the handle of an object, the same one each time. May raise a memory error. */
 void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object);
-/* An object by its old handle gets another identity: the handle follows it. */
+/* The handle of an object, or NULL. */
 struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object);
 
 /* The live handle at `arg`, or an error: wrong type, or "request has ended". */
 struct mg_handle *mg_handle_check(lua_State *L, int arg, enum mg_handle_kind kind);
 /* The same for either kind. */
 struct mg_handle *mg_handle_check_any(lua_State *L, int arg);
+/* NULL when the value is no live handle of that kind. Never raises. */
+struct mg_handle *mg_handle_peek(lua_State *L, int index, enum mg_handle_kind kind);
 /* NULL when the value is no handle of that kind. Dead ones raise. */
 struct mg_handle *mg_handle_test(lua_State *L, int arg, enum mg_handle_kind kind);
 

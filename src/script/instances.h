@@ -4,7 +4,9 @@
 #ifndef MG_SCRIPT_INSTANCES_H
 #define MG_SCRIPT_INSTANCES_H
 
+#include "base/buf.h"
 #include "gateway/worker.h"
+#include "script/adhoc.h"
 #include "script/plan.h"
 #include "script/state.h"
 
@@ -19,6 +21,8 @@ struct mg_instances {
     struct mg_worker_generation *wg;
     struct mg_instance *v; /* by step index */
     struct mg_buf scratch; /* for text that is built and copied on at once */
+    struct mg_adhocs adhocs;
+    int module;            /* reference of the `mg` table, for expressions */
 };
 
 /* The hooks of mg_script_hooks: builds the state and all steps; fills wg->step_flags. */

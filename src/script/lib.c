@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #include "script/lib_crypto.h"
+#include "script/lib_file.h"
 #include "script/lib_ip.h"
 #include "script/lib_json.h"
 #include "script/lib_key.h"
@@ -36,6 +37,7 @@ void mg_lib_open_pure(lua_State *L)
 {
     luaL_checkstack(L, 8, "mg");
     mg_lib_crypto_open(L);
+    mg_lib_file_open(L);
     mg_lib_ip_open(L);
     mg_lib_json_open(L);
     mg_lib_key_open(L);

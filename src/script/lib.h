@@ -1,6 +1,6 @@
 /*
- * The part of `mg` that never waits: dictionaries, keys, digests, addresses, URLs, logging, secrets
- * and JSON. Each lib_<x>.c adds its own fields to the table.
+ * The part of `mg` that never waits: dictionaries, keys, digests, addresses, URLs, logging,
+ * secrets, files at load and JSON. Each lib_<x>.c adds its own fields to the table.
  *
  * What the functions need from outside comes in one struct, by hooks, so that a tool or a test can
  * offer as much of it as it has. One Lua state, one thread.
@@ -31,7 +31,9 @@ struct mg_lib_env {
      * id, route, step) and returns how many. Borrowed until the line is written. */
     size_t (*log_fields)(void *context, struct mg_log_field *out, size_t room);
 
-    void *arg; /* for the first two */
+    struct mg_str folder; /* of the config file, for mg.file; borrowed; empty: where we are */
+
+    void *arg; /* for the first two hooks */
 };
 
 /* Copies `env` into the state, in place of an earlier one. May raise a Lua memory error. */

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "script/embedded.h"
 #include "script/sandbox.h"
+#include "script/table.h"
 #include "script/task.h"
 
 #define FILE_MAX ((size_t)4 << 20)
@@ -295,11 +296,6 @@ static void add_built_in(lua_State *L)
     }
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 void mg_policies_names(lua_State *L)
 {
     luaL_checkstack(L, 8, "policies");
@@ -318,19 +314,7 @@ void mg_policies_names(lua_State *L)
         lua_settop(L, set);
     }
     add_built_in(L);
-
-    size_t count = 0, n = 0;
-    for (lua_pushnil(L); lua_next(L, set); lua_pop(L, 1))
-        count++;
-    const char **texts = lua_newuserdatauv(L, (count + 1) * sizeof *texts, 0);
-    for (lua_pushnil(L); lua_next(L, set); lua_pop(L, 1))
-        texts[n++] = lua_tostring(L, -2);
-    qsort(texts, count, sizeof *texts, compare_texts);
-    lua_createtable(L, (int)count, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_pushstring(L, texts[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    mg_table_push_keys(L, set);
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
 }

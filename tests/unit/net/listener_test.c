@@ -307,25 +307,20 @@ static void a_busy_unix_socket_is_in_use(void **state)
 {
     char path[64], address[80];
     struct mg_error err;
-    int fds[8], count = 0;
+    int error = 0;
     (void)state;
     new_path(path, address);
     int fd = mg_listener_open(address, NULL, &err);
     assert_true(fd >= 0);
     assert_int_equal(listen(fd, 1), 0);
-    for (; count < 8; count++) {
+    for (int i = 0; i < 8 && !error; i++) {
         struct mg_loop *loop = mg_loop_new(NULL);
-        int error = 0;
         struct mg_connect *c = mg_connect_start(loop, NULL, path, on_connect, NULL, &error);
-        fds[count] = error;
         if (c)
             mg_connect_cancel(c);
         mg_loop_free(loop);
-        if (error)
-            break;
     }
-    assert_true(count < 8);
-    assert_int_equal(fds[count], EAGAIN);
+    assert_int_equal(error, EAGAIN);
     alarm(5); /* ends the program if it waits */
     assert_int_equal(mg_listener_open(address, NULL, &err), -1);
     alarm(0);

@@ -5,7 +5,7 @@ static void test_everything_is_there(void **state)
 {
     (void)state;
     static const char *const code[] = {
-        "for name in ('crypto ip json key log secret shared url'):gmatch('%w+') do\n"
+        "for name in ('crypto file ip json key log secret shared url'):gmatch('%w+') do\n"
         "  assert(mg[name], name)\n"
         "end",
     };

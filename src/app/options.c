@@ -1,0 +1,114 @@
+/* Reads the command line: a command, then its options in any order. */
+#include "app/options.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+#define WORKERS_MAX 1024
+
+const char mg_options_usage[] =
+    "usage: moongate COMMAND [OPTION]...\n"
+    "\n"
+    "  run [-c FILE] [-p PORT] [--dev] [--workers N]\n"
+    "                 start the gateway; -p replaces the first listener's port,\n"
+    "                 --dev shows tracebacks in error bodies\n"
+    "  check [FILE]   tell all errors and warnings of a config\n"
+    "  version        of the program and its libraries\n"
+    "  help           this text\n"
+    "\n"
+    "The config is moongate.yaml where none is named.\n";
+
+struct args {
+    char *const *at; /* what is left, to the NULL at the end */
+    const char *option;
+    struct mg_error *err;
+};
+
+static enum mg_rc take_value(struct args *a, const char **out)
+{
+    if (!*a->at || !**a->at)
+        return mg_error_set(a->err, "%s needs a value", a->option);
+    *out = *a->at++;
+    return MG_OK;
+}
+
+static enum mg_rc take_number(struct args *a, const char **text, uint64_t least, uint64_t most,
+                              uint64_t *out)
+{
+    if (take_value(a, text) != MG_OK)
+        return MG_FAIL;
+    if (mg_str_to_u64(mg_str_c(*text), most, out) && *out >= least)
+        return MG_OK;
+    return mg_error_set(a->err, "%s must be a number from %llu to %llu, not '%s'", a->option,
+                        (unsigned long long)least, (unsigned long long)most, *text);
+}
+
+static bool is(const char *text, const char *word)
+{
+    return strcmp(text, word) == 0;
+}
+
+static enum mg_rc parse_run(struct args *a, struct mg_options *out)
+{
+    const char *text;
+    uint64_t number = 0;
+    while ((a->option = *a->at)) {
+        enum mg_rc rc = MG_OK;
+        a->at++;
+        if (is(a->option, "-c") || is(a->option, "--config")) {
+            rc = take_value(a, &out->config);
+        } else if (is(a->option, "-p") || is(a->option, "--port")) {
+            rc = take_number(a, &out->port, 0, 65535, &number);
+        } else if (is(a->option, "--workers")) {
+            rc = take_number(a, &text, 1, WORKERS_MAX, &number);
+            out->workers = (uint32_t)number;
+        } else if (is(a->option, "--dev")) {
+            out->dev = true;
+        } else {
+            rc = mg_error_set(a->err, "run: unknown argument '%s'", a->option);
+        }
+        if (rc != MG_OK)
+            return rc;
+    }
+    return MG_OK;
+}
+
+static enum mg_rc parse_check(struct args *a, struct mg_options *out)
+{
+    a->option = *a->at ? *a->at : "";
+    if (is(a->option, "-c")) {
+        a->at++;
+        if (take_value(a, &out->config) != MG_OK)
+            return MG_FAIL;
+    } else if (*a->at) {
+        if (**a->at == '-')
+            return mg_error_set(a->err, "check: unknown argument '%s'", *a->at);
+        out->config = *a->at++;
+    }
+    return *a->at ? mg_error_set(a->err, "check: one file at a time, '%s' is one more", *a->at)
+                  : MG_OK;
+}
+
+enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
+                            struct mg_error *err)
+{
+    struct args a = {.at = argv + (argc > 0 ? 1 : 0), .err = err};
+    *out = (struct mg_options){.config = "moongate.yaml"};
+    if (!*a.at)
+        return mg_error_set(err, "a command is missing");
+    const char *command = *a.at++;
+    if (is(command, "run")) {
+        out->command = MG_COMMAND_RUN;
+        return parse_run(&a, out);
+    }
+    if (is(command, "check")) {
+        out->command = MG_COMMAND_CHECK;
+        return parse_check(&a, out);
+    }
+    if (is(command, "version") || is(command, "--version"))
+        out->command = MG_COMMAND_VERSION;
+    else if (!is(command, "help") && !is(command, "--help") && !is(command, "-h"))
+        return mg_error_set(err, "unknown command '%s'", command);
+    return MG_OK;
+}

@@ -1,0 +1,26 @@
+/* The command line. Pure. */
+#ifndef MG_APP_OPTIONS_H
+#define MG_APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum mg_command { MG_COMMAND_HELP, MG_COMMAND_RUN, MG_COMMAND_CHECK, MG_COMMAND_VERSION };
+
+struct mg_options {
+    enum mg_command command;
+    const char *config; /* file */
+    const char *port;   /* digits, at most 65535; NULL: as the config says */
+    uint32_t workers;   /* 0: as the config says */
+    bool dev;
+};
+
+extern const char mg_options_usage[];
+
+/* Borrows argv's texts. MG_FAIL with a text for whoever typed it. */
+enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
+                            struct mg_error *err) MG_MUST_CHECK;
+
+#endif

@@ -1,0 +1,263 @@
+/* Options of mg.fetch and its kin. Worker thread. */
+#include "script/call_options.h"
+
+#include "base/uri.h"
+#include "script/lib_body.h"
+#include "script/lib_message.h"
+
+#define ERROR_META "moongate.Error"
+
+/* --- errors --- */
+
+static int error_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "code");
+    lua_getfield(L, 1, "message");
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    return 1;
+}
+
+void mg_call_error_open(lua_State *L)
+{
+    if (luaL_newmetatable(L, ERROR_META)) {
+        lua_pushcfunction(L, error_tostring);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_pop(L, 1);
+}
+
+void mg_call_error_push(lua_State *L, const char *code, struct mg_str detail)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushlstring(L, detail.n ? detail.p : "", detail.n);
+    lua_setfield(L, -2, "message");
+    luaL_setmetatable(L, ERROR_META);
+}
+
+/* --- single options --- */
+
+uint64_t mg_call_seconds(lua_State *L, int index, const char *what, const char *name)
+{
+    int is_number;
+    lua_Number s = lua_tonumberx(L, index, &is_number);
+    if (!is_number || !(s > 0) || s > 86400.0 * 365)
+        luaL_error(L, "%s: %s must be a number of seconds above 0", what, name);
+    return (uint64_t)(s * 1e9);
+}
+
+static struct mg_str text_option(lua_State *L, struct mg_context *ctx, const char *what,
+                                 const char *name)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "%s: %s: expected string, got %s", what, name, luaL_typename(L, -1));
+    return mg_context_copy(ctx, L, -1);
+}
+
+/* What policies put into a path often comes from clients: nothing in it may change what is asked, or whom. */
+static void check_path(lua_State *L, const char *what, struct mg_str path)
+{
+    struct mg_str rest = path, segment;
+    if (path.n == 0 || path.p[0] != '/')
+        luaL_error(L, "%s: path must begin with '/'", what);
+    for (size_t i = 0; i < path.n; i++)
+        if ((unsigned char)path.p[i] <= ' ' || (unsigned char)path.p[i] >= 0x7f || path.p[i] == '#')
+            luaL_error(L, "%s: path must be percent-encoded (mg.url escapes values)", what);
+    ptrdiff_t query = mg_str_find(path, '?');
+    if (query >= 0)
+        rest.n = (size_t)query;
+    while (mg_str_split(&rest, '/', &segment)) {
+        struct mg_str plain = segment;
+        char decoded[8];
+        size_t n = 0;
+        if (segment.n <= 6 && mg_uri_path_decode(segment, decoded, &n) == MG_URI_OK)
+            plain = mg_str(decoded, n);
+        if (mg_str_eq(plain, MG_STR("..")) || mg_str_eq(plain, MG_STR(".")))
+            luaL_error(L, "%s: path must not have '.' or '..' segments", what);
+    }
+}
+
+static void set_path(lua_State *L, struct mg_context *ctx, const char *what, struct mg_call_options *o)
+{
+    struct mg_str path = text_option(L, ctx, what, "path");
+    check_path(L, what, path);
+    ptrdiff_t query = mg_str_find(path, '?');
+    o->request.path = query < 0 ? path : mg_str(path.p, (size_t)query);
+    if (query >= 0)
+        o->request.query = mg_str(path.p + query + 1, path.n - (size_t)query - 1);
+}
+
+static void set_method(lua_State *L, struct mg_context *ctx, const char *what,
+                       struct mg_call_options *o)
+{
+    o->request.method = text_option(L, ctx, what, "method");
+    if (!mg_is_token(o->request.method))
+        luaL_error(L, "%s: method: not a method", what);
+    o->request.method_id = mg_method_id(o->request.method);
+}
+
+/* A string as it is, or a table of names and values. */
+static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
+                      struct mg_call_options *o)
+{
+    struct mg_arena *arena = ctx->arena;
+    if (!lua_istable(L, -1)) {
+        o->request.query = text_option(L, ctx, what, "query");
+        for (size_t i = 0; i < o->request.query.n; i++)
+            if ((unsigned char)o->request.query.p[i] <= ' ' ||
+                (unsigned char)o->request.query.p[i] >= 0x7f || o->request.query.p[i] == '#')
+                luaL_error(L, "%s: query must be percent-encoded; or give a table", what);
+        return;
+    }
+    struct mg_str all = MG_STR_NONE;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
+            luaL_error(L, "%s: query: expected names and strings or numbers", what);
+        struct mg_str k = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -2), MG_URI_QUERY);
+        lua_pushvalue(L, -1); /* lua_tolstring would change a number in place */
+        struct mg_str v = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
+        lua_pop(L, 1);
+        all = mg_arena_printf(arena, "%.*s%s%.*s=%.*s", MG_STR_ARGS(all), all.n ? "&" : "",
+                              MG_STR_ARGS(k), MG_STR_ARGS(v));
+    }
+    o->request.query = all;
+}
+
+static void set_body(lua_State *L, struct mg_context *ctx, const char *what,
+                     struct mg_call_options *o)
+{
+    o->body = text_option(L, ctx, what, "body");
+    o->has_body = true;
+}
+
+static void set_json(lua_State *L, struct mg_context *ctx, struct mg_call_options *o)
+{
+    o->body = mg_lib_body_encode_json(L, -1, ctx);
+    o->has_body = true;
+    if (!mg_fields_get(&o->request.fields, MG_FIELD_CONTENT_TYPE))
+        mg_fields_add_id(&o->request.fields, ctx->arena, MG_FIELD_CONTENT_TYPE,
+                         MG_STR("application/json"));
+}
+
+/* Copies fields of the client's request. */
+static void pass_headers(lua_State *L, struct mg_context *ctx, const char *what,
+                         struct mg_call_options *o)
+{
+    if (!lua_istable(L, -1))
+        luaL_error(L, "%s: pass: expected a list of header names", what);
+    lua_Integer n = luaL_len(L, -1);
+    for (lua_Integer i = 1; i <= n && ctx->req; i++) {
+        size_t len;
+        lua_geti(L, -1, i);
+        const char *p = luaL_checklstring(L, -1, &len);
+        struct mg_str name = mg_str(p, len);
+        const struct mg_fields *theirs = &ctx->req->msg->fields;
+        for (struct mg_field *f = mg_fields_find(theirs, name); f; f = mg_fields_next(theirs, f))
+            mg_fields_add(&o->request.fields, ctx->arena, mg_str(f->name, f->name_len),
+                          mg_field_value(f));
+        lua_pop(L, 1);
+    }
+}
+
+static void read_option(lua_State *L, struct mg_context *ctx, const char *what, const char *key,
+                        struct mg_call_options *o)
+{
+    if (strcmp(key, "path") == 0)
+        set_path(L, ctx, what, o);
+    else if (strcmp(key, "method") == 0)
+        set_method(L, ctx, what, o);
+    else if (strcmp(key, "headers") == 0)
+        mg_lib_message_add_table(L, -1, ctx, &o->request);
+    else if (strcmp(key, "body") == 0)
+        set_body(L, ctx, what, o);
+    else if (strcmp(key, "timeout") == 0)
+        o->timeout_ns = mg_call_seconds(L, -1, what, "timeout");
+    else if (strcmp(key, "retries") == 0)
+        o->retries = (uint32_t)luaL_checkinteger(L, -1) & 15;
+    else if (strcmp(key, "pass") == 0)
+        pass_headers(L, ctx, what, o);
+    else if (strcmp(key, "stream") == 0)
+        o->stream = lua_toboolean(L, -1);
+    else if (strcmp(key, "optional") == 0)
+        o->optional = lua_toboolean(L, -1);
+    else if (strcmp(key, "accept") == 0)
+        o->accept_any = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "any") == 0;
+    else if (strcmp(key, "query") != 0 && strcmp(key, "json") != 0)
+        luaL_error(L, "%s: unknown option '%s'", what, key);
+}
+
+static void read_options(lua_State *L, int index, struct mg_context *ctx, const char *what,
+                         struct mg_call_options *o)
+{
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING)
+            read_option(L, ctx, what, lua_tostring(L, -2), o);
+        else if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1)
+            luaL_error(L, "%s: expected { service, path = ... }", what);
+    /* After the others: a query given apart wins over one in the path, a content type over JSON's. */
+    if (lua_getfield(L, index, "query") != LUA_TNIL)
+        set_query(L, ctx, what, o);
+    lua_pop(L, 1);
+    if (lua_getfield(L, index, "json") != LUA_TNIL)
+        set_json(L, ctx, o);
+    lua_pop(L, 1);
+}
+
+/* --- whom --- */
+
+static void read_target(lua_State *L, int index, struct mg_context *ctx, const char *what,
+                        struct mg_call_options *o)
+{
+    if (lua_type(L, index) != LUA_TSTRING)
+        luaL_error(L, "%s: expected the name of a service or a URL, got %s", what,
+                   luaL_typename(L, index));
+    struct mg_str name = mg_context_copy(ctx, L, index);
+    int32_t service = mg_generation_service(ctx->wg->gen, name);
+    if (service != MG_NO_SERVICE) {
+        o->picker = &ctx->wg->pickers[service];
+        return;
+    }
+    struct mg_uri uri;
+    enum mg_uri_rc rc = mg_uri_parse(name, &uri);
+    if (rc == MG_URI_BAD_SCHEME || rc == MG_URI_NOT_ABSOLUTE)
+        luaL_error(L, "%s: there is no service '%s'", what, name.p);
+    if (rc != MG_URI_OK)
+        luaL_error(L, "%s: bad URL: %s", what, mg_uri_rc_text(rc));
+    struct mg_error err;
+    struct mg_instances *all = ctx->wg->script;
+    o->adhoc = mg_adhoc_get(&all->adhocs, &uri, &err);
+    if (!o->adhoc)
+        luaL_error(L, "%s: %s", what, err.text);
+    o->picker = &o->adhoc->picker;
+    o->request.authority = uri.authority;
+    o->request.path = uri.path;
+    o->request.query = uri.query;
+}
+
+void mg_call_options_read(lua_State *L, int service_index, int options_index, struct mg_context *ctx,
+                          const char *what, struct mg_call_options *o)
+{
+    mg_message_init(&o->request, ctx->arena);
+    o->request.method = MG_STR("GET");
+    o->request.method_id = MG_METHOD_GET;
+    o->request.scheme = MG_STR("http");
+    o->request.path = MG_STR("/");
+    o->request.version = 11;
+    read_target(L, service_index, ctx, what, o);
+    if (lua_isnil(L, options_index))
+        return;
+    luaL_checktype(L, options_index, LUA_TTABLE);
+    luaL_checkstack(L, 12, NULL);
+    read_options(L, options_index, ctx, what, o);
+}
+
+struct mg_str mg_call_options_target(const struct mg_call_options *o, struct mg_arena *arena)
+{
+    struct mg_str base = mg_service_config(o->picker->service)->base_path;
+    const struct mg_message *m = &o->request;
+    if (base.n == 0)
+        return MG_STR_NONE;
+    return mg_arena_printf(arena, "%.*s%.*s%s%.*s", MG_STR_ARGS(base), MG_STR_ARGS(m->path),
+                           m->query.p ? "?" : "", MG_STR_ARGS(m->query));
+}

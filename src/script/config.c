@@ -1,0 +1,386 @@
+/*
+ * Loading a config: the control state, what the Lua side may ask for, and what it said. Control
+ * thread.
+ *
+ * The state lives only for the call. What the workers need of it is in the generation.
+ */
+#include "script/config.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/regex.h"
+#include "script/config_build.h"
+#include "script/module.h"
+#include "script/policies.h"
+#include "script/sandbox.h"
+#include "script/task.h"
+#include "script/yaml.h"
+
+struct load {
+    struct mg_config_source source;
+    struct mg_str text; /* of the main file */
+    struct mg_config_report report;
+    struct mg_generation *gen;
+};
+
+/* --- what the Lua side may ask for --- */
+
+/* The main file's folder with its slash; "" for the working directory. */
+static struct mg_str folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return mg_str(file, slash ? (size_t)(slash - file) + 1 : 0);
+}
+
+static struct mg_str folder(lua_State *L)
+{
+    const struct load *load = lua_touserdata(L, lua_upvalueindex(1));
+    return folder_of(load->source.file);
+}
+
+/* Pushes the path at index 1 below the main file's folder. */
+static const char *push_path(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct mg_str dir = folder(L);
+    lua_pushlstring(L, dir.p, *path == '/' ? 0 : dir.n);
+    lua_pushvalue(L, 1);
+    lua_concat(L, 2);
+    return lua_tostring(L, -1);
+}
+
+static int give_failure(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+/* read(path) -> text | nil, why */
+static int l_read(lua_State *L)
+{
+    struct mg_buf text;
+    struct mg_error err;
+    const char *path = push_path(L);
+    mg_buf_init(&text, MG_CONFIG_FILE_MAX);
+    enum mg_rc rc = mg_file_read(path, &text, &err);
+    if (rc == MG_OK)
+        lua_pushlstring(L, text.p, text.n);
+    mg_buf_release(&text);
+    if (rc == MG_OK)
+        return 1;
+    size_t known = strlen(path) + 2; /* the caller's message begins with the path itself */
+    return give_failure(L, strlen(err.text) > known ? err.text + known : err.text);
+}
+
+/* Puts a backslash before what glob(3) would take for more than itself. */
+static void add_escaped(luaL_Buffer *b, struct mg_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (strchr("*?[\\", s.p[i]))
+            luaL_addchar(b, '\\');
+        luaL_addchar(b, s.p[i]);
+    }
+}
+
+/* glob(pattern) -> list of paths, sorted, in the form of the pattern | nil, why */
+static int l_glob(lua_State *L)
+{
+    const char *pattern = luaL_checkstring(L, 1);
+    struct mg_str dir = *pattern == '/' ? MG_STR_NONE : folder(L);
+    luaL_Buffer b;
+    glob_t found;
+    luaL_buffinit(L, &b);
+    add_escaped(&b, dir);
+    luaL_addstring(&b, pattern);
+    luaL_pushresult(&b);
+    int rc = glob(lua_tostring(L, -1), 0, NULL, &found);
+    if (rc != 0 && rc != GLOB_NOMATCH)
+        return give_failure(L, rc == GLOB_NOSPACE ? "out of memory" : "a folder cannot be read");
+    size_t count = rc == 0 ? found.gl_pathc : 0;
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, found.gl_pathv[i] + dir.n);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    globfree(&found);
+    return 1;
+}
+
+/* getenv(name) -> string | nil */
+static int l_getenv(lua_State *L)
+{
+    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+/* policy(name) -> module | nil | nil, why */
+static int l_policy(lua_State *L)
+{
+    struct mg_str name;
+    struct mg_error err;
+    name.p = luaL_checklstring(L, 1, &name.n);
+    enum mg_rc rc = mg_policies_load(L, name, &err);
+    if (rc == MG_OK)
+        return 1;
+    if (rc != MG_EOF)
+        return give_failure(L, err.text);
+    lua_pushnil(L);
+    return 1;
+}
+
+/* policy_names() -> list */
+static int l_policy_names(lua_State *L)
+{
+    mg_policies_names(L);
+    return 1;
+}
+
+/* regex(text) -> true | nil, why */
+static int l_regex(lua_State *L)
+{
+    struct mg_str text;
+    struct mg_error err;
+    text.p = luaL_checklstring(L, 1, &text.n);
+    struct mg_regex *regex = mg_regex_new(text, 0, NULL, &err);
+    if (!regex)
+        return give_failure(L, err.text);
+    mg_regex_free(regex);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static void push_options(lua_State *L, struct load *load)
+{
+    static const luaL_Reg functions[] = {
+        {"read", l_read},     {"glob", l_glob},   {"getenv", l_getenv},
+        {"policy", l_policy}, {"regex", l_regex}, {"policy_names", l_policy_names},
+        {NULL, NULL},
+    };
+    luaL_newlibtable(L, functions);
+    lua_pushlightuserdata(L, load);
+    luaL_setfuncs(L, functions, 1);
+    lua_pushboolean(L, load->source.dev);
+    lua_setfield(L, -2, "dev");
+}
+
+/* --- the state --- */
+
+/* What has gone wrong that is no fault of the config's text. */
+static void fail(struct load *load, const char *what)
+{
+    mg_buf_printf(&load->report.errors_text, "%s: %s\n", load->source.file, what);
+    load->report.errors++;
+}
+
+static void require(lua_State *L, const char *module)
+{
+    if (mg_sandbox_require(L, module) != MG_OK)
+        lua_error(L);
+}
+
+/* Calls the function below its arguments; what it raises goes on to the caller's caller. */
+static void call(lua_State *L, int nargs, int nresults)
+{
+    if (mg_task_call(L, nargs, nresults) != MG_OK)
+        lua_error(L);
+}
+
+static void push_text(lua_State *L, const struct load *load)
+{
+    lua_pushlstring(L, load->text.p, load->text.n);
+}
+
+/* Puts its field in the place of the value on top; nil when it is no table. */
+static void descend(lua_State *L, const char *field)
+{
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, field);
+    else
+        lua_pushnil(L);
+    lua_remove(L, -2);
+}
+
+/* Sets the folders named by the value on top, which nobody has checked yet, and pops it. */
+static void set_policy_paths(lua_State *L, struct mg_str dir)
+{
+    if (!lua_istable(L, -1)) {
+        lua_createtable(L, 1, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+    }
+    size_t count = 0, n = lua_rawlen(L, -1);
+    int list = lua_gettop(L);
+    struct mg_str *paths = lua_newuserdatauv(L, (n + 1) * sizeof *paths, 0);
+    for (size_t i = 1; i <= n; i++) {
+        if (lua_rawgeti(L, list, (lua_Integer)i) == LUA_TSTRING) {
+            lua_pushlstring(L, dir.p, *lua_tostring(L, -1) == '/' ? 0 : dir.n);
+            lua_insert(L, -2);
+            lua_concat(L, 2);
+            paths[count].p = lua_tolstring(L, -1, &paths[count].n);
+            count++;
+            lua_rawseti(L, list, (lua_Integer)i); /* keeps the text alive */
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    mg_policies_set_paths(L, paths, count);
+    lua_pop(L, 2);
+}
+
+/* Policies are loaded while the config is checked, so where they lie comes from a first look at the
+ * file, which lets its faults pass. */
+static void find_policy_paths(lua_State *L, struct load *load, int options)
+{
+    require(L, "moongate.config.document");
+    lua_getfield(L, -1, "read");
+    lua_remove(L, -2);
+    lua_pushstring(L, load->source.file);
+    push_text(L, load);
+    lua_pushvalue(L, options);
+    lua_newtable(L);
+    call(L, 4, 1);
+    descend(L, "value");
+    descend(L, "lua");
+    descend(L, "path");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "policies");
+    }
+    set_policy_paths(L, folder_of(load->source.file));
+}
+
+/* Renders the list of errors on top and pops it; `config` is the module. */
+static void render(lua_State *L, int config, struct mg_buf *out, unsigned *count)
+{
+    size_t n;
+    *count += (unsigned)lua_rawlen(L, -1);
+    lua_getfield(L, config, "render");
+    lua_insert(L, -2);
+    call(L, 1, 1);
+    const char *text = luaL_checklstring(L, -1, &n);
+    mg_buf_add(out, text, n);
+    lua_pop(L, 1);
+}
+
+static void mark_warnings(lua_State *L)
+{
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        lua_pushliteral(L, "warning: ");
+        lua_getfield(L, -2, "message");
+        lua_concat(L, 2);
+        lua_setfield(L, -2, "message");
+        lua_pop(L, 1);
+    }
+}
+
+static int run_load(lua_State *L)
+{
+    struct load *load = lua_touserdata(L, 1);
+    push_options(L, load);
+    int options = lua_gettop(L), config = options + 1;
+    find_policy_paths(L, load, options);
+    require(L, "moongate.config");
+    lua_getfield(L, config, "load");
+    push_text(L, load);
+    lua_pushstring(L, load->source.file);
+    lua_pushvalue(L, options);
+    call(L, 3, 3); /* checked, errors, warnings */
+    mark_warnings(L);
+    render(L, config, &load->report.warnings_text, &load->report.warnings);
+    if (lua_toboolean(L, -2))
+        load->gen = mg_config_build(L, -2, &load->source, &load->report);
+    else
+        render(L, config, &load->report.errors_text, &load->report.errors);
+    return 0;
+}
+
+static void preload(lua_State *L, int (*open)(lua_State *L), const char *name)
+{
+    open(L);
+    mg_sandbox_preload(L, name);
+}
+
+static int open_module(lua_State *L)
+{
+    mg_lua_module_open(L);
+    return 1;
+}
+
+static int open_modules(lua_State *L)
+{
+    preload(L, open_module, "moongate");
+    preload(L, mg_yaml_open, "moongate.yaml");
+    return 0;
+}
+
+static void run_protected(lua_State *L, lua_CFunction fn, struct load *load)
+{
+    if (load->report.errors)
+        return;
+    lua_pushcfunction(L, fn);
+    lua_pushlightuserdata(L, load);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return;
+    const char *text = lua_tostring(L, -1);
+    fail(load, text ? text : "cannot be loaded");
+}
+
+/* --- the whole --- */
+
+static void load_text(struct load *load)
+{
+    struct mg_script *script = mg_script_new(&(struct mg_script_options){0});
+    if (!script) {
+        fail(load, "no memory for a Lua state");
+        return;
+    }
+    run_protected(script->L, open_modules, load);
+    run_protected(script->L, run_load, load);
+    mg_script_free(script);
+}
+
+static void load_file(struct load *load)
+{
+    struct mg_buf text;
+    struct mg_error err;
+    mg_buf_init(&text, MG_CONFIG_FILE_MAX);
+    if (mg_file_read(load->source.file, &text, &err) == MG_OK) {
+        load->text = mg_buf_str(&text);
+        load->source.text = &load->text;
+        load_text(load);
+    } else {
+        mg_buf_printf(&load->report.errors_text, "%s\n", err.text);
+        load->report.errors++;
+    }
+    mg_buf_release(&text);
+}
+
+struct mg_generation *mg_config_load(const struct mg_config_source *source,
+                                     struct mg_buf *diagnostics, unsigned *errors,
+                                     unsigned *warnings)
+{
+    struct load load = {.source = *source};
+    struct mg_config_report *r = &load.report;
+    mg_config_report_init(r);
+    if (source->text) {
+        load.text = *source->text;
+        load_text(&load);
+    } else {
+        load_file(&load);
+    }
+    mg_buf_add_str(diagnostics, mg_buf_str(r->errors ? &r->errors_text : &r->warnings_text));
+    if (errors)
+        *errors = r->errors;
+    if (warnings)
+        *warnings = r->errors ? 0 : r->warnings;
+    mg_config_report_release(r);
+    return load.gen;
+}

@@ -1,0 +1,434 @@
+/*
+ * The parts of a generation that are neither routes nor the workers' plan, and what all parts
+ * share.
+ *
+ * Everything runs inside one protected call, so that reading the table may raise; what is not in
+ * the generation's arena hangs on the generation at once, and goes with it.
+ */
+#include "script/config_build.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "script/pack.h"
+#include "script/table.h"
+
+#define REPORT_MAX ((size_t)1 << 20)
+#define PACK_MAX ((size_t)64 << 20)
+/* Longer than anybody waits, and far from overflowing when a deadline is reckoned. */
+#define SECONDS_MAX 1e9
+
+/* --- telling --- */
+
+void mg_config_report_init(struct mg_config_report *r)
+{
+    *r = (struct mg_config_report){0};
+    mg_buf_init(&r->errors_text, REPORT_MAX);
+    mg_buf_init(&r->warnings_text, REPORT_MAX);
+}
+
+void mg_config_report_release(struct mg_config_report *r)
+{
+    mg_buf_release(&r->errors_text);
+    mg_buf_release(&r->warnings_text);
+}
+
+static void add_line(const struct mg_config_build *b, struct mg_buf *out,
+                     const struct mg_config_place *place, const char *kind, const char *message)
+{
+    struct mg_str file = place->file.n ? place->file : mg_str_c(b->source->file);
+    mg_buf_add_str(out, file);
+    if (place->line)
+        mg_buf_printf(out, ":%lld", (long long)place->line);
+    mg_buf_add_c(out, ": ");
+    if (place->path.n)
+        mg_buf_printf(out, "%.*s: ", MG_STR_ARGS(place->path));
+    mg_buf_printf(out, "%s%s\n", kind, message);
+}
+
+void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
+                     const char *format, ...)
+{
+    struct mg_error text;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text.text, sizeof text.text, format, args);
+    va_end(args);
+    add_line(b, &b->report->errors_text, place, "", text.text);
+    b->report->errors++;
+}
+
+void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *place,
+                       const char *format, ...)
+{
+    struct mg_error text;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text.text, sizeof text.text, format, args);
+    va_end(args);
+    add_line(b, &b->report->warnings_text, place, "warning: ", text.text);
+    b->report->warnings++;
+}
+
+/* An error at a path of the main file. */
+static void fail_at(struct mg_config_build *b, struct mg_str path, const char *message)
+{
+    mg_config_error(b, &(struct mg_config_place){.path = path}, "%s", message);
+}
+
+/* --- reading --- */
+
+struct mg_str mg_config_copy(struct mg_config_build *b, int index)
+{
+    struct mg_str s = MG_STR_NONE;
+    if (lua_type(b->L, index) == LUA_TSTRING)
+        s.p = lua_tolstring(b->L, index, &s.n);
+    return mg_arena_str(&b->gen->arena, s);
+}
+
+struct mg_str mg_config_text(struct mg_config_build *b, int table, const char *key)
+{
+    lua_getfield(b->L, table, key);
+    struct mg_str s = mg_config_copy(b, -1);
+    lua_pop(b->L, 1);
+    return s;
+}
+
+uint64_t mg_config_integer(struct mg_config_build *b, int table, const char *key)
+{
+    lua_getfield(b->L, table, key);
+    lua_Integer i = lua_tointeger(b->L, -1);
+    lua_pop(b->L, 1);
+    return i > 0 ? (uint64_t)i : 0;
+}
+
+uint64_t mg_config_ns(struct mg_config_build *b, int table, const char *key)
+{
+    lua_getfield(b->L, table, key);
+    double seconds = lua_tonumber(b->L, -1);
+    lua_pop(b->L, 1);
+    if (!(seconds > 0))
+        return 0;
+    /* What was more than nothing stays more than nothing. */
+    uint64_t ns = (uint64_t)llround((seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * 1e9);
+    return ns ? ns : 1;
+}
+
+bool mg_config_flag(struct mg_config_build *b, int table, const char *key)
+{
+    lua_getfield(b->L, table, key);
+    bool set = lua_toboolean(b->L, -1);
+    lua_pop(b->L, 1);
+    return set;
+}
+
+bool mg_config_is(struct mg_config_build *b, int table, const char *key, const char *value)
+{
+    lua_getfield(b->L, table, key);
+    bool is = lua_type(b->L, -1) == LUA_TSTRING && strcmp(lua_tostring(b->L, -1), value) == 0;
+    lua_pop(b->L, 1);
+    return is;
+}
+
+uint32_t mg_config_list(struct mg_config_build *b, int table, const char *key)
+{
+    luaL_checkstack(b->L, 8, "config");
+    if (lua_getfield(b->L, table, key) != LUA_TTABLE) {
+        lua_pop(b->L, 1);
+        lua_newtable(b->L);
+    }
+    return (uint32_t)lua_rawlen(b->L, -1);
+}
+
+struct mg_str *mg_config_texts(struct mg_config_build *b, int table, const char *key, size_t *count)
+{
+    *count = mg_config_list(b, table, key);
+    struct mg_str *v = mg_arena_calloc(&b->gen->arena, *count * sizeof *v);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
+        v[i] = mg_config_copy(b, -1);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    return v;
+}
+
+struct mg_str mg_config_path(struct mg_config_build *b, struct mg_str path)
+{
+    const char *slash = strrchr(b->source->file, '/');
+    if (!slash || (path.n && path.p[0] == '/'))
+        return path;
+    return mg_arena_printf(&b->gen->arena, "%.*s%.*s", (int)(slash - b->source->file) + 1,
+                           b->source->file, MG_STR_ARGS(path));
+}
+
+/* --- listeners --- */
+
+/* The listener's address with the port of the command line. */
+static struct mg_str with_port(struct mg_config_build *b, int listen)
+{
+    struct mg_str host = mg_config_text(b, listen, "host");
+    if (!host.n) {
+        fail_at(b, MG_STR("listen[0]"), "is a unix socket, so -p cannot give it a port");
+        return host;
+    }
+    return mg_arena_printf(&b->gen->arena, memchr(host.p, ':', host.n) ? "[%s]:%s" : "%s:%s",
+                           host.p, b->source->port_override);
+}
+
+static void check_twice(struct mg_config_build *b)
+{
+    const struct mg_listen *first = b->gen->listens;
+    for (uint32_t i = 1; i < b->gen->listen_count; i++)
+        if (mg_str_eq(first->address, b->gen->listens[i].address) &&
+            !mg_str_ends(first->address, MG_STR(":0")))
+            fail_at(b, mg_arena_printf(&b->gen->arena, "listen[%u]", i),
+                    "is what -p makes of the first listener too");
+}
+
+static void build_listens(struct mg_config_build *b)
+{
+    struct mg_generation *g = b->gen;
+    g->listen_count = mg_config_list(b, b->config, "listen");
+    g->listens = mg_arena_calloc(&g->arena, g->listen_count * sizeof *g->listens);
+    for (uint32_t i = 0; i < g->listen_count; i++) {
+        lua_rawgeti(b->L, -1, i + 1);
+        int listen = lua_gettop(b->L);
+        bool moved = i == 0 && b->source->port_override;
+        g->listens[i].name = mg_config_text(b, listen, "name");
+        g->listens[i].address = moved ? with_port(b, listen) : mg_config_text(b, listen, "address");
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    if (b->source->port_override && g->listen_count)
+        check_twice(b);
+}
+
+/* --- services --- */
+
+static void read_backends(struct mg_config_build *b, int service, struct mg_service_config *c)
+{
+    c->backend_count = mg_config_list(b, service, "backends");
+    struct mg_backend_config *v = mg_arena_calloc(&b->gen->arena, c->backend_count * sizeof *v);
+    for (size_t i = 0; i < c->backend_count; i++) {
+        lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
+        v[i].address = mg_config_text(b, lua_gettop(b->L), "address");
+        v[i].weight = (uint32_t)mg_config_integer(b, lua_gettop(b->L), "weight");
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    c->backends = v;
+}
+
+static void read_host(struct mg_config_build *b, int service, struct mg_service_config *c)
+{
+    if (mg_config_is(b, service, "host", "keep")) {
+        c->host = MG_HOST_KEEP;
+    } else if (mg_config_is(b, service, "host", "backend")) {
+        c->host = MG_HOST_BACKEND;
+    } else {
+        c->host = MG_HOST_NAME;
+        c->host_name = mg_config_text(b, service, "host");
+    }
+}
+
+static struct mg_service *build_service(struct mg_config_build *b, struct mg_str name)
+{
+    struct mg_service_config c = {.name = name};
+    struct mg_error err;
+    int service = lua_gettop(b->L);
+    read_backends(b, service, &c);
+    read_host(b, service, &c);
+    c.base_path = mg_config_text(b, service, "path");
+    c.balance =
+        mg_config_is(b, service, "balance", "random") ? MG_BALANCE_RANDOM : MG_BALANCE_ROUND_ROBIN;
+    c.status_when_down = (uint16_t)mg_config_integer(b, service, "status_when_down");
+    mg_config_list(b, service, "dns");
+    c.dns_name = mg_config_text(b, service + 1, "name");
+    c.dns_port = (uint16_t)mg_config_integer(b, service + 1, "port");
+    lua_pop(b->L, 1);
+    mg_config_list(b, service, "timeouts");
+    c.connect_ns = mg_config_ns(b, service + 1, "connect");
+    c.first_byte_ns = mg_config_ns(b, service + 1, "first_byte");
+    c.idle_ns = mg_config_ns(b, service + 1, "idle");
+    lua_pop(b->L, 1);
+    mg_config_list(b, service, "keepalive");
+    c.keepalive_max = (uint32_t)mg_config_integer(b, service + 1, "max");
+    c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
+    lua_pop(b->L, 1);
+    struct mg_service *s = mg_service_new(&c, &err);
+    if (!s)
+        fail_at(b, mg_arena_printf(&b->gen->arena, "services.%s", name.p), err.text);
+    return s;
+}
+
+static void build_services(struct mg_config_build *b)
+{
+    struct mg_generation *g = b->gen;
+    lua_getfield(b->L, b->config, "services");
+    mg_table_push_keys(b->L, -1);
+    uint32_t count = (uint32_t)lua_rawlen(b->L, -1);
+    g->services = mg_arena_calloc(&g->arena, count * sizeof(struct mg_service *));
+    for (uint32_t i = 0; i < count; i++) {
+        lua_rawgeti(b->L, -1, i + 1);
+        struct mg_str name = mg_config_copy(b, -1);
+        lua_rawget(b->L, -3);
+        g->services[g->service_count] = build_service(b, name);
+        g->service_count += g->services[g->service_count] != NULL;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 2);
+}
+
+/* --- the rest --- */
+
+static uint32_t bounded_u32(uint64_t v)
+{
+    return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
+static void build_limits(struct mg_config_build *b)
+{
+    struct mg_generation *g = b->gen;
+    int limits = lua_gettop(b->L) + 1;
+    mg_config_list(b, b->config, "limits");
+    uint32_t header_bytes = bounded_u32(mg_config_integer(b, limits, "header_bytes"));
+    g->limits = (struct mg_server_limits){
+        /* One number for the whole head; a target may fill it. */
+        .head = {.head_bytes = header_bytes,
+                 .target_bytes = header_bytes,
+                 .field_count = bounded_u32(mg_config_integer(b, limits, "headers"))},
+        .body_bytes = mg_config_integer(b, limits, "body_bytes"),
+        .header_time_ns = mg_config_ns(b, limits, "header_time"),
+        .request_time_ns = mg_config_ns(b, limits, "request_time"),
+        .idle_time_ns = mg_config_ns(b, limits, "idle_time"),
+        .connections = bounded_u32(mg_config_integer(b, limits, "connections")),
+    };
+    g->request_time_ns = g->limits.request_time_ns;
+    g->buffered_body_bytes = mg_config_integer(b, limits, "buffered_body_bytes");
+    g->lua_run_ns = mg_config_ns(b, limits, "lua_run");
+    g->lua_memory_bytes = mg_config_integer(b, limits, "lua_memory");
+    lua_pop(b->L, 1);
+}
+
+static void build_trusted(struct mg_config_build *b)
+{
+    size_t count;
+    struct mg_error err;
+    struct mg_str *items = mg_config_texts(b, b->config, "trusted_proxies", &count);
+    if (count && !(b->gen->trusted = mg_cidr_set_new(items, count, &err)))
+        fail_at(b, MG_STR("trusted_proxies"), err.text);
+}
+
+static void add_default_header(struct mg_config_build *b, struct mg_str name, struct mg_str value)
+{
+    struct mg_arena *arena = &b->gen->arena;
+    if (mg_field_is_codec(mg_field_id(name)))
+        fail_at(b, mg_arena_printf(arena, "default_response.headers.%s", name.p),
+                "is set by the gateway itself");
+    else
+        mg_fields_add(&b->gen->default_response.headers, arena, name, value);
+}
+
+static void build_default_response(struct mg_config_build *b)
+{
+    struct mg_default_response *d = &b->gen->default_response;
+    int response = lua_gettop(b->L) + 1;
+    mg_config_list(b, b->config, "default_response");
+    d->status = (uint16_t)mg_config_integer(b, response, "status_code");
+    d->body = mg_config_text(b, response, "body");
+    mg_config_list(b, response, "headers");
+    mg_table_push_keys(b->L, -1);
+    for (lua_Integer i = 1; lua_rawgeti(b->L, -1, i) != LUA_TNIL; i++) {
+        struct mg_str name = mg_config_copy(b, -1);
+        add_default_header(b, name, mg_config_text(b, response + 1, name.p));
+        lua_pop(b->L, 1);
+    }
+    lua_settop(b->L, response - 1);
+}
+
+static void build_errors_and_log(struct mg_config_build *b)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct mg_generation *g = b->gen;
+    int section = lua_gettop(b->L) + 1;
+    mg_config_list(b, b->config, "errors");
+    g->errors_format =
+        mg_config_is(b, section, "format", "simple") ? MG_ERRORS_SIMPLE : MG_ERRORS_PROBLEM;
+    g->problem_base = mg_config_text(b, section, "problem_base");
+    lua_pop(b->L, 1);
+    mg_config_list(b, b->config, "log");
+    g->log_format = mg_config_is(b, section, "format", "plain") ? MG_LOG_PLAIN : MG_LOG_JSON;
+    g->log_level = MG_LOG_INFO;
+    for (int i = 0; i < 4; i++)
+        if (mg_config_is(b, section, "level", levels[i]))
+            g->log_level = (enum mg_log_level)(MG_LOG_DEBUG + i);
+    lua_pop(b->L, 1);
+}
+
+static int build(lua_State *L)
+{
+    struct mg_config_build *b = lua_touserdata(L, 2);
+    uint64_t workers;
+    b->L = L;
+    b->config = 1;
+    build_listens(b);
+    build_services(b);
+    build_limits(b);
+    build_trusted(b);
+    build_default_response(b);
+    build_errors_and_log(b);
+    b->gen->dev = mg_config_flag(b, b->config, "dev");
+    workers = mg_config_integer(b, b->config, "workers");
+    b->gen->workers = b->source->workers_override ? b->source->workers_override : (uint32_t)workers;
+    if (b->report->errors == 0) /* routes name services */
+        mg_config_build_routes(b);
+    mg_config_build_plan(b);
+    return 0;
+}
+
+static void run(lua_State *L, int index, struct mg_config_build *b)
+{
+    if (!lua_checkstack(L, 8)) {
+        fail_at(b, MG_STR_NONE, "not enough Lua stack");
+        return;
+    }
+    lua_pushcfunction(L, build);
+    lua_pushvalue(L, index);
+    lua_pushlightuserdata(L, b);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK)
+        return;
+    const char *text = lua_tostring(L, -1);
+    fail_at(b, MG_STR_NONE, text ? text : "cannot be built");
+    lua_pop(L, 1);
+}
+
+/* The plan lies in the arena with all it has; secrets do not stay in freed memory. */
+static void forget_secrets(void *script)
+{
+    struct mg_plan *plan = script;
+    for (uint32_t i = 0; i < plan->secret_count; i++)
+        explicit_bzero((char *)plan->secrets[i].value.p, plan->secrets[i].value.n);
+}
+
+struct mg_generation *mg_config_build(lua_State *L, int index,
+                                      const struct mg_config_source *source,
+                                      struct mg_config_report *report)
+{
+    unsigned errors = report->errors;
+    struct mg_generation *gen = mg_generation_new();
+    struct mg_plan *plan = mg_arena_calloc(&gen->arena, sizeof *plan);
+    gen->script = plan;
+    gen->script_free = forget_secrets;
+    plan->dicts = source->dicts;
+    struct mg_config_build b = {.source = source, .report = report, .gen = gen, .plan = plan};
+    mg_buf_init(&b.scratch, PACK_MAX);
+    run(L, lua_absindex(L, index), &b);
+    mg_buf_release(&b.scratch);
+    if (report->errors == errors)
+        return gen;
+    mg_generation_unref(gen);
+    return NULL;
+}

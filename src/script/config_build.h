@@ -1,0 +1,74 @@
+/*
+ * The second half of loading a config: from the table that the Lua module moongate.config has
+ * checked (its shape is in lua/moongate/config/init.lua) to a generation. The table is trusted.
+ */
+#ifndef MG_SCRIPT_CONFIG_BUILD_H
+#define MG_SCRIPT_CONFIG_BUILD_H
+
+#include <lua.h>
+
+#include "script/config.h"
+#include "script/plan.h"
+
+/* What is said of a config, rendered. */
+struct mg_config_report {
+    struct mg_buf errors_text, warnings_text;
+    unsigned errors, warnings;
+};
+
+void mg_config_report_init(struct mg_config_report *r);
+void mg_config_report_release(struct mg_config_report *r);
+
+/* Builds from the checked table at `index`, in any state. NULL when something was added to the
+ * report's errors. Never raises. */
+struct mg_generation *mg_config_build(lua_State *L, int index,
+                                      const struct mg_config_source *source,
+                                      struct mg_config_report *report);
+
+/* --- for the parts of it: config_build.c, config_routes.c, config_plan.c --- */
+
+struct mg_config_build {
+    lua_State *L;
+    int config; /* stack index of the checked table */
+    const struct mg_config_source *source;
+    struct mg_config_report *report;
+    struct mg_generation *gen;
+    struct mg_plan *plan;
+    struct mg_buf scratch; /* for packing */
+};
+
+/* Where something stands. `file` empty: the main file; `line` 0: not known. */
+struct mg_config_place {
+    struct mg_str file;
+    lua_Integer line;
+    struct mg_str path; /* "routes[0]" */
+};
+
+void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
+                     const char *format, ...) __attribute__((format(printf, 3, 4)));
+void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *place,
+                       const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Fields of the table at `table`, copied to the generation's arena. */
+struct mg_str mg_config_text(struct mg_config_build *b, int table, const char *key); /* "" : none */
+uint64_t mg_config_integer(struct mg_config_build *b, int table, const char *key);   /* 0: none */
+uint64_t mg_config_ns(struct mg_config_build *b, int table, const char *key); /* of seconds */
+bool mg_config_flag(struct mg_config_build *b, int table, const char *key);
+bool mg_config_is(struct mg_config_build *b, int table, const char *key, const char *value);
+/* Pushes a table and returns how many items it has; an empty table when there is none. */
+uint32_t mg_config_list(struct mg_config_build *b, int table, const char *key);
+/* A list of texts as an array in the arena. */
+struct mg_str *mg_config_texts(struct mg_config_build *b, int table, const char *key,
+                               size_t *count);
+/* The text at `index` of the stack, copied; "" when it is none. */
+struct mg_str mg_config_copy(struct mg_config_build *b, int index);
+
+/* A path of the config, put below the folder of its main file unless it is absolute. In the arena.
+ */
+struct mg_str mg_config_path(struct mg_config_build *b, struct mg_str path);
+
+/* Routes with their pipelines, the router, and plan->steps. The services are there. */
+void mg_config_build_routes(struct mg_config_build *b);
+/* The rest of the plan. */
+void mg_config_build_plan(struct mg_config_build *b);
+
+#endif

@@ -1,0 +1,134 @@
+/* What workers need to build their Lua states, but for the steps: where policies lie, secrets,
+ * dictionaries. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "script/config_build.h"
+#include "script/table.h"
+
+#define SECRET_MAX ((size_t)64 << 10)
+
+static void fail_secret(struct mg_config_build *b, struct mg_str name, const char *message)
+{
+    struct mg_config_place place = {.path = mg_arena_printf(&b->gen->arena, "secrets.%s", name.p)};
+    mg_config_error(b, &place, "%s", message);
+}
+
+static struct mg_str read_secret_file(struct mg_config_build *b, struct mg_str name,
+                                      struct mg_str file)
+{
+    struct mg_buf text;
+    struct mg_error err;
+    struct mg_str value = MG_STR_NONE;
+    mg_buf_init(&text, SECRET_MAX);
+    if (mg_file_read(mg_config_path(b, file).p, &text, &err) != MG_OK) {
+        fail_secret(b, name, err.text);
+    } else {
+        value = mg_buf_str(&text);
+        /* Editors and `echo` end a file with a newline that is no part of the secret. */
+        if (mg_str_ends(value, MG_STR("\n")))
+            value.n--;
+        if (mg_str_ends(value, MG_STR("\r")))
+            value.n--;
+        if (value.n == 0)
+            fail_secret(b, name, "its file is empty");
+        value = mg_arena_str(&b->gen->arena, value);
+        if (text.n)
+            explicit_bzero(text.p, text.n);
+    }
+    mg_buf_release(&text);
+    return value;
+}
+
+static struct mg_str read_secret_variable(struct mg_config_build *b, struct mg_str name,
+                                          struct mg_str variable)
+{
+    struct mg_error text;
+    const char *value = getenv(variable.p);
+    if (!value || !*value) {
+        mg_error_set(&text, "environment variable '%s' is %s", variable.p,
+                     value ? "empty" : "not set");
+        fail_secret(b, name, text.text);
+    }
+    return mg_arena_str(&b->gen->arena, mg_str_c(value));
+}
+
+static void read_secret(struct mg_config_build *b, struct mg_plan_pair *out)
+{
+    int secret = lua_gettop(b->L);
+    struct mg_str variable = mg_config_text(b, secret, "env");
+    struct mg_str file = mg_config_text(b, secret, "file");
+    if (b->source->check_only)
+        return;
+    out->value = variable.n ? read_secret_variable(b, out->name, variable)
+                            : read_secret_file(b, out->name, file);
+}
+
+static void build_secrets(struct mg_config_build *b)
+{
+    struct mg_plan *plan = b->plan;
+    mg_config_list(b, b->config, "secrets");
+    mg_table_push_keys(b->L, -1);
+    uint32_t count = (uint32_t)lua_rawlen(b->L, -1);
+    plan->secrets = mg_arena_calloc(&b->gen->arena, count * sizeof *plan->secrets);
+    while (plan->secret_count < count) {
+        struct mg_plan_pair *pair = &plan->secrets[plan->secret_count++];
+        lua_rawgeti(b->L, -1, plan->secret_count);
+        pair->name = mg_config_copy(b, -1);
+        lua_rawget(b->L, -3);
+        read_secret(b, pair);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 2);
+}
+
+static void build_dicts(struct mg_config_build *b)
+{
+    struct mg_plan *plan = b->plan;
+    mg_config_list(b, b->config, "shared");
+    mg_table_push_keys(b->L, -1);
+    plan->dict_count = (uint32_t)lua_rawlen(b->L, -1);
+    plan->dict_sizes = mg_arena_calloc(&b->gen->arena, plan->dict_count * sizeof *plan->dict_sizes);
+    for (uint32_t i = 0; i < plan->dict_count; i++) {
+        struct mg_plan_dict *dict = &plan->dict_sizes[i];
+        lua_rawgeti(b->L, -1, i + 1);
+        dict->name = mg_config_copy(b, -1);
+        dict->bytes = (size_t)mg_config_integer(b, lua_gettop(b->L) - 2, dict->name.p);
+        lua_pop(b->L, 1);
+        if (dict->bytes < MG_DICT_BYTES_MIN) {
+            struct mg_config_place place = {
+                .path = mg_arena_printf(&b->gen->arena, "shared.%s", dict->name.p)};
+            mg_config_error(b, &place, "must be at least %zu bytes", MG_DICT_BYTES_MIN);
+        }
+    }
+    lua_pop(b->L, 2);
+}
+
+static void build_paths(struct mg_config_build *b)
+{
+    size_t count;
+    mg_config_list(b, b->config, "lua");
+    b->plan->paths = mg_config_texts(b, lua_gettop(b->L), "path", &count);
+    b->plan->path_count = (uint32_t)count;
+    lua_pop(b->L, 1);
+    for (size_t i = 0; i < count; i++)
+        b->plan->paths[i] = mg_config_path(b, b->plan->paths[i]);
+}
+
+/* A .lua config is run again where its functions are wanted. */
+static void keep_text(struct mg_config_build *b)
+{
+    struct mg_arena *arena = &b->gen->arena;
+    b->plan->config_file = mg_arena_str(arena, mg_str_c(b->source->file));
+    if (mg_str_ends(b->plan->config_file, MG_STR(".lua")) && b->source->text)
+        b->plan->config_text = mg_arena_str(arena, *b->source->text);
+}
+
+void mg_config_build_plan(struct mg_config_build *b)
+{
+    keep_text(b);
+    build_paths(b);
+    build_secrets(b);
+    build_dicts(b);
+}

@@ -1,0 +1,356 @@
+/* Routes, their pipelines and the router, from the checked table. */
+#include <lauxlib.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/uri.h"
+#include "script/config_build.h"
+#include "script/module.h"
+#include "script/pack.h"
+
+/* Weights of a split may be fractions: they are made whole to this precision, as far as their sum
+ * allows. */
+#define WEIGHT_SCALE 1000
+#define WEIGHT_SUM_MAX 1e9
+
+/* --- steps --- */
+
+static struct mg_config_place step_place(struct mg_config_build *b, int step)
+{
+    struct mg_config_place place = {
+        .file = mg_config_text(b, step, "file"),
+        .line = (lua_Integer)mg_config_integer(b, step, "line"),
+        .path = mg_config_text(b, step, "path"),
+    };
+    return place;
+}
+
+static struct mg_str pack_conf(struct mg_config_build *b, int step)
+{
+    struct mg_error err;
+    struct mg_str packed = MG_STR_NONE;
+    if (lua_getfield(b->L, step, "conf") != LUA_TNIL) {
+        mg_buf_reset(&b->scratch);
+        if (mg_pack(b->L, -1, &b->scratch, &err)) {
+            packed = mg_arena_str(&b->gen->arena, mg_buf_str(&b->scratch));
+        } else {
+            struct mg_config_place place = step_place(b, step);
+            mg_config_error(b, &place, "%s", err.text);
+        }
+    }
+    lua_pop(b->L, 1);
+    return packed;
+}
+
+/* Workers find a function by its path in the main file. */
+static void check_function(struct mg_config_build *b, int step)
+{
+    struct mg_config_place place = step_place(b, step);
+    if (!mg_str_eq(place.file, mg_str_c(b->source->file)))
+        mg_config_error(b, &place, "a function as a step may only stand in the main file");
+}
+
+static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *out)
+{
+    if (mg_config_is(b, step, "kind", "lua")) {
+        out->kind = MG_PLAN_LUA;
+        out->source = mg_config_text(b, step, "source");
+        out->line = (uint32_t)mg_config_integer(b, step, "line");
+    } else if (mg_config_is(b, step, "kind", "function")) {
+        out->kind = MG_PLAN_FUNCTION;
+        check_function(b, step);
+    } else {
+        out->kind = MG_PLAN_POLICY;
+        out->conf = pack_conf(b, step);
+    }
+    struct mg_str file = mg_config_text(b, step, "file");
+    out->chunk_name = mg_arena_printf(&b->gen->arena, "@%.*s", MG_STR_ARGS(file));
+}
+
+/* The module's own `body`, which nobody has checked. */
+static void read_body(struct mg_config_build *b, int step, struct mg_step *out)
+{
+    if (lua_getfield(b->L, step, "body") == LUA_TTABLE) {
+        int body = lua_gettop(b->L);
+        out->buffer_request = mg_config_is(b, body, "request", "buffer");
+        out->buffer_response = mg_config_is(b, body, "response", "buffer");
+    }
+    lua_pop(b->L, 1);
+}
+
+/* The step on top of the stack. */
+static void build_step(struct mg_config_build *b, struct mg_step *step,
+                       struct mg_plan_step *planned)
+{
+    int from = lua_gettop(b->L);
+    step->policy = mg_config_text(b, from, "name");
+    step->id = mg_config_text(b, from, "id");
+    step->path = mg_config_text(b, from, "path");
+    step->ops = &mg_script_step_ops;
+    step->on_error_continue = mg_config_is(b, from, "on_error", "continue");
+    read_body(b, from, step);
+    planned->step = step;
+    planned->policy = step->policy;
+    planned->when = mg_config_text(b, from, "when");
+    read_kind(b, from, planned);
+}
+
+/* The list of that name in the route at `table`. */
+static void build_pipeline(struct mg_config_build *b, int table, const char *key,
+                           const struct mg_plan_step *common, struct mg_pipeline *out)
+{
+    out->count = mg_config_list(b, table, key);
+    out->steps = mg_arena_calloc(&b->gen->arena, out->count * sizeof *out->steps);
+    for (uint32_t i = 0; i < out->count; i++) {
+        struct mg_step *step = &out->steps[i];
+        step->index = b->gen->step_count++;
+        b->plan->steps[step->index] = *common;
+        lua_rawgeti(b->L, -1, i + 1);
+        build_step(b, step, &b->plan->steps[step->index]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static uint32_t count_steps(struct mg_config_build *b, int routes, uint32_t route_count)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i <= route_count; i++) {
+        lua_rawgeti(b->L, routes, i);
+        int route = lua_gettop(b->L);
+        count += mg_config_list(b, route, "steps");
+        count += mg_config_list(b, route, "on_error");
+        lua_settop(b->L, route - 1);
+    }
+    return count;
+}
+
+/* --- routes --- */
+
+/* Pushes a table from the names of services to their indices. */
+static void push_service_indices(struct mg_config_build *b)
+{
+    lua_createtable(b->L, 0, (int)b->gen->service_count);
+    for (uint32_t i = 0; i < b->gen->service_count; i++) {
+        struct mg_str name = mg_service_config(b->gen->services[i])->name;
+        lua_pushlstring(b->L, name.p, name.n);
+        lua_pushinteger(b->L, (lua_Integer)i);
+        lua_rawset(b->L, -3);
+    }
+}
+
+static int32_t service_index(struct mg_config_build *b, int services, int table)
+{
+    int32_t index = MG_NO_SERVICE;
+    if (lua_getfield(b->L, table, "service") == LUA_TSTRING) {
+        lua_rawget(b->L, services);
+        index = (int32_t)lua_tointeger(b->L, -1);
+    }
+    lua_pop(b->L, 1);
+    return index;
+}
+
+/* What weights are multiplied with to be whole. */
+static double weight_scale(lua_State *L, int list, uint32_t count)
+{
+    double sum = 0;
+    bool whole = true;
+    for (uint32_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, list, i);
+        lua_getfield(L, -1, "weight");
+        double weight = lua_tonumber(L, -1);
+        whole = whole && weight == floor(weight);
+        sum += weight;
+        lua_pop(L, 2);
+    }
+    if (whole || sum <= 0)
+        return 1;
+    return sum * WEIGHT_SCALE < WEIGHT_SUM_MAX ? WEIGHT_SCALE : WEIGHT_SUM_MAX / sum;
+}
+
+static void build_split(struct mg_config_build *b, int services, int table, struct mg_route *route)
+{
+    route->split_count = mg_config_list(b, table, "split");
+    int list = lua_gettop(b->L);
+    double scale = weight_scale(b->L, list, route->split_count);
+    route->split = mg_arena_calloc(&b->gen->arena, route->split_count * sizeof *route->split);
+    for (uint32_t i = 0; i < route->split_count; i++) {
+        lua_rawgeti(b->L, list, i + 1);
+        lua_getfield(b->L, -1, "weight");
+        double weight = lua_tonumber(b->L, -1) * scale;
+        lua_pop(b->L, 1);
+        route->split[i].service = (uint32_t)service_index(b, services, lua_gettop(b->L));
+        route->split[i].weight = weight < 1 ? 1 : (uint32_t)lround(weight);
+        route->split_weight += route->split[i].weight;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+/* The prefix as normalised paths have it, behind the base path, which goes with it. */
+static struct mg_str decode_prefix(struct mg_config_build *b, struct mg_str prefix)
+{
+    struct mg_str base = mg_config_text(b, b->config, "base_path");
+    struct mg_str raw = mg_arena_printf(&b->gen->arena, "%s%s", base.p, prefix.p);
+    char *out = mg_arena_alloc(&b->gen->arena, raw.n + 1);
+    size_t n;
+    if (mg_uri_path_decode(raw, out, &n) != MG_URI_OK)
+        return raw;
+    while (n > 1 && out[n - 1] == '/')
+        n--;
+    return mg_str(out, n);
+}
+
+static void build_strip(struct mg_config_build *b, int table, struct mg_route *route)
+{
+    struct mg_str prefix = mg_config_text(b, table, "strip_prefix");
+    if (prefix.n) {
+        route->strip = MG_STRIP_PREFIX;
+        route->strip_prefix = decode_prefix(b, prefix);
+    } else if (mg_config_flag(b, table, "strip_prefix")) {
+        route->strip = MG_STRIP_LITERAL;
+    }
+}
+
+static void build_route(struct mg_config_build *b, int services, int table, struct mg_route *route)
+{
+    route->name = mg_config_text(b, table, "name");
+    route->version = mg_config_text(b, table, "version");
+    route->service = service_index(b, services, table);
+    build_split(b, services, table, route);
+    build_strip(b, table, route);
+    route->rewrite = mg_config_text(b, table, "rewrite");
+    route->timeout_ns = mg_config_ns(b, table, "timeout");
+    struct mg_plan_step common = {.route = route->name,
+                                  .service = mg_config_text(b, table, "service")};
+    build_pipeline(b, table, "steps", &common, &route->pipeline);
+    common.in_on_error = true;
+    build_pipeline(b, table, "on_error", &common, &route->on_error);
+}
+
+/* --- the router --- */
+
+static const struct mg_route_pair *read_pairs(struct mg_config_build *b, int match, const char *key,
+                                              size_t *count)
+{
+    *count = mg_config_list(b, match, key);
+    struct mg_route_pair *v = mg_arena_calloc(&b->gen->arena, *count * sizeof *v);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
+        int pair = lua_gettop(b->L);
+        v[i].name = mg_config_text(b, pair, "name");
+        v[i].value = MG_STR("*");
+        if (lua_getfield(b->L, pair, "value") == LUA_TSTRING)
+            v[i].value = mg_config_copy(b, -1);
+        lua_settop(b->L, pair - 1);
+    }
+    lua_pop(b->L, 1);
+    return v;
+}
+
+static struct mg_config_place route_place(struct mg_config_build *b, uint32_t index)
+{
+    lua_getfield(b->L, b->config, "routes");
+    lua_rawgeti(b->L, -1, (lua_Integer)index + 1);
+    struct mg_config_place place = step_place(b, lua_gettop(b->L));
+    lua_pop(b->L, 2);
+    return place;
+}
+
+static bool add_to_router(struct mg_config_build *b, int table, const struct mg_route *route)
+{
+    struct mg_route_match m = {0};
+    struct mg_error err;
+    mg_config_list(b, table, "match");
+    int match = lua_gettop(b->L);
+    m.paths = mg_config_texts(b, match, "paths", &m.path_count);
+    m.hosts = mg_config_texts(b, match, "hosts", &m.host_count);
+    m.methods = mg_config_texts(b, match, "methods", &m.method_count);
+    m.headers = read_pairs(b, match, "headers", &m.header_count);
+    m.query = read_pairs(b, match, "query", &m.query_count);
+    m.listener = mg_config_text(b, match, "listener");
+    m.base_path = mg_config_text(b, b->config, "base_path");
+    lua_pop(b->L, 1);
+    if (mg_router_add(b->gen->router, &m, route, &err) == MG_OK)
+        return true;
+    struct mg_config_place place = route_place(b, route->index);
+    mg_config_error(b, &place, "%s", err.text);
+    return false;
+}
+
+/* The Lua side tells of routes that can never match as far as it sees, in a line of its own. */
+static bool is_told(struct mg_config_build *b, const struct mg_config_place *place)
+{
+    struct mg_str rest = mg_buf_str(&b->report->warnings_text), line;
+    struct mg_str at =
+        place->line
+            ? mg_arena_printf(&b->gen->arena, "%s:%lld:", place->file.p, (long long)place->line)
+            : mg_arena_printf(&b->gen->arena, "%s: %s: ", place->file.p, place->path.p);
+    while (mg_str_split(&rest, '\n', &line))
+        if (mg_str_starts(line, at) && memmem(line.p, line.n, "can never match", 15))
+            return true;
+    return false;
+}
+
+/* Comes from inside mg_router_finish, so it only notes what it is told. */
+struct shadows {
+    struct mg_route_shadow *v;
+    size_t count, room;
+    struct mg_arena *arena;
+};
+
+static void on_shadow(void *arg, const struct mg_route_shadow *shadow)
+{
+    struct shadows *s = arg;
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 16;
+        s->v = mg_arena_grow(s->arena, s->v, s->room * sizeof *s->v, room * sizeof *s->v);
+        s->room = room;
+    }
+    s->v[s->count] = *shadow;
+    s->v[s->count].host = mg_arena_str(s->arena, shadow->host);
+    s->v[s->count++].pattern = mg_arena_str(s->arena, shadow->pattern);
+}
+
+static void tell_shadow(struct mg_config_build *b, const struct mg_route_shadow *shadow)
+{
+    const struct mg_route *route = shadow->route, *by = shadow->by;
+    struct mg_config_place place = route_place(b, route->index);
+    if (is_told(b, &place))
+        return;
+    struct mg_config_place first = route_place(b, by->index);
+    mg_config_warning(b, &place, "'%.*s%.*s' can never match: '%.*s' (%.*s) comes first",
+                      MG_STR_ARGS(shadow->host), MG_STR_ARGS(shadow->pattern),
+                      MG_STR_ARGS(by->name), MG_STR_ARGS(first.path));
+}
+
+static void finish_router(struct mg_config_build *b)
+{
+    struct shadows s = {.arena = &b->gen->arena};
+    mg_router_finish(b->gen->router, on_shadow, &s);
+    for (size_t i = 0; i < s.count; i++)
+        tell_shadow(b, &s.v[i]);
+}
+
+void mg_config_build_routes(struct mg_config_build *b)
+{
+    struct mg_generation *g = b->gen;
+    g->route_count = mg_config_list(b, b->config, "routes");
+    int routes = lua_gettop(b->L), services = routes + 1;
+    bool ok = true;
+    push_service_indices(b);
+    g->routes = mg_arena_calloc(&g->arena, g->route_count * sizeof *g->routes);
+    b->plan->step_count = count_steps(b, routes, g->route_count);
+    b->plan->steps = mg_arena_calloc(&g->arena, b->plan->step_count * sizeof *b->plan->steps);
+    g->router = mg_router_new();
+    for (uint32_t i = 0; i < g->route_count && ok; i++) {
+        lua_rawgeti(b->L, routes, (lua_Integer)i + 1);
+        g->routes[i].index = i;
+        build_route(b, services, services + 1, &g->routes[i]);
+        ok = add_to_router(b, services + 1, &g->routes[i]);
+        lua_pop(b->L, 1);
+    }
+    if (ok)
+        finish_router(b);
+    lua_pop(b->L, 2);
+}

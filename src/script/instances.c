@@ -1,0 +1,289 @@
+/*
+ * Building a worker's Lua state for a generation: the library, then `new` of every step. Worker thread (the
+ * CPU budget belongs to a thread, so the state is made where it runs).
+ */
+#include "script/instances.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/functions.h"
+#include "script/lib.h"
+#include "script/module.h"
+#include "script/pack.h"
+#include "script/policies.h"
+#include "script/sandbox.h"
+#include "script/steps.h"
+#include "script/task.h"
+
+#define SCRATCH_MAX ((size_t)64 << 20)
+
+/* --- what the library asks for --- */
+
+static bool dict_size(void *arg, struct mg_str name, size_t *bytes)
+{
+    const struct mg_plan *plan = arg;
+    for (uint32_t i = 0; i < plan->dict_count; i++) {
+        if (mg_str_eq(plan->dict_sizes[i].name, name)) {
+            *bytes = plan->dict_sizes[i].bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool secret(void *arg, struct mg_str name, struct mg_str *value)
+{
+    const struct mg_plan *plan = arg;
+    for (uint32_t i = 0; i < plan->secret_count; i++) {
+        if (mg_str_eq(plan->secrets[i].name, name)) {
+            *value = plan->secrets[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_env(lua_State *L, const struct mg_plan *plan)
+{
+    struct mg_lib_env env = {
+        .dicts = plan->dicts,
+        .dict_size = dict_size,
+        .secret = secret,
+        .log_fields = mg_steps_log_fields,
+        .arg = (void *)plan,
+    };
+    mg_lib_set_env(L, &env);
+}
+
+/* --- one step --- */
+
+static int fail_step(lua_State *L, const struct mg_plan_step *s, const char *message)
+{
+    return luaL_error(L, "%s.%s: %s", s->step->path.p, s->step->policy.p, message);
+}
+
+static void set_text(lua_State *L, const char *key, struct mg_str value)
+{
+    if (value.n == 0)
+        return;
+    lua_pushlstring(L, value.p, value.n);
+    lua_setfield(L, -2, key);
+}
+
+static void push_env(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
+{
+    lua_createtable(L, 0, 6);
+    set_text(L, "path", s->step->path);
+    set_text(L, "id", s->step->id);
+    set_text(L, "route", s->route);
+    set_text(L, "service", s->service);
+    lua_pushinteger(L, all->wg->worker->number);
+    lua_setfield(L, -2, "worker");
+    lua_pushboolean(L, s->in_on_error);
+    lua_setfield(L, -2, "on_error");
+}
+
+/* Pushes the policy's conf, or an empty table. */
+static void push_conf(lua_State *L, const struct mg_plan_step *s)
+{
+    if (s->conf.n == 0)
+        lua_newtable(L);
+    else if (mg_unpack(L, s->conf) != MG_OK)
+        fail_step(L, s, "its config cannot be unpacked");
+}
+
+static void call_new(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
+{
+    struct mg_error err;
+    if (mg_policies_load(L, s->policy, &err) != MG_OK)
+        fail_step(L, s, err.text);
+    if (lua_getfield(L, -1, "new") != LUA_TFUNCTION)
+        fail_step(L, s, "the module has no function 'new'");
+    push_conf(L, s);
+    push_env(L, all, s);
+    if (mg_task_call(L, 2, 1) != MG_OK)
+        fail_step(L, s, luaL_tolstring(L, -1, NULL));
+    lua_remove(L, -2);
+}
+
+static void call_inline(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
+{
+    if (mg_sandbox_load_expression(L, s->source, s->chunk_name.p, s->line) != MG_OK)
+        fail_step(L, s, lua_tostring(L, -1));
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, all->module);
+    if (mg_task_call(L, 3, 1) != MG_OK)
+        fail_step(L, s, luaL_tolstring(L, -1, NULL));
+}
+
+static int take_function(lua_State *L, const struct mg_plan_step *s, const char *key)
+{
+    switch (lua_getfield(L, -1, key)) {
+    case LUA_TNIL:
+        lua_pop(L, 1);
+        return LUA_NOREF;
+    case LUA_TFUNCTION:
+        return luaL_ref(L, LUA_REGISTRYINDEX);
+    default:
+        return fail_step(L, s, lua_pushfstring(L, "'%s' must be a function, not a %s", key,
+                                               luaL_typename(L, -1)));
+    }
+}
+
+/* Takes the instance on top of the stack apart. */
+static void take_instance(lua_State *L, const struct mg_plan_step *s, struct mg_instance *i)
+{
+    if (lua_isfunction(L, -1)) {
+        i->around = luaL_ref(L, LUA_REGISTRYINDEX);
+        return;
+    }
+    if (!lua_istable(L, -1))
+        fail_step(L, s, lua_pushfstring(L, "'new' must return a table or a function, not a %s",
+                                        luaL_typename(L, -1)));
+    i->request = take_function(L, s, "request");
+    i->response = take_function(L, s, "response");
+    i->finish = take_function(L, s, "finish");
+    i->around = take_function(L, s, "around");
+    i->close = take_function(L, s, "close");
+    if (i->request == LUA_NOREF && i->response == LUA_NOREF && i->finish == LUA_NOREF &&
+        i->around == LUA_NOREF)
+        fail_step(L, s, "'new' returned a table without request, response, finish or around");
+    if (i->around != LUA_NOREF && (i->request != LUA_NOREF || i->response != LUA_NOREF))
+        fail_step(L, s, "'around' stands for 'request' and 'response'; give either");
+    lua_pop(L, 1);
+}
+
+static uint8_t flags_of(const struct mg_instance *i)
+{
+    uint8_t flags = 0;
+    if (i->request != LUA_NOREF || i->around != LUA_NOREF)
+        flags |= MG_STEP_HAS_REQUEST;
+    /* A request function may return one for the way back. */
+    if (i->response != LUA_NOREF || i->request != LUA_NOREF)
+        flags |= MG_STEP_HAS_RESPONSE;
+    if (i->finish != LUA_NOREF)
+        flags |= MG_STEP_HAS_FINISH;
+    return flags;
+}
+
+static void load_when(lua_State *L, const struct mg_plan_step *s, struct mg_instance *i)
+{
+    if (s->when.n == 0)
+        return;
+    const char *name = lua_pushfstring(L, "=%s.when", s->step->path.p);
+    if (mg_sandbox_load_expression(L, s->when, name, 0) != MG_OK)
+        fail_step(L, s, lua_tostring(L, -1));
+    i->when = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+}
+
+static void build_step(lua_State *L, struct mg_instances *all, uint32_t index)
+{
+    const struct mg_plan_step *s = &all->plan->steps[index];
+    struct mg_instance *i = &all->v[index];
+    switch (s->kind) {
+    case MG_PLAN_POLICY:
+        call_new(L, all, s);
+        break;
+    case MG_PLAN_LUA:
+        call_inline(L, all, s);
+        break;
+    case MG_PLAN_FUNCTION:
+        mg_functions_push(L, all->plan, s);
+        break;
+    }
+    take_instance(L, s, i);
+    load_when(L, s, i);
+    all->wg->step_flags[index] = flags_of(i);
+}
+
+/* --- all of it, protected --- */
+
+static int build_all(lua_State *L)
+{
+    struct mg_instances *all = lua_touserdata(L, 1);
+    const struct mg_plan *plan = all->plan;
+    set_env(L, plan);
+    mg_lua_module_open(L);
+    lua_pushvalue(L, -1);
+    all->module = luaL_ref(L, LUA_REGISTRYINDEX);
+    mg_sandbox_preload(L, "moongate");
+    mg_policies_set_paths(L, plan->paths, plan->path_count);
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        build_step(L, all, i);
+        lua_settop(L, 1);
+    }
+    return 0;
+}
+
+static enum mg_rc build_protected(struct mg_instances *all, struct mg_error *err)
+{
+    lua_State *L = all->script->L;
+    lua_pushcfunction(L, build_all);
+    lua_pushlightuserdata(L, all);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return MG_OK;
+    const char *text = lua_tostring(L, -1);
+    mg_error_set(err, "%s", text ? text : "cannot build the steps");
+    lua_pop(L, 1);
+    return MG_FAIL;
+}
+
+enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err)
+{
+    const struct mg_generation *gen = wg->gen;
+    struct mg_instances *all = mg_calloc(1, sizeof *all);
+    struct mg_script_options options = {
+        .memory_bytes = (size_t)gen->lua_memory_bytes,
+        .run_ns = gen->lua_run_ns,
+        .loop = wg->worker->loop,
+        .owner = wg->worker,
+        .worker = wg->worker->number,
+    };
+    wg->script = all;
+    all->wg = wg;
+    all->plan = gen->script;
+    mg_buf_init(&all->scratch, SCRATCH_MAX);
+    mg_adhocs_init(&all->adhocs, wg->worker->loop);
+    all->v = mg_calloc(all->plan->step_count, sizeof *all->v);
+    for (uint32_t i = 0; i < all->plan->step_count; i++)
+        all->v[i] = (struct mg_instance){LUA_NOREF, LUA_NOREF, LUA_NOREF,
+                                         LUA_NOREF, LUA_NOREF, LUA_NOREF};
+    all->script = mg_script_new(&options);
+    if (!all->script)
+        return mg_error_set(err, "out of memory for a Lua state");
+    all->script->tasks_of = mg_steps_tasks_of;
+    return build_protected(all, err);
+}
+
+static void call_close(struct mg_instances *all)
+{
+    lua_State *L = all->script->L;
+    for (uint32_t i = 0; i < all->plan->step_count; i++) {
+        if (all->v[i].close == LUA_NOREF)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, all->v[i].close);
+        if (mg_task_call(L, 0, 0) != MG_OK) {
+            mg_log_error("policy failed", MG_LOG_STR("step", all->plan->steps[i].step->id),
+                         MG_LOG_C("error", lua_tostring(L, -1)));
+            lua_pop(L, 1);
+        }
+    }
+}
+
+void mg_instances_drop(struct mg_worker_generation *wg)
+{
+    struct mg_instances *all = wg->script;
+    if (all->script)
+        call_close(all);
+    mg_script_free(all->script);
+    mg_adhocs_release(&all->adhocs);
+    mg_buf_release(&all->scratch);
+    free(all->v);
+    free(all);
+    wg->script = NULL;
+}

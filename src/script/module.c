@@ -1,0 +1,35 @@
+/* The `mg` table, put together. Any thread, each in its own state. */
+#include "script/module.h"
+
+#include <lauxlib.h>
+
+#include "script/context.h"
+#include "script/instances.h"
+#include "script/lib.h"
+#include "script/lib_fetch.h"
+#include "script/lib_reply.h"
+#include "script/lib_request.h"
+#include "script/lib_response.h"
+#include "script/lib_time.h"
+
+void mg_lua_module_open(lua_State *L)
+{
+    mg_lib_request_open(L);
+    mg_lib_response_open(L);
+    lua_newtable(L);
+    mg_lib_open_pure(L);
+    mg_lib_time_open(L);
+    mg_lib_reply_open(L);
+    mg_lib_fetch_open(L);
+}
+
+static void exchange_ends(struct mg_exchange *ex)
+{
+    mg_context_end(ex->script);
+}
+
+const struct mg_script_hooks mg_script_hooks = {
+    .build = mg_instances_build,
+    .drop = mg_instances_drop,
+    .exchange_ends = exchange_ends,
+};

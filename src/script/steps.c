@@ -1,0 +1,509 @@
+/*
+ * Lua steps. Worker thread.
+ *
+ * A step's code runs as a task. What it returns decides how the walk goes on. An onion's `next` starts a walk
+ * over what lies behind the step, and waits for its response.
+ */
+#include "script/steps.h"
+
+#include "script/module.h"
+
+/* What a walk remembers of each of its steps, from the request phase to the response phase. */
+struct slot {
+    int on_return; /* reference of the function that the request phase returned; 0: none */
+    bool skipped;  /* `when` was false */
+};
+
+struct onion {
+    struct mg_walk *walk;
+    const struct mg_step *step;
+    struct mg_response *inner; /* what next gave last */
+    bool called;
+};
+
+/* One call of next. */
+struct inward {
+    struct onion *onion;
+    struct mg_walk *walk;
+    struct mg_task *task; /* waits; NULL: not (yet, any more) */
+    bool done;
+};
+
+static struct mg_instances *instances_of(const struct mg_walk *w)
+{
+    return w->ex->wg->script;
+}
+
+static const struct mg_instance *instance_of(const struct mg_walk *w, const struct mg_step *step)
+{
+    return &instances_of(w)->v[step->index];
+}
+
+static struct slot *slot_of(struct mg_walk *w, bool make)
+{
+    if (!w->script && !make)
+        return NULL;
+    if (!w->script)
+        w->script = mg_arena_calloc(w->req->arena, w->pipeline->count * sizeof(struct slot));
+    return w->script;
+}
+
+static struct slot *slot_at(struct mg_walk *w, const struct mg_step *step, bool make)
+{
+    struct slot *slots = slot_of(w, make);
+    return slots ? &slots[step - w->pipeline->steps] : NULL;
+}
+
+static const char *failure_code(enum mg_task_failure failure)
+{
+    switch (failure) {
+    case MG_TASK_OVERRUN:
+        return "policy_overrun";
+    case MG_TASK_NO_MEMORY:
+        return "policy_memory";
+    default:
+        return "policy_error";
+    }
+}
+
+static enum mg_step_result task_failed(struct mg_walk *w, const struct mg_step *step,
+                                       struct mg_task *t)
+{
+    return mg_walk_step_failed(w, step, failure_code(t->failure), t->message);
+}
+
+static enum mg_step_result wrong_result(struct mg_walk *w, const struct mg_step *step, lua_State *L,
+                                        int index, const char *expected)
+{
+    struct mg_str text = mg_arena_printf(w->req->arena, "the step returned a %s; expected %s",
+                                         lua_typename(L, lua_type(L, index)), expected);
+    return mg_walk_step_failed(w, step, "policy_error", text);
+}
+
+/* --- starting a task --- */
+
+/* A task with its function on the stack. The limit on memory rests while C code pushes: it could not cope with
+ * an error here, and the step's own code meets the limit soon enough. */
+static struct mg_task *begin(struct mg_walk *w, const struct mg_step *step, int fn)
+{
+    struct mg_context *ctx = mg_context_of(w->ex);
+    struct mg_task *t = mg_task_new(ctx->script, ctx, step->id.p);
+    if (!t)
+        return NULL;
+    ctx->step = step;
+    mg_list_push_back(&ctx->tasks, &t->owned);
+    ctx->script->memory_lenient++;
+    lua_rawgeti(t->co, LUA_REGISTRYINDEX, fn);
+    return t;
+}
+
+static void push_request(struct mg_walk *w, struct mg_task *t)
+{
+    mg_handle_push(t->co, t->context, MG_HANDLE_REQUEST, w->req);
+}
+
+static void push_response(struct mg_walk *w, struct mg_task *t)
+{
+    mg_handle_push(t->co, t->context, MG_HANDLE_RESPONSE, w->res);
+}
+
+static enum mg_task_status run(struct mg_task *t, int nargs, mg_task_done_fn on_done, void *arg)
+{
+    t->script->memory_lenient--;
+    return mg_task_start(t, nargs, on_done, arg);
+}
+
+static enum mg_step_result no_memory(struct mg_walk *w, const struct mg_step *step)
+{
+    return mg_walk_step_failed(w, step, "policy_memory", MG_STR("not enough memory"));
+}
+
+/* --- when --- */
+
+static enum mg_step_entry evaluate_when(struct mg_walk *w, const struct mg_step *step, int when)
+{
+    struct mg_context *ctx = mg_context_of(w->ex);
+    lua_State *L = mg_script_host(ctx->script);
+    ctx->script->memory_lenient++;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, when);
+    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, w->req);
+    if (w->res)
+        mg_handle_push(L, ctx, MG_HANDLE_RESPONSE, w->res);
+    else
+        lua_pushnil(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, instances_of(w)->module);
+    ctx->script->memory_lenient--;
+    ctx->step = step;
+    if (mg_task_call(L, 3, 1) != MG_OK) {
+        size_t n;
+        const char *message = luaL_tolstring(L, -1, &n);
+        struct mg_str text = mg_arena_printf(w->req->arena, "when: %.*s", (int)n, message);
+        lua_pop(L, 2);
+        mg_walk_step_failed(w, step, "policy_error", text);
+        return step->on_error_continue ? MG_STEP_SKIP : MG_STEP_FAILED;
+    }
+    bool yes = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return yes ? MG_STEP_ENTER : MG_STEP_SKIP;
+}
+
+static bool is_response_only(const struct mg_instance *i)
+{
+    return i->request == LUA_NOREF && i->around == LUA_NOREF;
+}
+
+static enum mg_step_entry enter(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    if (i->when == LUA_NOREF || is_response_only(i))
+        return is_response_only(i) ? MG_STEP_SKIP : MG_STEP_ENTER;
+    enum mg_step_entry entry = evaluate_when(w, step, i->when);
+    if (entry == MG_STEP_SKIP)
+        slot_at(w, step, true)->skipped = true;
+    return entry;
+}
+
+static enum mg_step_entry enter_response(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    struct slot *slot = slot_at(w, step, false);
+    if (slot && slot->skipped)
+        return MG_STEP_SKIP;
+    if (!(slot && slot->on_return) && i->response == LUA_NOREF)
+        return MG_STEP_SKIP;
+    if (i->when != LUA_NOREF && is_response_only(i))
+        return evaluate_when(w, step, i->when);
+    return MG_STEP_ENTER;
+}
+
+/* --- the request phase of table steps --- */
+
+static enum mg_step_result request_result(struct mg_walk *w, const struct mg_step *step,
+                                          struct mg_task *t, enum mg_task_status status)
+{
+    if (status == MG_TASK_FAILED)
+        return task_failed(w, step, t);
+    int index = lua_gettop(t->co) - t->results + 1;
+    if (t->results == 0 || lua_isnil(t->co, index))
+        return MG_STEP_NEXT;
+    struct mg_handle *h = mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE);
+    if (h) {
+        w->res = h->object;
+        return MG_STEP_STOP;
+    }
+    if (!lua_isfunction(t->co, index))
+        return wrong_result(w, step, t->co, index, "nothing, a response or a function");
+    struct slot *slot = slot_at(w, step, true);
+    t->script->memory_lenient++;
+    lua_pushvalue(t->co, index);
+    slot->on_return = luaL_ref(t->co, LUA_REGISTRYINDEX);
+    t->script->memory_lenient--;
+    return MG_STEP_NEXT;
+}
+
+static void on_request_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct mg_walk *w = arg;
+    enum mg_step_result result = request_result(w, &w->pipeline->steps[w->at], t, status);
+    mg_task_free(t);
+    mg_walk_resume(w, result);
+}
+
+static enum mg_step_result run_onion(const struct mg_step *step, struct mg_walk *w, int fn);
+
+static enum mg_step_result request(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    if (i->around != LUA_NOREF)
+        return run_onion(step, w, i->around);
+    struct mg_task *t = begin(w, step, i->request);
+    if (!t)
+        return no_memory(w, step);
+    push_request(w, t);
+    enum mg_task_status status = run(t, 1, on_request_done, w);
+    if (status == MG_TASK_WAITING)
+        return MG_STEP_WAIT;
+    enum mg_step_result result = request_result(w, step, t, status);
+    mg_task_free(t);
+    return result;
+}
+
+/* --- the response phase --- */
+
+static enum mg_step_result run_response(const struct mg_step *step, struct mg_walk *w);
+
+static void response_result(struct mg_walk *w, const struct mg_step *step, struct mg_task *t,
+                            enum mg_task_status status)
+{
+    if (status == MG_TASK_FAILED) {
+        task_failed(w, step, t);
+        return;
+    }
+    int index = lua_gettop(t->co) - t->results + 1;
+    if (t->results == 0 || lua_isnil(t->co, index))
+        return;
+    struct mg_handle *h = mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE);
+    if (!h) {
+        wrong_result(w, step, t->co, index, "nothing or a response");
+        return;
+    }
+    if (w->res != h->object && w->res->body)
+        mg_body_cancel(w->res->body);
+    w->res = h->object;
+}
+
+static void on_response_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct mg_walk *w = arg;
+    const struct mg_step *step = &w->pipeline->steps[w->at - 1];
+    response_result(w, step, t, status);
+    mg_task_free(t);
+    if (run_response(step, w) != MG_STEP_WAIT)
+        mg_walk_resume(w, MG_STEP_NEXT);
+}
+
+/* The function that the request phase returned is called g(res); a response function f(req, res). A step may
+ * have both. */
+static struct mg_task *begin_response(const struct mg_step *step, struct mg_walk *w, int *nargs)
+{
+    struct slot *slot = slot_at(w, step, true);
+    if (slot->on_return) {
+        int fn = slot->on_return;
+        struct mg_task *t = begin(w, step, fn);
+        slot->on_return = 0;
+        if (!t)
+            return NULL;
+        luaL_unref(t->co, LUA_REGISTRYINDEX, fn);
+        push_response(w, t);
+        *nargs = 1;
+        return t;
+    }
+    slot->skipped = true; /* it runs once */
+    struct mg_task *t = begin(w, step, instance_of(w, step)->response);
+    if (!t)
+        return NULL;
+    push_request(w, t);
+    push_response(w, t);
+    *nargs = 2;
+    return t;
+}
+
+static enum mg_step_result run_response(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    for (;;) {
+        struct slot *slot = slot_at(w, step, false);
+        bool returned = slot && slot->on_return, has = i->response != LUA_NOREF;
+        if (!returned && (!has || (slot && slot->skipped)))
+            return MG_STEP_NEXT;
+        int nargs = 0;
+        struct mg_task *t = begin_response(step, w, &nargs);
+        if (!t)
+            return no_memory(w, step);
+        enum mg_task_status status = run(t, nargs, on_response_done, w);
+        if (status == MG_TASK_WAITING)
+            return MG_STEP_WAIT;
+        response_result(w, step, t, status);
+        mg_task_free(t);
+    }
+}
+
+static enum mg_step_result response(const struct mg_step *step, struct mg_walk *w)
+{
+    return run_response(step, w);
+}
+
+/* --- onions --- */
+
+static int push_inner(lua_State *L, struct inward *in)
+{
+    in->onion->inner = in->walk->res;
+    mg_handle_push(L, mg_context_of(in->walk->ex), MG_HANDLE_RESPONSE, in->walk->res);
+    return 1;
+}
+
+static int inner_came(lua_State *L, int status, lua_KContext k)
+{
+    (void)status;
+    return push_inner(L, (struct inward *)k);
+}
+
+static void on_inner_done(struct mg_walk *inner, void *arg)
+{
+    struct inward *in = arg;
+    (void)inner;
+    in->done = true;
+    if (in->task)
+        mg_task_resume(in->task, 0);
+}
+
+static void cancel_inward(void *arg)
+{
+    struct inward *in = arg;
+    in->task = NULL;
+}
+
+static int l_next(lua_State *L)
+{
+    struct mg_handle *h = lua_touserdata(L, lua_upvalueindex(1));
+    if (!h->object)
+        return luaL_error(L, "next: request has ended");
+    struct onion *o = h->object;
+    struct mg_task *t = mg_task_check_wait(L, "next");
+    struct mg_request *req = o->walk->req;
+    if (!lua_isnoneornil(L, 1))
+        req = mg_handle_request(L, 1);
+    struct mg_walk *walk = mg_walk_inner(o->walk, req);
+    if (!walk)
+        return luaL_error(L, "next: called too deeply");
+    struct inward *in = mg_arena_calloc(req->arena, sizeof *in);
+    in->onion = o;
+    in->walk = walk;
+    walk->on_done = on_inner_done;
+    walk->arg = in;
+    o->called = true;
+    mg_walk_start(walk);
+    if (in->done)
+        return push_inner(L, in);
+    in->task = t;
+    return mg_task_wait_k(t, cancel_inward, in, (lua_KContext)in, inner_came);
+}
+
+static enum mg_step_result onion_result(struct onion *o, struct mg_task *t,
+                                        enum mg_task_status status)
+{
+    struct mg_walk *w = o->walk;
+    enum mg_step_result result;
+    if (status == MG_TASK_FAILED) {
+        result = task_failed(w, o->step, t);
+    } else {
+        int index = lua_gettop(t->co) - t->results + 1;
+        struct mg_handle *h =
+            t->results ? mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE) : NULL;
+        if (h) {
+            w->res = h->object;
+            return MG_STEP_STOP;
+        }
+        if (t->results == 0)
+            result = mg_walk_step_failed(w, o->step, "policy_error",
+                                         MG_STR("the step returned nothing; expected a response "
+                                                "(return next(req))"));
+        else
+            result = wrong_result(w, o->step, t->co, index, "a response (return next(req))");
+    }
+    if (result == MG_STEP_NEXT && o->called) {
+        /* on_error: continue, but what lies behind has run: its response goes on as it is. */
+        if (!o->inner)
+            return no_memory(w, o->step);
+        w->res = o->inner;
+        return MG_STEP_STOP;
+    }
+    return result;
+}
+
+static void on_onion_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct onion *o = arg;
+    struct mg_walk *w = o->walk;
+    enum mg_step_result result = onion_result(o, t, status);
+    mg_task_free(t);
+    mg_walk_resume(w, result);
+}
+
+static enum mg_step_result run_onion(const struct mg_step *step, struct mg_walk *w, int fn)
+{
+    struct onion *o = mg_arena_calloc(w->req->arena, sizeof *o);
+    o->walk = w;
+    o->step = step;
+    struct mg_task *t = begin(w, step, fn);
+    if (!t)
+        return no_memory(w, step);
+    push_request(w, t);
+    mg_handle_push(t->co, t->context, MG_HANDLE_NEXT, o);
+    lua_pushcclosure(t->co, l_next, 1);
+    enum mg_task_status status = run(t, 2, on_onion_done, o);
+    if (status == MG_TASK_WAITING)
+        return MG_STEP_WAIT;
+    enum mg_step_result result = onion_result(o, t, status);
+    mg_task_free(t);
+    return result;
+}
+
+/* --- finish --- */
+
+static void finish_ended(struct mg_task *t, enum mg_task_status status)
+{
+    if (status == MG_TASK_FAILED)
+        mg_task_log_failure(t);
+    mg_task_free(t);
+}
+
+static void on_finish_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    struct mg_exchange *ex = arg;
+    finish_ended(t, status);
+    mg_exchange_finish_resume(ex);
+}
+
+static void push_info(lua_State *L, const struct mg_exchange *ex)
+{
+    uint64_t took = mg_loop_now(ex->worker->loop) - ex->in->started_ns;
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, ex->res->msg->status);
+    lua_setfield(L, -2, "status");
+    lua_pushinteger(L, (lua_Integer)ex->in->sent_bytes);
+    lua_setfield(L, -2, "bytes");
+    lua_pushnumber(L, (double)took / 1e9);
+    lua_setfield(L, -2, "duration");
+    if (ex->reason) {
+        lua_pushstring(L, ex->reason);
+        lua_setfield(L, -2, "reason");
+    }
+}
+
+static enum mg_step_result finish(const struct mg_step *step, struct mg_exchange *ex)
+{
+    struct mg_instances *all = ex->wg->script;
+    struct mg_task *t = begin(&ex->walk, step, all->v[step->index].finish);
+    if (!t)
+        return MG_STEP_NEXT;
+    push_request(&ex->walk, t);
+    mg_handle_push(t->co, t->context, MG_HANDLE_RESPONSE, ex->res);
+    push_info(t->co, ex);
+    enum mg_task_status status = run(t, 3, on_finish_done, ex);
+    if (status == MG_TASK_WAITING)
+        return MG_STEP_WAIT;
+    finish_ended(t, status);
+    return MG_STEP_NEXT;
+}
+
+const struct mg_step_ops mg_script_step_ops = {
+    .enter = enter,
+    .enter_response = enter_response,
+    .request = request,
+    .response = response,
+    .finish = finish,
+};
+
+/* --- for the library --- */
+
+size_t mg_steps_log_fields(void *context, struct mg_log_field *out, size_t room)
+{
+    struct mg_context *ctx = context;
+    size_t n = 0;
+    if (!ctx || room < 3)
+        return 0;
+    if (ctx->step)
+        out[n++] = MG_LOG_STR("step", ctx->step->id);
+    if (ctx->req) {
+        if (ctx->req->route)
+            out[n++] = MG_LOG_STR("route", ctx->req->route->name);
+        out[n++] = MG_LOG_STR("request_id", mg_request_id(ctx->req));
+    }
+    return n;
+}
+
+struct mg_link *mg_steps_tasks_of(void *context)
+{
+    return &((struct mg_context *)context)->tasks;
+}

@@ -109,7 +109,6 @@ describe("cors", function()
     it("tells others nothing, and serves them", function()
       local t = gateway(conf)
       local others = {
-      local others = {
         "https://evil.example", "http://app.example.com", APP .. ".evil.example", APP .. ":8443",
         "https://shop.example",
         "https://evilshop.example", "https://a.shop.example.evil.example", "https://x/.shop.example", "*", "",

@@ -10,7 +10,7 @@ local EXPR = s.expr()
 M.schema = s.record {
   status = s.any_of {
     s.status { ge = 200 }, s.enum { "keep" },
-    help = "200 when left out; keep when `template` holds {status}",
+    help = "200 when left out; keep in `on_error` and when `template` holds {status}",
   },
   body = s.expr { help = "text" },
   json = s.any { help = "any value; texts in it may hold ${...}" },
@@ -145,8 +145,14 @@ local function compile_headers(conf)
   return list
 end
 
-function M.new(conf)
-  local status = conf.status or (conf.template and conf.template:find("{status}", 1, true) and "keep") or 200
+-- An error page keeps the error's status, unless it says otherwise.
+local function default_status(conf, env)
+  local by_status = conf.template and conf.template:find("{status}", 1, true)
+  return (by_status or env.on_error) and "keep" or 200
+end
+
+function M.new(conf, env)
+  local status = conf.status or default_status(conf, env)
   local content_type = content_type_of(conf)
   local any, by_status = load_body(conf, status, escape_for(content_type))
   local headers, delay = compile_headers(conf), conf.delay

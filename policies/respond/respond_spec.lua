@@ -108,11 +108,13 @@ describe("respond", function()
           upstreams = { api = upstream },
           config = { routes = { {
             match = "/*", service = "api",
-            on_error = { { respond = { status = "keep", body = "page ${status}" } } },
+            on_error = { { respond = { body = "page ${status}" } } },
           } } },
         }:request "/"
       end
-      assert.equal("page 503", route({ error = "refused" }):text())
+      local res = route { error = "refused" }
+      assert.status(res, 503)
+      assert.equal("page 503", res:text())
       assert.equal("own page", route({ status = 500, body = "own page" }):text())
     end)
   end)

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -26,10 +27,9 @@ bool mg_cpus_parse_quota(struct mg_str cpu_max, unsigned *count)
 static unsigned count_affine(void)
 {
     cpu_set_t set;
-    /* Fails where there are more CPUs than the set can tell: so many are allowed, then. */
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return CPU_SETSIZE;
-    int count = CPU_COUNT(&set);
+    /* Fails where there are more CPUs than the set can tell. */
+    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                             : sysconf(_SC_NPROCESSORS_ONLN);
     return count > 0 ? (unsigned)count : 1;
 }
 

@@ -173,21 +173,29 @@ static struct mg_response *server_options(struct mg_request *req)
     return res;
 }
 
+/* The host alone: without port, and without the brackets of an IPv6 address. The codec has checked the form. */
+static struct mg_str host_of(struct mg_str authority)
+{
+    if (authority.n && authority.p[0] == '[') {
+        ptrdiff_t close = mg_str_find(authority, ']');
+        return close < 0 ? authority : mg_str(authority.p + 1, (size_t)close - 1);
+    }
+    ptrdiff_t colon = mg_str_find(authority, ':');
+    return colon < 0 ? authority : mg_str(authority.p, (size_t)colon);
+}
+
 /* NULL when a route was found, else what to answer. */
 static struct mg_response *find_route(struct mg_request *req)
 {
     const struct mg_message *m = req->msg;
     const struct mg_generation *gen = req->wg->gen;
-    struct mg_uri_authority at = {0};
     if (mg_str_eq(m->path, MG_STR("*")))
         return server_options(req);
     enum mg_uri_rc rc = mg_uri_path_normalize(req->arena, m->path, &req->path);
     if (rc != MG_URI_OK)
         return mg_problem(req, 400, "bad-path", mg_str_c(mg_uri_rc_text(rc)), "bad_path");
-    if (m->authority.n)
-        mg_uri_parse_authority(m->authority, true, &at); /* the codec has checked it */
     struct mg_route_query q = {
-        .host = at.host,
+        .host = host_of(m->authority),
         .path = req->path,
         .query = m->query,
         .method = m->method,

@@ -114,6 +114,23 @@ static size_t take(size_t *written, size_t have)
     return n;
 }
 
+/* Head and body of a small message are cheaper copied together than handed over in pieces. */
+#define JOIN_BYTES 2048
+
+static ssize_t write_parts(struct mg_stream *stream, const struct iovec *iov, int count, size_t total)
+{
+    char joined[JOIN_BYTES];
+    if (count == 1 || total > sizeof joined)
+        return mg_stream_writev(stream, iov, count);
+    size_t n = 0;
+    for (int i = 0; i < count; i++) {
+        memcpy(joined + n, iov[i].iov_base, iov[i].iov_len);
+        n += iov[i].iov_len;
+    }
+    struct iovec one = {joined, n};
+    return mg_stream_writev(stream, &one, 1);
+}
+
 /* Books `written` bytes on the parts they came from, in order. */
 static void book(struct mg_h1_output *o, size_t written)
 {
@@ -156,7 +173,7 @@ enum mg_h1_output_state mg_h1_output_pump(struct mg_h1_output *o, struct mg_stre
         size_t total = 0;
         for (int i = 0; i < count; i++)
             total += iov[i].iov_len;
-        ssize_t n = mg_stream_writev(stream, iov, count);
+        ssize_t n = write_parts(stream, iov, count, total);
         if (n == MG_STREAM_AGAIN)
             return MG_H1_OUT_WAIT_SOCKET;
         if (n < 0)

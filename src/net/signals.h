@@ -13,8 +13,9 @@ struct mg_signals;
 
 typedef void (*mg_signal_fn)(void *arg, int number);
 
-/* Blocks these signals in the calling thread, and so in all threads that it starts afterwards, and calls back on
- * the loop when one comes. Before other threads start. NULL with `err` set when the system refuses. */
+/* Blocks these signals in the calling thread, and so in all threads that it starts afterwards, and
+ * calls back on the loop when one comes. Before other threads start. NULL with `err` set when the
+ * system refuses. */
 struct mg_signals *mg_signals_new(struct mg_loop *loop, const int *numbers, size_t count,
                                   mg_signal_fn fn, void *arg, struct mg_error *err);
 /* They stay blocked: what comes from now on is dropped or left pending. NULL is fine. */

@@ -59,8 +59,9 @@ static ssize_t socket_read(struct mg_stream *base, void *out, size_t n)
 {
     struct socket_stream *s = from(base);
     ssize_t got;
+    /* recv and send go to the socket without the file layer in between: measurably cheaper. */
     do
-        got = read(s->fd, out, n);
+        got = recv(s->fd, out, n, 0);
     while (got < 0 && errno == EINTR);
     return got >= 0 ? got : fault(s);
 }
@@ -69,9 +70,10 @@ static ssize_t socket_writev(struct mg_stream *base, const struct iovec *iov, in
 {
     struct socket_stream *s = from(base);
     ssize_t put;
-    /* SIGPIPE is ignored for the whole process, so plain write and writev will do. */
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     do
-        put = count == 1 ? write(s->fd, iov->iov_base, iov->iov_len) : writev(s->fd, iov, count);
+        put = count == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                         : sendmsg(s->fd, &message, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
     return put >= 0 ? put : fault(s);
 }

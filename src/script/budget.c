@@ -26,6 +26,19 @@
 #endif
 
 #ifdef MG_TSAN
+#include <setjmp.h>
+/* Lua leaves C functions, for an error or a wait, by other names of longjmp, which ThreadSanitizer does not
+ * know: its own stack of callers would grow with each. */
+void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
+void __longjmp_chk(jmp_buf env, int value)
+{
+    longjmp(env, value);
+}
+void _longjmp(jmp_buf env, int value)
+{
+    longjmp(env, value);
+}
+
 /* ThreadSanitizer would hold the signal back until the thread calls libc, which an endless loop never does.
  * This name of the same function is one it does not know. */
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old);

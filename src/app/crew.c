@@ -1,0 +1,256 @@
+/*
+ * Worker threads and their messages.
+ *
+ * A member is its own thread's, from the start of the thread to its end; what the control thread
+ * reads of it came by a message or stands still. Loops are made before the threads and freed after
+ * them, because messages may be posted to them at any time.
+ */
+#include "app/crew.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "net/listener.h"
+
+/* How often a draining worker looks whether its connections have closed. */
+#define DRAIN_LOOK_NS (10 * MG_MILLISECOND)
+
+struct member;
+
+struct door {
+    struct member *member;
+    uint32_t index; /* of the listener */
+    struct mg_listener *listener;
+};
+
+struct member {
+    /* Set once. */
+    struct mg_crew *crew;
+    uint32_t number;
+    struct mg_loop *loop;
+    /* Control thread. */
+    pthread_t thread;
+    bool started;
+    /* The worker's thread; `error` is read after on_member_built. */
+    struct mg_worker worker;
+    struct door *doors;
+    struct mg_timer drain_look;
+    bool built;
+    struct mg_error error;
+};
+
+struct mg_crew {
+    /* Set once. */
+    struct mg_loop *control;
+    struct mg_generation *gen; /* a ref */
+    struct mg_sockets *sockets;
+    const struct mg_script_hooks *hooks;
+    struct mg_crew_events events;
+    uint32_t count;
+    /* Control thread. */
+    uint32_t built, failed, ended;
+    struct mg_error failure; /* the first one's */
+    struct member v[];
+};
+
+/* --- control thread: what members say --- */
+
+static void tell_built(struct mg_crew *c)
+{
+    if (c->built + c->failed < c->count)
+        return;
+    if (c->failed)
+        mg_crew_cut(c);
+    c->events.on_built(c->events.arg, c->failed ? &c->failure : NULL);
+}
+
+static void on_member_built(void *arg)
+{
+    struct member *m = arg;
+    m->crew->built++;
+    tell_built(m->crew);
+}
+
+static void on_member_failed(void *arg)
+{
+    struct member *m = arg;
+    if (m->crew->failed++ == 0)
+        m->crew->failure = m->error;
+    tell_built(m->crew);
+}
+
+static void on_member_ended(void *arg)
+{
+    struct mg_crew *c = ((struct member *)arg)->crew;
+    if (++c->ended == c->count)
+        c->events.on_ended(c->events.arg);
+}
+
+/* --- the worker's thread --- */
+
+static void on_accept(void *arg, struct mg_stream *stream)
+{
+    struct door *d = arg;
+    mg_server_accept(&d->member->worker.server, stream, d->index);
+}
+
+static void accept_all(void *arg)
+{
+    struct member *m = arg;
+    for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++)
+        m->doors[i].listener = mg_listener_new(
+            m->loop, mg_sockets_fd(m->crew->sockets, i, m->number), on_accept, &m->doors[i]);
+}
+
+static void close_doors(struct member *m)
+{
+    for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++) {
+        mg_listener_free(m->doors[i].listener);
+        m->doors[i].listener = NULL;
+        mg_sockets_close(m->crew->sockets, i, m->number);
+    }
+}
+
+static void look_if_drained(void *arg)
+{
+    struct member *m = arg;
+    if (m->worker.server.connection_count == 0 && m->worker.current->exchange_count == 0)
+        mg_loop_stop(m->loop);
+    else
+        mg_timer_set(&m->drain_look, mg_loop_now(m->loop) + DRAIN_LOOK_NS);
+}
+
+/* The last exchange has ended, perhaps inside its connection's callback, which still has bytes to
+ * write. */
+static void on_drained(void *arg)
+{
+    struct member *m = arg;
+    if (!mg_timer_is_set(&m->drain_look))
+        mg_timer_set(&m->drain_look, mg_loop_now(m->loop));
+}
+
+static void drain(void *arg)
+{
+    struct member *m = arg;
+    if (m->worker.draining)
+        return;
+    close_doors(m);
+    mg_worker_drain(&m->worker, on_drained, m);
+}
+
+static void cut(void *arg)
+{
+    mg_loop_stop(((struct member *)arg)->loop);
+}
+
+static void serve(struct member *m)
+{
+    struct mg_crew *c = m->crew;
+    /* The limit is the process's. Connections are not spread quite evenly, so it is met a little
+     * early. */
+    uint32_t connections = c->gen->limits.connections;
+    m->worker.server.limits.connections = connections / c->count + (connections % c->count != 0);
+    mg_timer_init(&m->drain_look, m->loop, look_if_drained, m);
+    mg_loop_post(c->control, on_member_built, m);
+    mg_loop_run(m->loop);
+    close_doors(m);
+    mg_timer_release(&m->drain_look);
+    mg_worker_release(&m->worker);
+}
+
+static void *run(void *arg)
+{
+    struct member *m = arg;
+    struct mg_crew *c = m->crew;
+    if (mg_worker_init(&m->worker, m->number, m->loop, c->gen, c->hooks, &m->error) == MG_OK)
+        serve(m);
+    else
+        mg_loop_post(c->control, on_member_failed, m);
+    mg_loop_post(c->control, on_member_ended, m);
+    return NULL;
+}
+
+/* --- control thread: telling them --- */
+
+static void post_all(struct mg_crew *c, void (*fn)(void *arg))
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->v[i].started)
+            mg_loop_post(c->v[i].loop, fn, &c->v[i]);
+}
+
+void mg_crew_accept(struct mg_crew *c)
+{
+    post_all(c, accept_all);
+}
+
+void mg_crew_drain(struct mg_crew *c)
+{
+    post_all(c, drain);
+}
+
+void mg_crew_cut(struct mg_crew *c)
+{
+    post_all(c, cut);
+}
+
+static enum mg_rc start_member(struct mg_crew *c, uint32_t number, struct mg_error *err)
+{
+    struct member *m = &c->v[number];
+    char name[24];
+    m->crew = c;
+    m->number = number;
+    m->doors = mg_calloc(mg_sockets_count(c->sockets), sizeof *m->doors);
+    for (uint32_t i = 0; i < mg_sockets_count(c->sockets); i++)
+        m->doors[i] = (struct door){.member = m, .index = i};
+    m->loop = mg_loop_new(err);
+    if (!m->loop)
+        return MG_FAIL;
+    int error = pthread_create(&m->thread, NULL, run, m);
+    if (error)
+        return mg_error_set(err, "cannot start a thread: %s", strerror(error));
+    m->started = true;
+    snprintf(name, sizeof name, "worker-%u", number);
+    pthread_setname_np(m->thread, name);
+    return MG_OK;
+}
+
+struct mg_crew *mg_crew_new(struct mg_loop *control, uint32_t workers, struct mg_generation *gen,
+                            struct mg_sockets *sockets, const struct mg_script_hooks *hooks,
+                            const struct mg_crew_events *events, struct mg_error *err)
+{
+    struct mg_crew *c = mg_calloc(1, sizeof *c + workers * sizeof c->v[0]);
+    c->control = control;
+    c->gen = gen;
+    mg_generation_ref(gen);
+    c->sockets = sockets;
+    c->hooks = hooks;
+    c->events = *events;
+    c->count = workers;
+    for (uint32_t i = 0; i < workers; i++) {
+        if (start_member(c, i, err) != MG_OK) {
+            mg_crew_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+void mg_crew_free(struct mg_crew *c)
+{
+    if (!c)
+        return;
+    mg_crew_cut(c);
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->v[i].started)
+            pthread_join(c->v[i].thread, NULL);
+    for (uint32_t i = 0; i < c->count; i++) {
+        mg_loop_free(c->v[i].loop);
+        free(c->v[i].doors);
+    }
+    mg_generation_unref(c->gen);
+    free(c);
+}

@@ -1,0 +1,40 @@
+/* The program: one command each time. */
+#include <stdio.h>
+
+#include "app/check.h"
+#include "app/options.h"
+#include "app/run.h"
+#include "crypto/version.h"
+#include "net/version.h"
+#include "script/version.h"
+
+#define VERSION "0.1.0"
+
+static int print_version(void)
+{
+    printf("moongate " VERSION " (lua %s, libevent %s, openssl %s)\n", mg_version_lua(),
+           mg_version_libevent(), mg_version_openssl());
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct mg_options options;
+    struct mg_error err;
+    if (mg_options_parse(argc, argv, &options, &err) != MG_OK) {
+        fprintf(stderr, "moongate: %s\n\n%s", err.text, mg_options_usage);
+        return 2;
+    }
+    switch (options.command) {
+    case MG_COMMAND_RUN:
+        return mg_run(&options);
+    case MG_COMMAND_CHECK:
+        return mg_check(&options);
+    case MG_COMMAND_VERSION:
+        return print_version();
+    case MG_COMMAND_HELP:
+        fputs(mg_options_usage, stdout);
+        return 0;
+    }
+    return 2;
+}

@@ -1,0 +1,143 @@
+/*
+ * Opening and closing what we listen on. Control thread, but for mg_sockets_close, where each
+ * worker writes its own places of `fds` alone.
+ */
+#include "app/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "net/listener.h"
+#include "net/sockaddr.h"
+
+struct mg_sockets {
+    uint32_t listeners, workers;
+    char **names; /* by listener */
+    int *fds;     /* by listener, then worker; -1: not open */
+};
+
+static int *place(const struct mg_sockets *s, uint32_t listener, uint32_t worker)
+{
+    return &s->fds[(size_t)listener * s->workers + worker];
+}
+
+static bool is_unix(const char *address)
+{
+    return strncmp(address, "unix:", 5) == 0;
+}
+
+/* Without SO_REUSEPORT no address can be bound that somebody listens on. */
+static enum mg_rc check_free(const char *address, struct mg_error *err)
+{
+    struct sockaddr_storage ss;
+    struct mg_addr addr;
+    int one = 1;
+    if (is_unix(address) || !mg_sockaddr_parse_listen(address, &addr) || addr.port == 0)
+        return MG_OK;
+    socklen_t len = mg_sockaddr_from(&addr, &ss);
+    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return MG_OK; /* opening it in earnest tells why */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bool taken = bind(fd, (struct sockaddr *)&ss, len) < 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken ? mg_error_set(err, "cannot listen on '%s': %s", address, strerror(EADDRINUSE))
+                 : MG_OK;
+}
+
+/* The others share a unix socket with the first, and take the port that it got. */
+static int open_another(const struct mg_sockets *s, uint32_t listener, struct mg_error *err)
+{
+    if (!is_unix(s->names[listener]))
+        return mg_listener_open(s->names[listener], NULL, err);
+    int fd = fcntl(*place(s, listener, 0), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        mg_error_set(err, "cannot listen on '%s': %m", s->names[listener]);
+    return fd;
+}
+
+static enum mg_rc open_listener(struct mg_sockets *s, uint32_t listener, const char *address,
+                                struct mg_error *err)
+{
+    struct mg_addr bound;
+    char text[MG_IP_TEXT_MAX];
+    int fd = mg_listener_open(address, &bound, err);
+    if (fd < 0)
+        return MG_FAIL;
+    *place(s, listener, 0) = fd;
+    s->names[listener] = is_unix(address)
+                             ? mg_strdup(mg_str_c(address))
+                             : mg_strdup(mg_str(text, mg_ip_format_port(&bound, text)));
+    for (uint32_t w = 1; w < s->workers; w++) {
+        *place(s, listener, w) = open_another(s, listener, err);
+        if (*place(s, listener, w) < 0)
+            return MG_FAIL;
+    }
+    return MG_OK;
+}
+
+struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
+                                   struct mg_error *err)
+{
+    for (uint32_t i = 0; i < gen->listen_count; i++)
+        if (check_free(gen->listens[i].address.p, err) != MG_OK)
+            return NULL;
+    struct mg_sockets *s = mg_calloc(1, sizeof *s);
+    size_t count = (size_t)gen->listen_count * workers;
+    s->listeners = gen->listen_count;
+    s->workers = workers;
+    s->names = mg_calloc(gen->listen_count, sizeof *s->names);
+    s->fds = mg_calloc(count, sizeof *s->fds);
+    for (size_t i = 0; i < count; i++)
+        s->fds[i] = -1;
+    for (uint32_t i = 0; i < gen->listen_count; i++) {
+        if (open_listener(s, i, gen->listens[i].address.p, err) != MG_OK) {
+            mg_sockets_free(s);
+            return NULL;
+        }
+    }
+    return s;
+}
+
+void mg_sockets_free(struct mg_sockets *s)
+{
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->listeners; i++) {
+        for (uint32_t w = 0; w < s->workers; w++)
+            mg_sockets_close(s, i, w);
+        if (s->names[i] && is_unix(s->names[i]))
+            unlink(s->names[i] + 5);
+        free(s->names[i]);
+    }
+    free(s->names);
+    free(s->fds);
+    free(s);
+}
+
+uint32_t mg_sockets_count(const struct mg_sockets *s)
+{
+    return s->listeners;
+}
+
+const char *mg_sockets_name(const struct mg_sockets *s, uint32_t listener)
+{
+    return s->names[listener];
+}
+
+int mg_sockets_fd(const struct mg_sockets *s, uint32_t listener, uint32_t worker)
+{
+    return *place(s, listener, worker);
+}
+
+void mg_sockets_close(struct mg_sockets *s, uint32_t listener, uint32_t worker)
+{
+    int *fd = place(s, listener, worker);
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}

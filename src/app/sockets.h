@@ -1,0 +1,29 @@
+/*
+ * The listening sockets of a generation: one for each worker and address, opened before any worker
+ * starts, so that whatever is wrong with them is told at once. Connections wait in the kernel until
+ * the workers accept.
+ */
+#ifndef MG_APP_SOCKETS_H
+#define MG_APP_SOCKETS_H
+
+#include "base/error.h"
+#include "gateway/generation.h"
+
+struct mg_sockets;
+
+/* NULL with `err` set when one cannot be opened, or when another process listens there already:
+ * with SO_REUSEPORT the kernel would give us a part of its connections. */
+struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
+                                   struct mg_error *err) MG_MUST_CHECK;
+/* Closes what is open, and removes the files of unix sockets. NULL is fine. */
+void mg_sockets_free(struct mg_sockets *s);
+
+uint32_t mg_sockets_count(const struct mg_sockets *s); /* of listeners */
+/* The bound address: "127.0.0.1:8080", with the port that a port of 0 became, or "unix:/path". */
+const char *mg_sockets_name(const struct mg_sockets *s, uint32_t listener);
+
+/* A worker's own descriptor; and its end, by that worker's thread. */
+int mg_sockets_fd(const struct mg_sockets *s, uint32_t listener, uint32_t worker);
+void mg_sockets_close(struct mg_sockets *s, uint32_t listener, uint32_t worker);
+
+#endif

@@ -1,0 +1,195 @@
+-- Sockets whose calls wait in the loop. A connection is { ip=, port= }-less bytes in two directions:
+--
+--     s:send(bytes)                 true, or nil and why ("closed", "timeout")
+--     s:receive(n?)                 exactly n bytes, or without n whatever there is; or nil, why, the part that came
+--     s:line()                      a line without its CRLF; or nil, why, part
+--     s:until_close(seconds?)       all bytes until the other side closes, and how it ended: "closed", "reset", "timeout"
+--     s:is_open()                   false once the other side has closed and all its bytes were read
+--     s:half_close()                ends our direction
+--     s:reset()                     closes with a TCP reset
+--     s:close()
+--
+-- Waits end after `s.timeout` seconds (10).
+
+local socket = require "socket"
+local unix = require "socket.unix"
+local loop = require "moongate.e2e.loop"
+local scope = require "moongate.e2e.scope"
+
+local M = {}
+
+local Socket = {}
+Socket.__index = Socket
+M.Socket = Socket
+
+local READ_SIZE = 65536
+
+local function wrap(raw)
+  raw:settimeout(0)
+  if raw.setoption then pcall(raw.setoption, raw, "tcp-nodelay", true) end
+  return scope.add(setmetatable({ raw = raw, buffer = "", timeout = 10 }, Socket))
+end
+
+-- ------------------------------------------------------------------------------------------------ connections
+
+function Socket:send(bytes)
+  local at, deadline = 1, loop.deadline(self.timeout)
+  if not self.raw then return nil, "closed" end
+  while at <= #bytes do
+    local last, fault, part = self.raw:send(bytes, at)
+    if not last and fault ~= "timeout" then return nil, fault end
+    at = (last or part) + 1
+    if at <= #bytes and loop.wait { write = self.raw, at = deadline } == "timeout" then return nil, "timeout", at - 1 end
+    if not self.raw then return nil, "closed" end
+  end
+  return true
+end
+
+-- Reads once into the buffer; false and why when nothing comes any more.
+function Socket:_fill(deadline)
+  while true do
+    if self.ended then return false, self.ended end
+    if not self.raw then return false, "closed" end
+    local data, fault, part = self.raw:receive(READ_SIZE)
+    data = data or part
+    if #data > 0 then
+      self.buffer = self.buffer .. data
+      return true
+    end
+    if fault ~= "timeout" then
+      self.ended = fault == "closed" and "closed" or "reset"
+      return false, self.ended
+    end
+    if loop.wait { read = self.raw, at = deadline } == "timeout" then return false, "timeout" end
+  end
+end
+
+function Socket:_take(n)
+  local bytes = self.buffer:sub(1, n)
+  self.buffer = self.buffer:sub(n + 1)
+  return bytes
+end
+
+function Socket:receive(n)
+  local deadline = loop.deadline(self.timeout)
+  while #self.buffer < (n or 1) do
+    local ok, why = self:_fill(deadline)
+    if not ok then return nil, why, self:_take(#self.buffer) end
+  end
+  return self:_take(n or #self.buffer)
+end
+
+function Socket:line()
+  local deadline = loop.deadline(self.timeout)
+  while true do
+    local at = self.buffer:find("\n", 1, true)
+    if at then return (self:_take(at):gsub("\r?\n$", "")) end
+    local ok, why = self:_fill(deadline)
+    if not ok then return nil, why, self:_take(#self.buffer) end
+  end
+end
+
+function Socket:until_close(seconds)
+  local deadline = loop.deadline(seconds or self.timeout)
+  local parts = {}
+  while true do
+    parts[#parts + 1] = self:_take(#self.buffer)
+    local ok, why = self:_fill(deadline)
+    if not ok then return table.concat(parts), why end
+  end
+end
+
+-- Looks without waiting.
+function Socket:is_open()
+  self:_fill(loop.now())
+  return #self.buffer > 0 or not self.ended and self.raw ~= nil
+end
+
+function Socket:half_close()
+  self.raw:shutdown("send")
+end
+
+function Socket:close()
+  if self.raw then self.raw:close() end
+  self.raw = nil
+end
+
+function Socket:reset()
+  self.raw:setoption("linger", { on = true, timeout = 0 })
+  self:close()
+end
+
+local function connect(raw, ...)
+  raw:settimeout(0)
+  local ok, fault = raw:connect(...)
+  if not ok and fault == "timeout" then
+    if loop.wait { write = raw, at = loop.deadline(5) } == "timeout" then return nil, "timeout" end
+    ok, fault = raw:connect(...)
+    ok = ok or fault == "already connected"
+  end
+  if not ok then
+    raw:close()
+    return nil, fault
+  end
+  return wrap(raw)
+end
+
+-- Opens a connection to a port of this machine, or to a unix socket's path. Or nil and why ("connection refused").
+-- options: ip, from (the address it comes from).
+function M.connect(to, options)
+  options = options or {}
+  if type(to) == "string" then return connect(unix(), to) end
+  local v6 = (options.ip or ""):find(":", 1, true)
+  local raw = assert(v6 and socket.tcp6() or socket.tcp4())
+  if options.from then assert(raw:bind(options.from, 0)) end
+  return connect(raw, options.ip or "127.0.0.1", to)
+end
+
+-- ------------------------------------------------------------------------------------------------ listeners
+
+local Listener = {}
+Listener.__index = Listener
+
+local function accept_all(self, on_connection)
+  while self.raw do
+    local raw = self.raw:accept()
+    if raw then
+      self.accepted = self.accepted + 1
+      on_connection(wrap(raw), self.accepted)
+    else
+      loop.wait { read = self.raw }
+    end
+  end
+end
+
+-- Listens on a free port of this machine; on_connection(socket, number) is called for each connection and must not wait.
+function M.listen(on_connection, options)
+  options = options or {}
+  local ip = options.ip or "127.0.0.1"
+  local raw = assert(ip:find(":", 1, true) and socket.tcp6() or socket.tcp4())
+  raw:setoption("reuseaddr", true)
+  assert(raw:bind(ip, options.port or 0))
+  assert(raw:listen(128))
+  raw:settimeout(0)
+  local _, port = raw:getsockname()
+  local self = setmetatable({ raw = raw, ip = ip, port = math.tointeger(tonumber(port)), accepted = 0 }, Listener)
+  self.task = loop.spawn(accept_all, self, on_connection)
+  return scope.add(self)
+end
+
+function Listener:close()
+  self.task:cancel()
+  if self.raw then self.raw:close() end
+  self.raw = nil
+end
+
+-- A port of this machine where nobody listens. Bound, so that nobody else gets it meanwhile.
+function M.refused()
+  local raw = assert(socket.tcp4())
+  assert(raw:bind("127.0.0.1", 0))
+  local _, port = raw:getsockname()
+  scope.add { close = function() raw:close() end }
+  return math.tointeger(tonumber(port))
+end
+
+return M

@@ -52,6 +52,9 @@ CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka))$(CMOCK
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# Whole-program optimisation for the program itself; tests link the ordinary half of the objects. LTO= turns
+# it off, for quicker builds while developing.
+LTO ?= 1
 AR := $(if $(LTO),gcc-ar,ar)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wwrite-strings \
@@ -60,8 +63,9 @@ HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZE_ADDRESS := address,undefined -fno-sanitize-recover=all
 
 ifeq ($(VARIANT),release)
-MODE      := -O2 -g $(HARDEN) $(if $(LTO),-flto=auto)
-MODE_LINK := -pie -Wl,-z,relro,-z,now $(if $(LTO),-flto=auto -O2)
+MODE      := -O2 -g $(HARDEN) $(if $(LTO),-flto=auto -ffat-lto-objects)
+MODE_LINK := -pie -Wl,-z,relro,-z,now
+BIN_LINK  := $(if $(LTO),-flto=auto -O2,-fno-lto)
 WARN      += $(if $(DEV)$(CI),-Werror -Wno-error=format-truncation)
 else ifeq ($(VARIANT),asan)
 # Not gcc: its two runtimes cannot write to one file.
@@ -80,7 +84,7 @@ $(error VARIANT is release, asan, tsan or fuzz, not '$(VARIANT)')
 endif
 
 COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -Isrc $(MODE) $(WARN) -pthread $(LIB_CFLAGS) $(CFLAGS)
-LINK    = $(CC) $(MODE) $(MODE_LINK) -pthread -Wl,--as-needed $(LDFLAGS)
+LINK    = $(CC) $(MODE) $(MODE_LINK) $(if $(filter release,$(VARIANT)),-fno-lto) -pthread -Wl,--as-needed $(LDFLAGS)
 
 # The program -----------------------------------------------------------------------------------------------
 
@@ -129,7 +133,7 @@ $(LIB): $(filter-out $(MAIN_OBJ),$(OBJ)) $(B)/objects
 
 $(BIN): $(OBJ) $(B)/objects
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(LIB_LIBS) -lm
+	$(Q)$(LINK) $(BIN_LINK) -o $@ $(filter %.o,$^) $(LIB_LIBS) -lm
 	$(if $(filter release,$(VARIANT)),@ln -sfn release/moongate build/moongate)
 
 # Tests -----------------------------------------------------------------------------------------------------

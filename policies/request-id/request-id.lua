@@ -15,14 +15,17 @@ local function is_id(text)
   return text ~= nil and text ~= "" and #text <= MAX_CHARS and not text:find("[^%w._-]")
 end
 
--- The gateway itself keeps the X-Request-ID of trusted peers as req.id, and makes an id for all others; so there is
--- something to do only for those who want it otherwise.
+local function keep_theirs(req, header)
+  local theirs = req:header(header)
+  if is_id(theirs) and theirs ~= req.id then req.id = theirs end
+end
+
+-- Of trusted peers the gateway itself keeps the X-Request-ID as req.id; another header is kept here.
 local CHOOSE = {
-  peers = function() end,
-  always = function(req, header)
-    local theirs = req:header(header)
-    if is_id(theirs) and theirs ~= req.id then req.id = theirs end
+  peers = function(req, header)
+    if req.peer_trusted then keep_theirs(req, header) end
   end,
+  always = keep_theirs,
   never = function(req)
     if req.id == req:header "X-Request-ID" then req.id = mg.crypto.hex(mg.crypto.random(16)) end
   end,

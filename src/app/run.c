@@ -122,12 +122,13 @@ static void on_limit(void *arg)
 static void on_signal(void *arg, int number)
 {
     struct gateway *g = arg;
-    if (g->state == STOPPING) {
+    bool again = g->state == STOPPING;
+    mg_log_info(again ? "stopping at once" : "stopping",
+                MG_LOG_C("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+    if (again)
         mg_crew_cut(g->crew);
-        return;
-    }
-    mg_log_info("stopping", MG_LOG_C("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
-    stop(g);
+    else
+        stop(g);
 }
 
 /* --- starting --- */

@@ -69,12 +69,22 @@ bool mg_str_to_u64(struct mg_str s, uint64_t max, uint64_t *out)
 
 size_t mg_u64_to_dec(uint64_t v, char *out)
 {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char digits[20];
-    size_t n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while (v /= 10);
-    for (size_t i = 0; i < n; i++)
-        out[i] = digits[n - 1 - i];
-    return n;
+    size_t at = sizeof digits;
+    for (; v >= 100; v /= 100) {
+        at -= 2;
+        memcpy(digits + at, pairs + v % 100 * 2, 2);
+    }
+    if (v >= 10) {
+        at -= 2;
+        memcpy(digits + at, pairs + v * 2, 2);
+    } else {
+        digits[--at] = (char)('0' + v);
+    }
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }

@@ -21,6 +21,7 @@ struct buffer {
 };
 
 static _Thread_local struct buffer buffer;
+static _Thread_local uint64_t *simulated; /* NULL: the kernel's */
 static atomic_uint
     fork_count; /* 0 until the handler is in place, then 1 more in each forked child */
 static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
@@ -56,9 +57,31 @@ static void refill(struct buffer *b)
     b->forks = atomic_load_explicit(&fork_count, memory_order_relaxed);
 }
 
+void mg_random_simulate(uint64_t *state)
+{
+    simulated = state;
+}
+
+/* xorshift64*, one byte of each number: nobody's secrets depend on it. */
+static void from_simulation(uint8_t *out, size_t n)
+{
+    uint64_t x = *simulated;
+    for (size_t i = 0; i < n; i++) {
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        out[i] = (uint8_t)((x * UINT64_C(2685821657736338717)) >> 56);
+    }
+    *simulated = x;
+}
+
 void mg_random_bytes(void *out, size_t n)
 {
     struct buffer *b = &buffer;
+    if (simulated) {
+        from_simulation(out, n);
+        return;
+    }
     if (n > BUFFER_BYTES / 4) { /* long-lived secrets do not pass through the buffer */
         from_kernel(out, n);
         return;

@@ -141,6 +141,8 @@ void mg_exchange_finish_resume(struct mg_exchange *ex);
 /* 128 random bits in hex, or the client's own where it is trusted; the same for the life of the
  * request. */
 struct mg_str mg_request_id(struct mg_request *req);
+/* 1 to 128 of [A-Za-z0-9._-]. */
+bool mg_request_is_id(struct mg_str s);
 /* Who sent it, by the proxies that we trust (RFC 7239). */
 const struct mg_addr *mg_request_client(struct mg_request *req);
 bool mg_request_peer_trusted(struct mg_request *req);

@@ -64,6 +64,13 @@ static void add_stripped(struct mg_buf *out, struct mg_request *req, size_t n)
         mg_uri_encode(out, rest, MG_URI_PATH);
 }
 
+/* By whole segments: "/api" is no prefix of "/apix". */
+static bool has_prefix(struct mg_str path, struct mg_str prefix)
+{
+    return mg_str_starts(path, prefix) &&
+           (path.n == prefix.n || path.p[prefix.n] == '/' || prefix.p[prefix.n - 1] == '/');
+}
+
 static void add_path(struct mg_buf *out, struct mg_request *req)
 {
     const struct mg_route *route = req->route;
@@ -73,7 +80,7 @@ static void add_path(struct mg_buf *out, struct mg_request *req)
         expand_rewrite(out, req);
     else if (route->strip == MG_STRIP_LITERAL)
         add_stripped(out, req, req->found.literal_bytes);
-    else if (route->strip == MG_STRIP_PREFIX && mg_str_starts(req->path, route->strip_prefix))
+    else if (route->strip == MG_STRIP_PREFIX && has_prefix(req->path, route->strip_prefix))
         add_stripped(out, req, route->strip_prefix.n);
     else
         mg_buf_add_str(out, req->msg->path);

@@ -8,7 +8,7 @@
 #define ID_BYTES 16
 #define ID_LENGTH_MAX 128
 
-static bool is_id(struct mg_str s)
+bool mg_request_is_id(struct mg_str s)
 {
     if (s.n == 0 || s.n > ID_LENGTH_MAX)
         return false;
@@ -26,7 +26,7 @@ struct mg_str mg_request_id(struct mg_request *req)
     if (req->id.n)
         return req->id;
     const struct mg_field *theirs = mg_fields_get(&req->msg->fields, MG_FIELD_X_REQUEST_ID);
-    if (theirs && is_id(mg_field_value(theirs)) && mg_request_peer_trusted(req)) {
+    if (theirs && mg_request_is_id(mg_field_value(theirs)) && mg_request_peer_trusted(req)) {
         req->id = mg_field_value(theirs);
         return req->id;
     }

@@ -34,6 +34,7 @@ struct conn {
     struct mg_soon fail_soon; /* tells a failure that was found inside mg_client_conn_send */
     struct mg_outbound *current;
     uint64_t continue_until; /* the body waits for a 100 until then; 0: it does not */
+    uint32_t interim_bytes;  /* of heads before the final one */
     enum state state;
     enum mg_outbound_failure failure;
     const char *failure_reason;
@@ -157,8 +158,8 @@ static void arm(struct conn *c)
 {
     const struct mg_outbound *o = c->current;
     uint64_t until;
-    if (o->_tunnel)
-        until = now(c) + TUNNEL_IDLE_NS;
+    if (o->_tunnel) /* one that the client has left must not stay for long should the backend not notice */
+        until = now(c) + (c->sent ? o->idle_ns : TUNNEL_IDLE_NS);
     else if (c->continue_until)
         until = c->continue_until;
     else if (c->stream->watch_write || (o->_got_head && c->stream->watch_read))
@@ -201,6 +202,19 @@ static void send_failed(struct conn *c, enum mg_outbound_failure failure, const 
     mg_soon_run(c->stream->loop, &c->fail_soon);
 }
 
+/* The backend takes no more: nobody reads what the client sends. When the other half has ended too, that is
+ * all there is to the tunnel, and the client's side finds so when it looks. */
+static void stop_tunnel_output(struct conn *c)
+{
+    struct mg_outbound *o = c->current;
+    mg_stream_watch(c->stream, c->stream->watch_read, false);
+    arm(c);
+    if (o->body)
+        o->body->on_ready = NULL;
+    if (o->_decoder.done)
+        mg_body_ready(&o->response_body);
+}
+
 static void pump(struct conn *c)
 {
     struct mg_outbound *o = c->current;
@@ -226,6 +240,10 @@ static void pump(struct conn *c)
     case MG_H1_OUT_SOCKET_BROKEN:
         /* The backend may have answered before it closed (such as 413): what it said is still to be read. */
         c->sent = c->cut = true;
+        if (o->_tunnel) {
+            stop_tunnel_output(c);
+            return;
+        }
         break;
     case MG_H1_OUT_WAIT_SOCKET:
     case MG_H1_OUT_WAIT_BODY:
@@ -299,6 +317,7 @@ void mg_client_conn_send(struct mg_client_conn *base, struct mg_outbound *o)
     c->current = o;
     c->sent = c->cut = false;
     c->continue_until = 0;
+    c->interim_bytes = 0;
     c->scan = (struct mg_h1_scan){0};
     base->requests++;
     o->_conn = base;
@@ -438,6 +457,20 @@ static void final_head(struct conn *c, const struct mg_h1_framing *framing)
     }
 }
 
+/* What is wrong with a head that could be read; NULL: nothing. */
+static const char *head_fault(const struct conn *c)
+{
+    const struct mg_outbound *o = c->current;
+    if (o->response.status == 101) {
+        if (o->request->upgrade.n == 0)
+            return "switched-unasked";
+        /* What is left of the body, and its framing, would be taken for the new protocol's bytes. */
+        return c->sent ? NULL : "switched-early";
+    }
+    bool too_many = o->response.status < 200 && c->interim_bytes > c->limits.head_bytes;
+    return too_many ? "interim-too-many" : NULL;
+}
+
 /* Takes heads off the input until the final one. */
 static enum head_result take_head(struct conn *c)
 {
@@ -461,16 +494,18 @@ static enum head_result take_head(struct conn *c)
             n = mg_h1_parse_response(head.p, head.n, &c->limits, o->request->method_id, &o->response,
                                      &framing, &fault);
         }
-        bool switched = n >= 0 && o->response.status == 101;
-        if (n < 0 || (switched && o->request->upgrade.n == 0)) {
-            fail(c, MG_OUT_BAD_RESPONSE, n < 0 ? fault.reason : "switched-unasked");
+        const char *wrong = n < 0 ? fault.reason : head_fault(c);
+        if (wrong) {
+            fail(c, MG_OUT_BAD_RESPONSE, wrong);
             return HEAD_GONE;
         }
-        if (o->response.status >= 200 || switched) {
+        if (o->response.status >= 200 || o->response.status == 101) {
             final_head(c, &framing);
             return HEAD_DONE;
         }
         uint32_t request = c->base.requests;
+        /* Each costs memory, here and on the way to the client. */
+        c->interim_bytes += (uint32_t)(raw.n - mg_h1_input_raw(&c->input).n);
         interim(c);
         if (c->current != o || c->base.requests != request)
             return HEAD_GONE;
@@ -535,9 +570,11 @@ static void take_response(struct conn *c)
         start_tunnel_output(c);
 }
 
-static void on_end(struct conn *c, const char *reason)
+/* A reset is never the proper end of a body that lasts until the connection closes. */
+static void on_end(struct conn *c, bool reset)
 {
     struct mg_outbound *o = c->current;
+    const char *reason = reset ? "upstream-reset" : "upstream-closed";
     if (!o) {
         close_and_tell(c);
         return;
@@ -548,7 +585,7 @@ static void on_end(struct conn *c, const char *reason)
     }
     if (o->_decoder.done)
         return; /* what is left is our own side: the request's body, or a tunnel's other half */
-    if (mg_h1_body_eof(&o->_decoder) < 0) {
+    if (reset || mg_h1_body_eof(&o->_decoder) < 0) {
         break_response(c, 502, reason);
         return;
     }
@@ -584,7 +621,7 @@ static void on_readable(void *arg)
         }
         if (n == 0 || n == MG_STREAM_ERROR) {
             mg_stream_watch(c->stream, false, c->stream->watch_write);
-            on_end(c, n == 0 ? "upstream-closed" : "upstream-reset");
+            on_end(c, n == MG_STREAM_ERROR);
         } else if (n == MG_H1_INPUT_FULL) {
             mg_stream_watch(c->stream, false, c->stream->watch_write);
             if (c->current)

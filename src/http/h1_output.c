@@ -107,6 +107,7 @@ static int add(struct iovec *iov, int count, const char *p, size_t n)
     return count + 1;
 }
 
+/* How many of `have` bytes the written ones cover. */
 static size_t take(size_t *written, size_t have)
 {
     size_t n = *written < have ? *written : have;
@@ -131,11 +132,17 @@ static ssize_t write_parts(struct mg_stream *stream, const struct iovec *iov, in
     return mg_stream_writev(stream, &one, 1);
 }
 
+static void advance(struct mg_str *part, size_t *written)
+{
+    size_t n = take(written, part->n);
+    *part = n == part->n ? MG_STR_NONE : mg_str(part->p + n, part->n - n);
+}
+
 /* Books `written` bytes on the parts they came from, in order. */
 static void book(struct mg_h1_output *o, size_t written)
 {
-    size_t n = take(&written, o->head.n);
-    o->head = mg_str(o->head.p + n, o->head.n - n);
+    advance(&o->head, &written);
+    size_t n;
     n = take(&written, o->_line_n);
     o->_line_at = (uint8_t)(o->_line_at + n);
     o->_line_n = (uint8_t)(o->_line_n - n);
@@ -144,8 +151,7 @@ static void book(struct mg_h1_output *o, size_t written)
     o->sent += n;
     if (n)
         mg_body_consume(o->body, n);
-    n = take(&written, o->_post.n);
-    o->_post = mg_str(o->_post.p + n, o->_post.n - n);
+    advance(&o->_post, &written);
 }
 
 enum mg_h1_output_state mg_h1_output_pump(struct mg_h1_output *o, struct mg_stream *stream,

@@ -21,7 +21,7 @@
 /* After a response that closes: how long and how much to read on, so that the client gets the response and
  * not a reset (RFC 9112 9.6). */
 #define LINGER_NS (2 * MG_SECOND)
-#define LINGER_BYTES (1u << 20)
+#define LINGER_BYTES (32u << 20)
 /* A client that has closed its sending side may be gone altogether: TCP tells only when we write. It gets
  * this long for its answer to begin. */
 #define HALF_CLOSED_NS (1 * MG_SECOND)
@@ -52,7 +52,8 @@ struct conn {
     struct mg_h1_output output;
     struct request *current; /* EXCHANGE only */
     uint64_t until[WAIT_COUNT];
-    uint32_t lingered; /* bytes */
+    uint64_t body_awaited_ns; /* WAIT_BODY: since when; 0: it is not waited for */
+    uint32_t lingered;        /* bytes */
     uint8_t state;
     bool processing;
     bool keep_alive;  /* another request may follow the current one */
@@ -92,12 +93,30 @@ static void arm(struct conn *c)
         mg_timer_stop(&c->timer);
 }
 
+/* The deadline is for what the gateway and its backends do: time in which we wait for the client to send its
+ * body does not count. A body has limits of its own. */
+static void put_off_deadline(struct conn *c, bool still_waiting)
+{
+    if (c->body_awaited_ns && c->until[WAIT_DEADLINE])
+        c->until[WAIT_DEADLINE] += now(c) - c->body_awaited_ns;
+    c->body_awaited_ns = still_waiting ? now(c) : 0;
+}
+
 static void wait_for(struct conn *c, enum wait what, uint64_t until)
 {
     if (c->until[what] == until)
         return;
+    if (what == WAIT_BODY)
+        put_off_deadline(c, until != 0);
     c->until[what] = until;
     arm(c);
+}
+
+static void wait_for_nothing(struct conn *c)
+{
+    memset(c->until, 0, sizeof c->until);
+    c->body_awaited_ns = 0;
+    mg_timer_stop(&c->timer);
 }
 
 static bool is_over(const struct conn *c, enum wait what)
@@ -161,7 +180,7 @@ static void linger(struct conn *c)
     c->state = LINGER;
     mg_stream_shutdown(c->stream);
     mg_h1_input_release(&c->input);
-    memset(c->until, 0, sizeof c->until);
+    wait_for_nothing(c);
     wait_for(c, WAIT_STATE, now(c) + LINGER_NS);
     mg_stream_watch(c->stream, true, false);
 }
@@ -214,6 +233,7 @@ static void send_continue(struct conn *c)
 {
     struct request *r = c->current;
     r->owes_continue = false;
+    r->base.request.expect_continue = false; /* nobody waits for one from now on */
     mg_h1_output_queue(&c->output, &r->base.arena, MG_STR("HTTP/1.1 100 Continue\r\n\r\n"));
     if (mg_h1_output_pump(&c->output, c->stream, &r->base.arena) == MG_H1_OUT_WAIT_SOCKET)
         mg_stream_watch(c->stream, c->stream->watch_read, true);
@@ -226,7 +246,7 @@ static enum mg_body_state body_peek(struct mg_body *b, struct mg_str *bytes)
     struct conn *c = r->base.conn;
     if (c) {
         *bytes = mg_h1_input_payload(&c->input);
-        b->at_end = r->decoder.done;
+        b->at_end = r->decoder.done && !r->broken;
         if (bytes->n)
             return MG_BODY_BYTES;
     }
@@ -257,6 +277,12 @@ static const struct mg_body_ops body_ops = {.peek = body_peek, .consume = body_c
 
 /* --- responses --- */
 
+/* After its end the client may still have requests here, sent before it (RFC 9112 9.3.2). */
+static bool may_have_another(const struct conn *c)
+{
+    return !c->peer_ended || mg_h1_input_raw(&c->input).n > 0;
+}
+
 static void finish_response(struct conn *c)
 {
     struct request *r = c->current;
@@ -265,10 +291,10 @@ static void finish_response(struct conn *c)
         c->output.body->on_ready = NULL;
     c->current = NULL;
     r->base.conn = NULL;
-    memset(c->until, 0, sizeof c->until);
+    wait_for_nothing(c);
     /* Payload that nobody took belongs to the request that is over now. */
     mg_h1_input_consume(&c->input, mg_h1_input_payload(&c->input).n);
-    if (!c->keep_alive || body_left || c->peer_ended) {
+    if (!c->keep_alive || body_left || !may_have_another(c)) {
         bool more_to_come = body_left || mg_h1_input_raw(&c->input).n > 0;
         if (more_to_come && !c->peer_ended)
             linger(c);
@@ -296,7 +322,7 @@ static void fail_response(struct conn *c, const char *reason)
     handler->on_done(&r->base, reason);
 }
 
-/* Our direction of a tunnel has ended; the other may go on. */
+/* Our direction of a tunnel has ended; the other may go on, as long as there is somebody at its far end. */
 static void end_tunnel_output(struct conn *c)
 {
     struct request *r = c->current;
@@ -305,7 +331,8 @@ static void end_tunnel_output(struct conn *c)
         mg_stream_shutdown(c->stream);
         wait_for(c, WAIT_STATE, now(c) + c->server->limits.idle_time_ns);
     }
-    if (r->decoder.done && mg_h1_input_payload(&c->input).n == 0)
+    bool is_read = r->body.on_ready != NULL;
+    if (!is_read || (r->decoder.done && mg_h1_input_payload(&c->input).n == 0))
         finish_response(c);
 }
 
@@ -362,19 +389,11 @@ static enum mg_h1_framing_kind choose_framing(const struct request *r, const str
     return r->base.request.version >= 11 ? MG_H1_CHUNKED : MG_H1_UNTIL_CLOSE;
 }
 
-/* The next request can only be found when the body of this one is read to its end: by now, or by somebody
- * who is reading it. */
-static bool body_will_end(const struct request *r)
-{
-    return r->decoder.done || (r->body.on_ready && !r->broken && !r->owes_continue);
-}
-
 static void begin_tunnel(struct conn *c)
 {
     struct request *r = c->current;
     struct mg_h1_framing raw = {.kind = MG_H1_UNTIL_CLOSE};
-    memset(c->until, 0, sizeof c->until);
-    arm(c);
+    wait_for_nothing(c);
     c->tunnel = true;
     c->keep_alive = false;
     r->body.length = -1;
@@ -392,7 +411,9 @@ static void respond(struct mg_inbound *in, struct mg_message *res, struct mg_bod
     }
     struct request *r = c->current;
     enum mg_h1_framing_kind framing = choose_framing(r, res, body);
-    if (c->server->draining || c->peer_ended || framing == MG_H1_UNTIL_CLOSE || !body_will_end(r))
+    /* The next request begins where this one's body ends. Whoever answers before that end may stop reading
+     * at any time, so it is not waited for. */
+    if (c->server->draining || !may_have_another(c) || framing == MG_H1_UNTIL_CLOSE || !r->decoder.done)
         c->keep_alive = false;
     if (res->status == 101)
         begin_tunnel(c);
@@ -473,7 +494,7 @@ static struct request *new_request(struct conn *c)
     mg_message_init(&r->base.request, &r->base.arena);
     c->current = r;
     c->state = EXCHANGE;
-    memset(c->until, 0, sizeof c->until);
+    wait_for_nothing(c);
     mg_h1_output_init(&c->output);
     return r;
 }
@@ -487,7 +508,6 @@ static void refuse(struct conn *c, struct request *r, int status, const char *re
     c->keep_alive = false;
     if (!r->base.request.version)
         r->base.request.version = 11;
-    arm(c);
     c->server->handler->on_refused(c->server->ctx, &r->base, status, reason);
 }
 
@@ -503,6 +523,7 @@ static void begin_body(struct conn *c, struct request *r, const struct mg_h1_fra
     decode(c);
     r->owes_continue = r->base.request.expect_continue && r->base.request.version >= 11 &&
                        !r->decoder.done && mg_h1_input_payload(&c->input).n == 0;
+    r->base.request.expect_continue = r->owes_continue;
 }
 
 static void begin_request(struct conn *c, const char *head, size_t n)
@@ -525,7 +546,6 @@ static void begin_request(struct conn *c, const char *head, size_t n)
     }
     begin_body(c, r, &framing);
     expect_body(c);
-    arm(c);
     c->server->handler->on_request(c->server->ctx, &r->base);
 }
 
@@ -593,6 +613,8 @@ static void on_new_bytes(struct conn *c)
         return; /* pipelined: waits for its turn */
     decode(c);
     expect_body(c);
+    if (c->out_done)
+        wait_for(c, WAIT_STATE, now(c) + c->server->limits.idle_time_ns);
     mg_body_ready(&r->body);
 }
 
@@ -616,7 +638,6 @@ static void on_end(struct conn *c)
         gone(c, "client-closed");
         return;
     }
-    c->keep_alive = false;
     if (!r->base.responded)
         wait_for(c, WAIT_STATE, now(c) + HALF_CLOSED_NS);
 }
@@ -656,6 +677,7 @@ static void on_timer(void *arg)
 {
     struct conn *c = arg;
     struct request *r = c->current;
+    put_off_deadline(c, c->body_awaited_ns != 0);
     if (c->state == IDLE || c->state == LINGER) {
         close_conn(c, false);
     } else if (c->state == HEAD) {

@@ -513,6 +513,12 @@ static bool run_ready(struct mg_loop *loop, const bool *stop)
     return false;
 }
 
+uint64_t mg_loop_next_timer(struct mg_loop *loop)
+{
+    const struct mg_timer *t = earliest(loop);
+    return t ? t->_key : 0;
+}
+
 void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop)
 {
     MG_BUG_ON(loop->base != NULL);

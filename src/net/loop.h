@@ -43,6 +43,9 @@ void mg_loop_stop(struct mg_loop *loop);
  * UINT64_MAX. */
 void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop);
 
+/* Simulation: when the next timer is due; 0: none is set. */
+uint64_t mg_loop_next_timer(struct mg_loop *loop);
+
 /* --- timers --- */
 
 typedef void (*mg_timer_fn)(void *arg);

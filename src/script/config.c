@@ -6,13 +6,11 @@
  */
 #include "script/config.h"
 
-#include <errno.h>
 #include <glob.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/regex.h"
 #include "script/config_build.h"
 #include "script/module.h"
@@ -39,8 +37,8 @@ static struct mg_str folder_of(const char *file)
 
 static struct mg_str folder(lua_State *L)
 {
-    const struct load *load = lua_touserdata(L, lua_upvalueindex(1));
-    return folder_of(load->source.file);
+    const struct mg_config_source *source = lua_touserdata(L, lua_upvalueindex(1));
+    return folder_of(source->file);
 }
 
 /* Pushes the path at index 1 below the main file's folder. */
@@ -155,7 +153,7 @@ static int l_regex(lua_State *L)
     return 1;
 }
 
-static void push_options(lua_State *L, struct load *load)
+static void push_options(lua_State *L, const struct mg_config_source *source)
 {
     static const luaL_Reg functions[] = {
         {"read", l_read},     {"glob", l_glob},   {"getenv", l_getenv},
@@ -163,9 +161,9 @@ static void push_options(lua_State *L, struct load *load)
         {NULL, NULL},
     };
     luaL_newlibtable(L, functions);
-    lua_pushlightuserdata(L, load);
+    lua_pushlightuserdata(L, (void *)source);
     luaL_setfuncs(L, functions, 1);
-    lua_pushboolean(L, load->source.dev);
+    lua_pushboolean(L, source->dev);
     lua_setfield(L, -2, "dev");
 }
 
@@ -189,11 +187,6 @@ static void call(lua_State *L, int nargs, int nresults)
 {
     if (mg_task_call(L, nargs, nresults) != MG_OK)
         lua_error(L);
-}
-
-static void push_text(lua_State *L, const struct load *load)
-{
-    lua_pushlstring(L, load->text.p, load->text.n);
 }
 
 /* Puts its field in the place of the value on top; nil when it is no table. */
@@ -235,13 +228,13 @@ static void set_policy_paths(lua_State *L, struct mg_str dir)
 
 /* Policies are loaded while the config is checked, so where they lie comes from a first look at the
  * file, which lets its faults pass. */
-static void find_policy_paths(lua_State *L, struct load *load, int options)
+static void find_policy_paths(lua_State *L, int value, const char *file, int options)
 {
     require(L, "moongate.config.document");
     lua_getfield(L, -1, "read");
     lua_remove(L, -2);
-    lua_pushstring(L, load->source.file);
-    push_text(L, load);
+    lua_pushstring(L, file);
+    lua_pushvalue(L, value);
     lua_pushvalue(L, options);
     lua_newtable(L);
     call(L, 4, 1);
@@ -252,7 +245,27 @@ static void find_policy_paths(lua_State *L, struct load *load, int options)
         lua_pop(L, 1);
         lua_pushliteral(L, "policies");
     }
-    set_policy_paths(L, folder_of(load->source.file));
+    set_policy_paths(L, folder_of(file));
+}
+
+void mg_config_check(lua_State *L, int value, const struct mg_config_source *source,
+                     lua_CFunction policy)
+{
+    value = lua_absindex(L, value);
+    push_options(L, source);
+    int options = lua_gettop(L);
+    find_policy_paths(L, value, source->file, options);
+    if (policy) {
+        lua_pushcfunction(L, policy);
+        lua_setfield(L, options, "policy");
+    }
+    require(L, "moongate.config");
+    lua_getfield(L, -1, "load");
+    lua_pushvalue(L, value);
+    lua_pushstring(L, source->file);
+    lua_pushvalue(L, options);
+    call(L, 3, 3);
+    lua_remove(L, options);
 }
 
 /* Renders the list of errors on top and pops it; `config` is the module. */
@@ -284,15 +297,9 @@ static void mark_warnings(lua_State *L)
 static int run_load(lua_State *L)
 {
     struct load *load = lua_touserdata(L, 1);
-    push_options(L, load);
-    int options = lua_gettop(L), config = options + 1;
-    find_policy_paths(L, load, options);
-    require(L, "moongate.config");
-    lua_getfield(L, config, "load");
-    push_text(L, load);
-    lua_pushstring(L, load->source.file);
-    lua_pushvalue(L, options);
-    call(L, 3, 3); /* checked, errors, warnings */
+    lua_pushlstring(L, load->text.p, load->text.n);
+    int config = lua_gettop(L) + 1;
+    mg_config_check(L, -1, &load->source, NULL);
     mark_warnings(L);
     render(L, config, &load->report.warnings_text, &load->report.warnings);
     if (lua_toboolean(L, -2))
@@ -314,7 +321,7 @@ static int open_module(lua_State *L)
     return 1;
 }
 
-static int open_modules(lua_State *L)
+int mg_config_open(lua_State *L)
 {
     preload(L, open_module, "moongate");
     preload(L, mg_yaml_open, "moongate.yaml");
@@ -342,7 +349,7 @@ static void load_text(struct load *load)
         fail(load, "no memory for a Lua state");
         return;
     }
-    run_protected(script->L, open_modules, load);
+    run_protected(script->L, mg_config_open, load);
     run_protected(script->L, run_load, load);
     mg_script_free(script);
 }

@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "script/pack.h"
 #include "script/table.h"
 
 #define REPORT_MAX ((size_t)1 << 20)
@@ -410,7 +409,8 @@ static void forget_secrets(void *script)
 {
     struct mg_plan *plan = script;
     for (uint32_t i = 0; i < plan->secret_count; i++)
-        explicit_bzero((char *)plan->secrets[i].value.p, plan->secrets[i].value.n);
+        if (plan->secrets[i].value.n)
+            explicit_bzero((char *)plan->secrets[i].value.p, plan->secrets[i].value.n);
 }
 
 struct mg_generation *mg_config_build(lua_State *L, int index,

@@ -1,6 +1,5 @@
 /* What workers need to build their Lua states, but for the steps: where policies lie, secrets,
  * dictionaries. */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/file.h"

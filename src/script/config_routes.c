@@ -1,17 +1,11 @@
 /* Routes, their pipelines and the router, from the checked table. */
 #include <lauxlib.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/uri.h"
 #include "script/config_build.h"
 #include "script/module.h"
 #include "script/pack.h"
-
-/* Weights of a split may be fractions: they are made whole to this precision, as far as their sum
- * allows. */
-#define WEIGHT_SCALE 1000
-#define WEIGHT_SUM_MAX 1e9
 
 /* --- steps --- */
 
@@ -150,38 +144,17 @@ static int32_t service_index(struct mg_config_build *b, int services, int table)
     return index;
 }
 
-/* What weights are multiplied with to be whole. */
-static double weight_scale(lua_State *L, int list, uint32_t count)
-{
-    double sum = 0;
-    bool whole = true;
-    for (uint32_t i = 1; i <= count; i++) {
-        lua_rawgeti(L, list, i);
-        lua_getfield(L, -1, "weight");
-        double weight = lua_tonumber(L, -1);
-        whole = whole && weight == floor(weight);
-        sum += weight;
-        lua_pop(L, 2);
-    }
-    if (whole || sum <= 0)
-        return 1;
-    return sum * WEIGHT_SCALE < WEIGHT_SUM_MAX ? WEIGHT_SCALE : WEIGHT_SUM_MAX / sum;
-}
-
 static void build_split(struct mg_config_build *b, int services, int table, struct mg_route *route)
 {
     route->split_count = mg_config_list(b, table, "split");
     int list = lua_gettop(b->L);
-    double scale = weight_scale(b->L, list, route->split_count);
     route->split = mg_arena_calloc(&b->gen->arena, route->split_count * sizeof *route->split);
     for (uint32_t i = 0; i < route->split_count; i++) {
+        struct mg_split *split = &route->split[i];
         lua_rawgeti(b->L, list, i + 1);
-        lua_getfield(b->L, -1, "weight");
-        double weight = lua_tonumber(b->L, -1) * scale;
-        lua_pop(b->L, 1);
-        route->split[i].service = (uint32_t)service_index(b, services, lua_gettop(b->L));
-        route->split[i].weight = weight < 1 ? 1 : (uint32_t)lround(weight);
-        route->split_weight += route->split[i].weight;
+        split->service = (uint32_t)service_index(b, services, list + 1);
+        split->weight = (uint32_t)mg_config_integer(b, list + 1, "weight");
+        route->split_weight += split->weight;
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);

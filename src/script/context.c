@@ -6,6 +6,10 @@
  */
 #include "script/context.h"
 
+#include <stdlib.h>
+
+#include "base/memory.h"
+
 /* Registry keys of the metatables: the addresses count. */
 static const char metatable_keys[MG_HANDLE_KINDS];
 
@@ -51,11 +55,42 @@ void mg_context_end(struct mg_context *ctx)
     }
 }
 
+/* --- background tasks: each has memory of its own, made when it first needs some --- */
+
+struct background {
+    struct mg_context ctx;
+    struct mg_arena arena;
+};
+
+static void on_task_end(struct mg_task *t)
+{
+    struct background *b = MG_CONTAINER_OF((struct mg_context *)t->context, struct background, ctx);
+    mg_context_end(&b->ctx);
+    mg_arena_release(&b->arena);
+    free(b);
+}
+
+static struct mg_context *new_background(struct mg_task *t)
+{
+    struct mg_worker_generation *wg = t->script->owner;
+    struct background *b = mg_calloc(1, sizeof *b);
+    mg_arena_init(&b->arena, &wg->worker->chunks);
+    b->ctx.script = t->script;
+    b->ctx.wg = wg;
+    b->ctx.arena = &b->arena;
+    mg_list_init(&b->ctx.tasks);
+    mg_list_init(&b->ctx.handles);
+    t->context = &b->ctx;
+    t->on_end = on_task_end;
+    return &b->ctx;
+}
+
 struct mg_context *mg_context_check(lua_State *L, const char *what)
 {
-    struct mg_context *ctx = mg_task_context(L);
-    if (!ctx)
-        luaL_error(L, "%s can only be called while a request is served", what);
+    struct mg_script *s = mg_script_of(L);
+    if (!s->current || !s->owner)
+        luaL_error(L, "%s can only be called while a request or a task runs", what);
+    struct mg_context *ctx = s->current->context ? s->current->context : new_background(s->current);
     if (ctx->over)
         luaL_error(L, "%s: request has ended", what);
     return ctx;
@@ -80,6 +115,28 @@ struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object)
     return NULL;
 }
 
+static struct mg_handle *new_handle(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind,
+                                    void *object)
+{
+    int values = kind == MG_HANDLE_REQUEST ? MG_HANDLE_VALUES : 0;
+    struct mg_handle *h = lua_newuserdatauv(L, sizeof *h, values);
+    *h = (struct mg_handle){.ctx = ctx, .object = object, .kind = kind, .ref = LUA_NOREF};
+    mg_list_init(&h->link);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind]);
+    lua_setmetatable(L, -2);
+    return h;
+}
+
+struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind,
+                                       void *object, int box)
+{
+    box = lua_absindex(L, box);
+    struct mg_handle *h = new_handle(L, ctx, kind, object);
+    lua_pushvalue(L, box);
+    lua_setiuservalue(L, -2, MG_HANDLE_BOX);
+    return h;
+}
+
 void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object)
 {
     struct mg_handle *h = mg_handle_find(ctx, object);
@@ -87,25 +144,32 @@ void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind ki
         lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
         return;
     }
-    h = lua_newuserdatauv(L, sizeof *h, MG_HANDLE_VALUES);
-    h->ctx = ctx;
-    h->object = object;
-    h->kind = kind;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind]);
-    lua_setmetatable(L, -2);
+    h = new_handle(L, ctx, kind, object);
     lua_pushvalue(L, -1);
     h->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     mg_list_push_front(&ctx->handles, &h->link);
 }
 
+/* Our userdata at `arg`, or NULL: only ours have one of our metatables. Two calls, for it is asked at every
+ * method's entry. */
+static struct mg_handle *any_handle(lua_State *L, int arg)
+{
+    struct mg_handle *h = lua_touserdata(L, arg);
+    if (!h || !lua_getmetatable(L, arg))
+        return NULL;
+    const void *meta = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    const void *const *ours = mg_script_of(L)->handle_metas;
+    return meta == ours[MG_HANDLE_REQUEST] || meta == ours[MG_HANDLE_RESPONSE] ||
+                   meta == ours[MG_HANDLE_NEXT]
+               ? h
+               : NULL;
+}
+
 static bool has_kind(lua_State *L, int arg, enum mg_handle_kind kind)
 {
-    if (lua_type(L, arg) != LUA_TUSERDATA || !lua_getmetatable(L, arg))
-        return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind]);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return same;
+    struct mg_handle *h = any_handle(L, arg);
+    return h && h->kind == kind;
 }
 
 struct mg_handle *mg_handle_peek(lua_State *L, int index, enum mg_handle_kind kind)
@@ -138,8 +202,10 @@ struct mg_handle *mg_handle_check(lua_State *L, int arg, enum mg_handle_kind kin
 
 struct mg_handle *mg_handle_check_any(lua_State *L, int arg)
 {
-    struct mg_handle *h = mg_handle_test(L, arg, MG_HANDLE_REQUEST);
-    return h ? h : mg_handle_check(L, arg, MG_HANDLE_RESPONSE);
+    struct mg_handle *h = any_handle(L, arg);
+    if (!h || h->kind == MG_HANDLE_NEXT)
+        luaL_typeerror(L, arg, "request or response");
+    return alive(L, h, h->kind);
 }
 
 /* --- fields and methods: one table holds both, functions and field numbers --- */
@@ -199,6 +265,13 @@ static void set_metamethod(lua_State *L, const struct mg_handle_type *type, cons
     lua_setfield(L, -2, name);
 }
 
+/* Takes the metatable on top of the stack. */
+static void register_metatable(lua_State *L, enum mg_handle_kind kind)
+{
+    mg_script_of(L)->handle_metas[kind] = lua_topointer(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind]);
+}
+
 void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_handle_type *type)
 {
     push_members(L, type);
@@ -210,6 +283,16 @@ void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_
     lua_setfield(L, -2, "__name");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind]);
+    register_metatable(L, kind);
     lua_pop(L, 1);
+}
+
+void mg_handle_register_next(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushliteral(L, "moongate.Next");
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    register_metatable(L, MG_HANDLE_NEXT);
 }

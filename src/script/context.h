@@ -31,7 +31,7 @@ struct mg_context {
 enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_NEXT, MG_HANDLE_KINDS };
 
 /* User values of a handle. */
-enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH = 2, MG_HANDLE_PARAMS = 3, MG_HANDLE_VALUES = 3 };
+enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH, MG_HANDLE_PARAMS, MG_HANDLE_BOX, MG_HANDLE_VALUES = 4 };
 
 struct mg_handle {
     struct mg_link link;     /* in context->handles */
@@ -51,6 +51,10 @@ struct mg_context *mg_context_check(lua_State *L, const char *what);
 
 /* Pushes the handle of an object, the same one each time. May raise a memory error. */
 void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object);
+/* A handle that nobody but Lua keeps: for an object in memory that goes when the value at `box` is collected.
+ * Pushes it. */
+struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind,
+                                       void *object, int box);
 /* The handle of an object, or NULL. */
 struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object);
 
@@ -85,6 +89,9 @@ struct mg_handle_type {
     void (*set)(lua_State *L, struct mg_handle *h, int field);
 };
 void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_handle_type *type);
+
+/* The same for MG_HANDLE_NEXT, which has neither methods nor fields. */
+void mg_handle_register_next(lua_State *L);
 
 /* Text of a string or number argument copied into the context's arena. */
 struct mg_str mg_context_copy(struct mg_context *ctx, lua_State *L, int index);

@@ -13,22 +13,13 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static int l_concat(lua_State *L)
-{
-    lua_settop(L, 2);
-    luaL_tolstring(L, 1, NULL);
-    luaL_tolstring(L, 2, NULL);
-    lua_concat(L, 2);
-    return 1;
-}
-
+/* No __concat: Debian 12's Lua 5.4.4 may lose its result when the stack grows meanwhile. */
 static void push_metatable(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"__tostring", l_tostring}, {"__concat", l_concat}, {NULL, NULL}};
     if (!luaL_newmetatable(L, TYPE))
         return;
-    luaL_setfuncs(L, functions, 0);
+    lua_pushcfunction(L, l_tostring);
+    lua_setfield(L, -2, "__tostring");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
 }

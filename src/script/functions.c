@@ -22,6 +22,11 @@ static void push_config(lua_State *L, const struct mg_plan *plan)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }
 
+void mg_functions_set_config(lua_State *L)
+{
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+}
+
 /* One step of "routes[2].policies[1]": a name, or an index from 0. Replaces the table on top by its item. */
 static void descend(lua_State *L, struct mg_str name, bool index)
 {

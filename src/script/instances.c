@@ -19,6 +19,8 @@
 #include "script/task.h"
 
 #define SCRATCH_MAX ((size_t)64 << 20)
+/* Loading happens once and makes no client wait; this only stops what would never end. */
+#define LOAD_RUN_NS (10 * MG_SECOND)
 
 /* --- what the library asks for --- */
 
@@ -46,9 +48,18 @@ static bool secret(void *arg, struct mg_str name, struct mg_str *value)
     return false;
 }
 
+/* Of the config file; empty when it lies where we are. */
+static struct mg_str folder_of(struct mg_str file)
+{
+    while (file.n && file.p[file.n - 1] != '/')
+        file.n--;
+    return file.n > 1 ? mg_str(file.p, file.n - 1) : file;
+}
+
 static void set_env(lua_State *L, const struct mg_plan *plan)
 {
     struct mg_lib_env env = {
+        .folder = folder_of(plan->config_file),
         .dicts = plan->dicts,
         .dict_size = dict_size,
         .secret = secret,
@@ -223,9 +234,13 @@ static int build_all(lua_State *L)
 static enum mg_rc build_protected(struct mg_instances *all, struct mg_error *err)
 {
     lua_State *L = all->script->L;
+    uint64_t run_ns = all->script->run_ns;
     lua_pushcfunction(L, build_all);
     lua_pushlightuserdata(L, all);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    all->script->run_ns = run_ns ? LOAD_RUN_NS : 0;
+    int status = lua_pcall(L, 1, 0, 0);
+    all->script->run_ns = run_ns;
+    if (status == LUA_OK)
         return MG_OK;
     const char *text = lua_tostring(L, -1);
     mg_error_set(err, "%s", text ? text : "cannot build the steps");
@@ -241,8 +256,9 @@ enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *
         .memory_bytes = (size_t)gen->lua_memory_bytes,
         .run_ns = gen->lua_run_ns,
         .loop = wg->worker->loop,
-        .owner = wg->worker,
+        .owner = wg,
         .worker = wg->worker->number,
+        .guest = ((const struct mg_plan *)gen->script)->guest,
     };
     wg->script = all;
     all->wg = wg;

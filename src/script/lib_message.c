@@ -1,6 +1,8 @@
 /* Header fields as Lua sees them. Names and values are checked here, so that nothing can split a message. */
 #include "script/lib_message.h"
 
+#include "base/uri.h"
+
 /* Fields that one message may hold, so that a loop in a policy cannot fill the memory. */
 #define FIELDS_MAX 1000
 
@@ -35,13 +37,21 @@ static bool is_ours(enum mg_field_id id)
     }
 }
 
-static struct mg_str check_name(lua_State *L, int arg)
+/* A name of a header that policies may set, and its id. */
+struct name {
+    struct mg_str text;
+    enum mg_field_id id;
+};
+
+static struct name check_name(lua_State *L, int arg)
 {
-    struct mg_str name = check_str(L, arg);
-    if (name.n > 1024 || !mg_is_token(name))
+    struct name name = {.text = check_str(L, arg)};
+    name.id = mg_field_id(name.text);
+    /* A known name is a token. */
+    if (name.id == MG_FIELD_OTHER && (name.text.n > 1024 || !mg_is_token(name.text)))
         luaL_argerror(L, arg, "not a header name");
-    if (is_ours(mg_field_id(name)))
-        luaL_error(L, "header '%s' is set by the gateway itself", name.p);
+    if (is_ours(name.id))
+        luaL_error(L, "header '%s' is set by the gateway itself", name.text.p);
     return name;
 }
 
@@ -174,48 +184,54 @@ static struct mg_message *check_writable(lua_State *L, const struct mg_handle *h
     return m;
 }
 
-/* Adds or sets one value at `index`. Well-known names are static, others are copied. */
-static void put(lua_State *L, struct mg_handle *h, struct mg_str name, int index, bool replace)
+/* Adds or sets one value at `index`. Known names are static, others are copied. */
+static void put(lua_State *L, struct mg_handle *h, struct name name, int index, bool replace)
 {
     struct mg_message *m = check_writable(L, h);
     struct mg_arena *arena = h->ctx->arena;
     struct mg_str value = mg_arena_str(arena, check_value(L, index));
-    if (is_host(h, name)) {
+    if (name.id == MG_FIELD_HOST && h->kind == MG_HANDLE_REQUEST) {
+        struct mg_uri_authority at;
+        if (mg_uri_parse_authority(value, false, &at) != MG_URI_OK)
+            luaL_error(L, "header Host: not a host name");
         m->authority = value;
-        return;
+    } else if (name.id != MG_FIELD_OTHER) {
+        if (replace)
+            mg_fields_set_id(&m->fields, arena, name.id, value);
+        else
+            mg_fields_add_id(&m->fields, arena, name.id, value);
+    } else if (replace) {
+        mg_fields_set(&m->fields, arena, mg_arena_str(arena, name.text), value);
+    } else {
+        mg_fields_add(&m->fields, arena, mg_arena_str(arena, name.text), value);
     }
-    name = mg_arena_str(arena, name);
-    if (replace)
-        mg_fields_set(&m->fields, arena, name, value);
-    else
-        mg_fields_add(&m->fields, arena, name, value);
 }
 
-static void put_list(lua_State *L, struct mg_handle *h, struct mg_str name, int index, bool replace)
+static void put_list(lua_State *L, struct mg_handle *h, struct name name, int index)
 {
     lua_Integer n = luaL_len(L, index);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_geti(L, index, i);
-        put(L, h, name, lua_gettop(L), replace && i == 1);
+        put(L, h, name, lua_gettop(L), false);
         lua_pop(L, 1);
     }
 }
 
-static void remove_field(lua_State *L, struct mg_handle *h, struct mg_str name)
+static void remove_field(lua_State *L, struct mg_handle *h, struct name name)
 {
-    mg_fields_remove(&check_writable(L, h)->fields, name);
+    mg_fields_remove(&check_writable(L, h)->fields, name.text);
 }
 
 int mg_lib_message_set_header(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
-    struct mg_str name = check_name(L, 2);
+    struct name name = check_name(L, 2);
     lua_settop(L, 3);
     if (lua_isnil(L, 3)) {
         remove_field(L, h, name);
     } else if (lua_istable(L, 3)) {
         remove_field(L, h, name);
-        put_list(L, h, name, 3, false);
+        put_list(L, h, name, 3);
     } else {
         put(L, h, name, 3, true);
     }
@@ -225,10 +241,10 @@ int mg_lib_message_set_header(lua_State *L)
 int mg_lib_message_add_header(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
-    struct mg_str name = check_name(L, 2);
+    struct name name = check_name(L, 2);
     lua_settop(L, 3);
     if (lua_istable(L, 3))
-        put_list(L, h, name, 3, false);
+        put_list(L, h, name, 3);
     else
         put(L, h, name, 3, false);
     return 0;
@@ -259,7 +275,7 @@ void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, s
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "headers: expected names as keys, got a %s", luaL_typename(L, -2));
-        struct mg_str name = check_name(L, lua_gettop(L) - 1);
+        struct mg_str name = check_name(L, lua_gettop(L) - 1).text;
         if (!lua_istable(L, -1)) {
             add_one(L, ctx, m, name);
             continue;

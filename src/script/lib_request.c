@@ -9,7 +9,7 @@
 
 enum field {
     F_ID, F_METHOD, F_SCHEME, F_HOST, F_PORT, F_PATH, F_RAW_PATH, F_QUERY, F_VERSION, F_CLIENT_IP,
-    F_CLIENT_PORT, F_TLS, F_ROUTE, F_PARAMS, F_SERVICE, F_AUTH, F_CTX, F_STARTED, F_DEADLINE,
+    F_CLIENT_PORT, F_TLS, F_ROUTE, F_PARAMS, F_SERVICE, F_AUTH, F_CTX, F_STARTED, F_DEADLINE, F_PEER_TRUSTED,
 };
 
 static const char *const fields[] = {
@@ -18,7 +18,7 @@ static const char *const fields[] = {
     [F_VERSION] = "version", [F_CLIENT_IP] = "client_ip", [F_CLIENT_PORT] = "client_port",
     [F_TLS] = "tls", [F_ROUTE] = "route", [F_PARAMS] = "params", [F_SERVICE] = "service",
     [F_AUTH] = "auth", [F_CTX] = "ctx", [F_STARTED] = "started", [F_DEADLINE] = "deadline",
-    [F_DEADLINE + 1] = NULL,
+    [F_PEER_TRUSTED] = "peer_trusted", [F_PEER_TRUSTED + 1] = NULL,
 };
 
 static void push(lua_State *L, struct mg_str s)
@@ -195,6 +195,9 @@ static void get(lua_State *L, struct mg_handle *h, int field)
     case F_DEADLINE:
         push_deadline(L, h);
         break;
+    case F_PEER_TRUSTED:
+        lua_pushboolean(L, mg_request_peer_trusted(req));
+        break;
     }
 }
 
@@ -269,6 +272,16 @@ static void set_service(lua_State *L, struct mg_handle *h)
     req->service = service;
 }
 
+static void set_id(lua_State *L, struct mg_handle *h)
+{
+    struct mg_request *req = h->object;
+    luaL_checkstring(L, 3);
+    struct mg_str id = mg_context_copy(h->ctx, L, 3);
+    if (!mg_request_is_id(id))
+        luaL_error(L, "req.id: expected 1 to 128 of letters, digits, '.', '_' and '-'");
+    req->id = id;
+}
+
 static void set_auth(lua_State *L)
 {
     if (!lua_isnil(L, 3))
@@ -295,6 +308,9 @@ static void set_deadline(lua_State *L, struct mg_handle *h)
 static void set(lua_State *L, struct mg_handle *h, int field)
 {
     switch ((enum field)field) {
+    case F_ID:
+        set_id(L, h);
+        break;
     case F_METHOD:
         set_method(L, h);
         break;
@@ -472,9 +488,76 @@ static int l_form(lua_State *L)
     return form_ready(L, LUA_OK, 0);
 }
 
+/* --- copies --- */
+
+/* Memory of one copy, which the copy's handle keeps. */
+struct box {
+    struct mg_context ctx;
+    struct mg_arena arena;
+    struct mg_message msg;
+    struct mg_request req;
+};
+
+static int box_gc(lua_State *L)
+{
+    struct box *b = lua_touserdata(L, 1);
+    mg_arena_release(&b->arena);
+    return 0;
+}
+
+static struct box *new_box(lua_State *L, struct mg_worker_generation *wg)
+{
+    struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
+    memset(b, 0, sizeof *b);
+    mg_arena_init(&b->arena, &wg->worker->chunks);
+    if (luaL_newmetatable(L, "moongate.RequestCopy")) {
+        lua_pushcfunction(L, box_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    b->ctx.script = mg_script_of(L);
+    b->ctx.wg = wg;
+    b->ctx.arena = &b->arena;
+    mg_list_init(&b->ctx.tasks);
+    mg_list_init(&b->ctx.handles);
+    return b;
+}
+
+static void copy_value(lua_State *L, int value)
+{
+    lua_getiuservalue(L, 1, value);
+    lua_setiuservalue(L, -2, value);
+}
+
+/* The request as it is now, with memory of its own: it outlives the exchange. A body comes along when it was
+ * read whole before. */
+static int l_copy(lua_State *L)
+{
+    struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_REQUEST);
+    const struct mg_request *req = h->object;
+    struct box *b = new_box(L, h->ctx->wg);
+    struct mg_arena *arena = &b->arena;
+    b->req = *req;
+    b->req.ex = NULL;
+    b->req.arena = arena;
+    b->req.msg = &b->msg;
+    mg_message_copy(&b->msg, arena, req->msg);
+    b->req.path = mg_arena_str(arena, req->path);
+    b->req.id = mg_arena_str(arena, mg_request_id(h->object));
+    for (size_t i = 0; i < req->found.param_count && req->route; i++)
+        if (req->found.values[i].p)
+            b->req.found.values[i] = mg_arena_str(arena, req->found.values[i]);
+    mg_request_client(&b->req);
+    mg_request_set_body(&b->req, req->is_buffered ? mg_arena_str(arena, req->buffered) : MG_STR_NONE);
+    b->ctx.req = &b->req;
+    mg_handle_push_loose(L, &b->ctx, MG_HANDLE_REQUEST, &b->req, -1);
+    copy_value(L, MG_HANDLE_AUTH);
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     MG_LIB_MESSAGE_METHODS, MG_LIB_BODY_METHODS, {"arg", l_arg},   {"args", l_args},
-    {"set_arg", l_set_arg}, {"cookie", l_cookie}, {"form", l_form}, {"expr", mg_expr_method},
+    {"set_arg", l_set_arg}, {"cookie", l_cookie}, {"form", l_form}, {"expr", mg_expr_method}, {"copy", l_copy},
     {NULL, NULL},
 };
 

@@ -81,7 +81,7 @@ static inline void spend(struct matcher *m, size_t n)
 static bool in_class(int c, int class)
 {
     bool is;
-    switch (tolower(class)) {
+    switch (class | 0x20) { /* lower case; what is no letter does not become one */
     case 'a':
         is = isalpha(c);
         break;
@@ -118,7 +118,7 @@ static bool in_class(int c, int class)
     default:
         return c == class;
     }
-    return isupper(class) ? !is : is;
+    return class & 0x20 ? is : !is;
 }
 
 /* Is c in the set whose '[' is at `p` and whose ']' is at `last`? */

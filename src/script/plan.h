@@ -52,8 +52,7 @@ struct mg_plan {
     struct mg_dicts *dicts;    /* of the process; borrowed */
     struct mg_str config_file; /* a .lua config: its name and text, to find functions in */
     struct mg_str config_text;
-    bool trust_policies;       /* simulation: inline functions come from the spec's own state */
-    void *kit;                 /* simulation: row 6's test kit; NULL else */
+    struct mg_guest *guest;    /* simulation: where the Lua state is a guest; NULL: it has its own */
 };
 
 #endif

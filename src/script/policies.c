@@ -83,9 +83,11 @@ static enum mg_rc run(lua_State *L, struct mg_str text, const char *path, struct
 {
     char chunk_name[PATH_MAX + 1];
     snprintf(chunk_name, sizeof chunk_name, "@%s", path);
-    if (mg_sandbox_load(L, text, chunk_name) != MG_OK || mg_task_call(L, 0, 1) != MG_OK)
-        return fail(L, err);
-    return MG_OK;
+    if (mg_sandbox_load(L, text, chunk_name) == MG_OK && mg_task_call(L, 0, 1) == MG_OK)
+        return MG_OK;
+    fail(L, err);
+    /* An error value that is no text says nothing of its place. */
+    return strstr(err->text, path) ? MG_FAIL : mg_error_prefix(err, "%s", path);
 }
 
 static bool raw_field(lua_State *L, const char *name)
@@ -214,12 +216,17 @@ static void push_modules(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
 }
 
+static enum mg_rc unknown(struct mg_str name, struct mg_error *err)
+{
+    mg_error_set(err, "unknown policy '%.*s'", MG_STR_ARGS(name));
+    return MG_EOF;
+}
+
 enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *err)
 {
     luaL_checkstack(L, 8, "policies");
-    mg_error_set(err, "unknown policy '%.*s'", MG_STR_ARGS(name));
     if (!is_name(name))
-        return MG_EOF;
+        return unknown(name, err);
     push_modules(L);
     lua_pushlstring(L, name.p, name.n);
     if (lua_rawget(L, -2) == LUA_TNIL) {
@@ -227,7 +234,7 @@ enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *e
         enum mg_rc rc = load_new(L, name, err);
         if (rc != MG_OK) {
             lua_pop(L, 1);
-            return rc;
+            return rc == MG_EOF ? unknown(name, err) : rc;
         }
         lua_pushlstring(L, name.p, name.n);
         lua_pushvalue(L, -2);

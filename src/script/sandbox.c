@@ -182,12 +182,15 @@ static void collect_pieces(lua_State *L)
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     for (;;) {
+        size_t n;
         lua_pushvalue(L, 1);
         lua_call(L, 0, 1);
-        if (lua_isnil(L, -1) || (lua_isstring(L, -1) && lua_rawlen(L, -1) == 0))
+        if (lua_isnil(L, -1))
             break;
-        if (lua_type(L, -1) != LUA_TSTRING)
+        if (!lua_tolstring(L, -1, &n))
             luaL_error(L, "reader function must return a string");
+        if (n == 0)
+            break;
         luaL_addvalue(&b);
     }
     lua_pop(L, 1);

@@ -16,8 +16,10 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "net/loop.h"
+#include "script/heap.h"
 
 struct mg_budget;
+struct mg_guest;
 struct mg_task;
 
 struct mg_script_options {
@@ -27,6 +29,7 @@ struct mg_script_options {
     void *owner;               /* for the code that registers functions: the worker, or NULL */
     uint32_t worker;           /* its number; what only one worker shall do is done by 0 */
     uint32_t background_limit; /* tasks that belong to no request, at a time; 0: 1,000 */
+    struct mg_guest *guest;    /* simulation: not a state of its own, but a guest's place in one; borrowed */
 };
 
 struct mg_script {
@@ -43,6 +46,7 @@ struct mg_script {
      * contexts, before code runs. */
     struct mg_link *(*tasks_of)(void *context);
 
+    struct mg_heap heap;
     size_t memory_used;      /* bytes in the Lua heap now */
     uint32_t memory_lenient; /* above 0: C code that cannot raise is at work, so the limit rests */
     lua_State *running;      /* the innermost coroutine whose code runs now, or NULL; see budget.h */
@@ -52,8 +56,12 @@ struct mg_script {
     uint32_t live_tasks;  /* taken and not yet freed; tests look that it comes back to 0 */
     uint32_t background;  /* of these, tasks of mg.background and what they spawned */
     struct mg_link tasks; /* all that wait, for cancelling at the end */
+    const void *handle_metas[4]; /* metatables of the handles' kinds; see context.h */
     bool ending;          /* mg_script_free has begun; no new tasks */
     uint64_t random;      /* state of mg_script_random */
+
+    struct mg_guest *guest; /* NULL: the state is ours */
+    int _anchor;            /* a guest's: reference of L */
 };
 
 /* A state with the sandboxed libraries opened and nothing of ours registered. With `run_ns` it must be

@@ -1,8 +1,8 @@
 /*
  * The safe standard library. One thread.
  *
- * The stock tables are changed in place: string's is also what methods of strings find. Nothing a policy can
- * reach leads to the tables themselves, so none can change what another one sees.
+ * The stock tables are changed in place: string's is also what methods of strings find. Nothing a
+ * policy can reach leads to the tables themselves, so none can change what another one sees.
  */
 #include "script/stdlib.h"
 
@@ -15,6 +15,8 @@
 #include "script/pattern.h"
 #include "script/state.h"
 #include "script/task.h"
+
+#define DATE_FORMAT_MAX 1024 /* bytes; each two of them can be a call of strftime */
 
 /* --- protection --- */
 
@@ -126,9 +128,9 @@ static int stock(lua_State *L)
 
 static void open_base(lua_State *L)
 {
-    static const char *const same[] = {"assert",   "error",    "getmetatable", "ipairs",   "next",
-                                       "pairs",    "pcall",    "rawequal",     "rawget",   "rawlen",
-                                       "select",   "tonumber", "tostring",     "type",     "xpcall",
+    static const char *const same[] = {"assert",   "error",    "getmetatable", "ipairs", "next",
+                                       "pairs",    "pcall",    "rawequal",     "rawget", "rawlen",
+                                       "select",   "tonumber", "tostring",     "type",   "xpcall",
                                        "_VERSION", NULL};
     static const luaL_Reg own[] = {
         {"collectgarbage", l_collectgarbage}, {"print", l_print}, {"rawset", l_rawset},
@@ -148,8 +150,11 @@ static int l_rep(lua_State *L)
     luaL_checklstring(L, 1, &n);
     lua_Integer times = luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &separator);
-    if (times > 0 && n + separator > 0 &&
-        (lua_Unsigned)times > MG_STDLIB_STRING_MAX / (n + separator))
+    if (times > 0 && n + separator == 0) { /* stock would count all of them */
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if (times > 0 && (lua_Unsigned)times > MG_STDLIB_STRING_MAX / (n + separator))
         return luaL_error(L, "string.rep: the result would be larger than %d bytes",
                           MG_STDLIB_STRING_MAX);
     return stock(L);
@@ -195,40 +200,45 @@ static void check_count(lua_State *L, const char *function, lua_Unsigned count)
         luaL_error(L, "%s: more than %d items", function, MG_STDLIB_ITEMS_MAX);
 }
 
-/* Work follows the length; a metatable can claim any. */
-static int with_length(lua_State *L, const char *function)
+/* Work follows the length. A metatable can claim any, and so can a table with holes at the right
+ * places. */
+static void check_length(lua_State *L, const char *function)
 {
-    if (lua_getmetatable(L, 1)) {
-        lua_pop(L, 1);
-        lua_Integer n = luaL_len(L, 1);
-        check_count(L, function, n > 0 ? (lua_Unsigned)n : 0);
-    }
-    return stock(L);
+    lua_Integer n = lua_istable(L, 1) ? luaL_len(L, 1) : 0;
+    check_count(L, function, n > 0 ? (lua_Unsigned)n : 0);
 }
 
 static int l_insert(lua_State *L)
 {
-    return with_length(L, "table.insert");
+    if (lua_gettop(L) > 2) /* at the end there is nothing to move */
+        check_length(L, "table.insert");
+    return stock(L);
 }
 
 static int l_remove(lua_State *L)
 {
-    return with_length(L, "table.remove");
+    if (lua_gettop(L) > 1)
+        check_length(L, "table.remove");
+    return stock(L);
 }
 
 static int l_sort(lua_State *L)
 {
-    return with_length(L, "table.sort");
+    check_length(L, "table.sort");
+    return stock(L);
 }
 
+/* Without a metatable the first hole is its end. */
 static int l_concat(lua_State *L)
 {
-    if (!lua_isnoneornil(L, 4)) {
-        lua_Integer first = luaL_optinteger(L, 3, 1), last = luaL_checkinteger(L, 4);
+    if (lua_getmetatable(L, 1)) {
+        lua_pop(L, 1);
+        lua_Integer first = luaL_optinteger(L, 3, 1);
+        lua_Integer last = lua_isnoneornil(L, 4) ? luaL_len(L, 1) : luaL_checkinteger(L, 4);
         if (last > first)
             check_count(L, "table.concat", (lua_Unsigned)last - (lua_Unsigned)first);
     }
-    return with_length(L, "table.concat");
+    return stock(L);
 }
 
 static int l_move(lua_State *L)
@@ -307,7 +317,7 @@ static int l_time(lua_State *L)
 
 static int l_date(lua_State *L)
 {
-    luaL_optstring(L, 1, NULL);
+    luaL_argcheck(L, strlen(luaL_optstring(L, 1, "")) <= DATE_FORMAT_MAX, 1, "format too long");
     lua_settop(L, 2);
     if (lua_isnil(L, 1)) {
         lua_pushliteral(L, "%c");

@@ -280,6 +280,7 @@ static void forget(struct mg_task *t)
     t->label = NULL;
     t->on_done = NULL;
     t->on_cancelled = NULL;
+    t->on_end = NULL;
     t->failure = MG_TASK_NO_FAILURE;
     t->message = t->summary = MG_STR_NONE;
     t->results = 0;
@@ -293,6 +294,8 @@ void mg_task_free(struct mg_task *t)
     s->live_tasks--;
     mg_list_remove(&t->owned);
     lua_settop(t->co, 0);
+    if (t->on_end)
+        t->on_end(t);
     if (lua_gethook(t->co)) /* the tick came just before it waited or ended */
         lua_sethook(t->co, NULL, 0, 0);
     if (s->idle_count == IDLE_MAX || s->ending) {

@@ -54,6 +54,7 @@ struct mg_task {
     mg_task_done_fn on_done;  /* NULL: failures are logged, results dropped */
     void (*on_cancelled)(struct mg_task *t, void *arg); /* NULL, or told by mg_task_cancel, last */
     void *arg;                /* of both */
+    void (*on_end)(struct mg_task *t); /* NULL, or told whenever it is freed, `context` still set */
     enum mg_task_failure failure;
     struct mg_str message;    /* failure text with traceback; lives until mg_task_free */
     struct mg_str summary;    /* its part before the traceback */

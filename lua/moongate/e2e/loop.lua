@@ -75,11 +75,25 @@ local function fire(wait, what)
   if wait.task then run(wait.task, what) end
 end
 
+-- False when there was none.
 local function run_ready()
+  if not ready[1] then return false end
   while ready[1] do
     local task = table.remove(ready, 1)
     if not task.done then run(task) end
   end
+  return true
+end
+
+local checking = false
+
+-- Looks whether a condition holds. It must not wait itself: who would turn the loop?
+local function holds(check)
+  checking = true
+  local ok, value = pcall(check)
+  checking = false
+  if not ok then error(value, 0) end
+  return value
 end
 
 local function fire_ready(read, write)
@@ -87,7 +101,7 @@ local function fire_ready(read, write)
   for wait in pairs(waiting) do
     if wait.read and read[wait.read] or wait.write and write[wait.write] then
       due[#due + 1] = { wait, "ready" }
-    elseif wait.check and wait.check() then
+    elseif wait.check and holds(wait.check) then
       due[#due + 1] = { wait, "ready" }
     elseif wait.at and wait.at <= time then
       due[#due + 1] = { wait, "timeout" }
@@ -101,13 +115,13 @@ end
 local POLL = 0.002 -- how often conditions are looked at that no socket tells of
 
 local function turn()
-  run_ready()
+  if run_ready() then return end
   local read, write, first = {}, {}, nil
   for wait in pairs(waiting) do
     if wait.read then read[#read + 1] = wait.read end
     if wait.write then write[#write + 1] = wait.write end
     if wait.check then
-      if wait.check() then
+      if holds(wait.check) then
         fire(wait, "ready")
         return
       end
@@ -124,6 +138,7 @@ end
 -- Waits for one of `wait.read` (a socket), `wait.write`, `wait.check` (a function) or the time `wait.at`.
 -- Gives "ready" or "timeout".
 function M.wait(wait)
+  if checking then error("a condition must not wait", 2) end
   waiting[wait] = true
   local task = tasks[coroutine.running()]
   if task then
@@ -138,11 +153,24 @@ function M.wait(wait)
   return wait.result
 end
 
+-- The socket is closed: whoever waits for it goes on.
+function M.forget(closed)
+  local due = {}
+  for wait in pairs(waiting) do
+    if wait.read == closed or wait.write == closed then due[#due + 1] = wait end
+  end
+  for _, wait in ipairs(due) do
+    waiting[wait] = nil
+    wait.result = "closed"
+    if wait.task then ready[#ready + 1] = wait.task end
+  end
+end
+
 function M.sleep(seconds)
   M.wait { at = M.now() + seconds }
 end
 
--- Waits until fn() is true, at most `seconds`; gives its value, or false.
+-- Waits until fn() is true, at most `seconds`; gives its value, or what was false. fn must not wait.
 function M.until_true(fn, seconds)
   local value = fn()
   if value then return value end
@@ -153,15 +181,15 @@ function M.until_true(fn, seconds)
   return value
 end
 
--- Calls fn until it raises nothing more, at most `seconds`; gives what it returns.
+-- Calls fn until it raises nothing more, at most `seconds`; gives what it returns. fn may wait.
 function M.eventually(fn, seconds)
-  local results
-  M.until_true(function()
-    results = table.pack(pcall(fn))
-    return results[1]
-  end, seconds)
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  local deadline = M.deadline(seconds)
+  while true do
+    local results = table.pack(pcall(fn))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    if M.now() >= deadline then error(results[2], 0) end
+    M.sleep(POLL)
+  end
 end
 
 return M

@@ -1,4 +1,4 @@
--- Sockets whose calls wait in the loop. A connection is { ip=, port= }-less bytes in two directions:
+-- Sockets whose calls wait in the loop:
 --
 --     s:send(bytes)                 true, or nil and why ("closed", "timeout")
 --     s:receive(n?)                 exactly n bytes, or without n whatever there is; or nil, why, the part that came
@@ -27,7 +27,7 @@ local READ_SIZE = 65536
 local function wrap(raw)
   raw:settimeout(0)
   if raw.setoption then pcall(raw.setoption, raw, "tcp-nodelay", true) end
-  return scope.add(setmetatable({ raw = raw, buffer = "", timeout = 10 }, Socket))
+  return setmetatable({ raw = raw, buffer = "", timeout = 10 }, Socket)
 end
 
 -- ------------------------------------------------------------------------------------------------ connections
@@ -37,7 +37,10 @@ function Socket:send(bytes)
   if not self.raw then return nil, "closed" end
   while at <= #bytes do
     local last, fault, part = self.raw:send(bytes, at)
-    if not last and fault ~= "timeout" then return nil, fault end
+    if not last and fault ~= "timeout" then
+      self.ended = self.ended or fault
+      return nil, fault
+    end
     at = (last or part) + 1
     if at <= #bytes and loop.wait { write = self.raw, at = deadline } == "timeout" then return nil, "timeout", at - 1 end
     if not self.raw then return nil, "closed" end
@@ -72,11 +75,15 @@ end
 
 function Socket:receive(n)
   local deadline = loop.deadline(self.timeout)
-  while #self.buffer < (n or 1) do
+  local parts, left = {}, n or 1
+  while true do
+    local part = self:_take(n and left or #self.buffer)
+    parts[#parts + 1] = part
+    left = left - #part
+    if left <= 0 then return table.concat(parts) end
     local ok, why = self:_fill(deadline)
-    if not ok then return nil, why, self:_take(#self.buffer) end
+    if not ok then return nil, why, table.concat(parts) end
   end
-  return self:_take(n or #self.buffer)
 end
 
 function Socket:line()
@@ -110,8 +117,11 @@ function Socket:half_close()
 end
 
 function Socket:close()
-  if self.raw then self.raw:close() end
+  local raw = self.raw
+  if not raw then return end
   self.raw = nil
+  raw:close()
+  loop.forget(raw)
 end
 
 function Socket:reset()
@@ -131,7 +141,7 @@ local function connect(raw, ...)
     raw:close()
     return nil, fault
   end
-  return wrap(raw)
+  return scope.add(wrap(raw))
 end
 
 -- Opens a connection to a port of this machine, or to a unix socket's path. Or nil and why ("connection refused").
@@ -155,7 +165,9 @@ local function accept_all(self, on_connection)
     local raw = self.raw:accept()
     if raw then
       self.accepted = self.accepted + 1
-      on_connection(wrap(raw), self.accepted)
+      local connection = wrap(raw)
+      self.connections[self.accepted] = connection
+      on_connection(connection, self.accepted)
     else
       loop.wait { read = self.raw }
     end
@@ -172,15 +184,23 @@ function M.listen(on_connection, options)
   assert(raw:listen(128))
   raw:settimeout(0)
   local _, port = raw:getsockname()
-  local self = setmetatable({ raw = raw, ip = ip, port = math.tointeger(tonumber(port)), accepted = 0 }, Listener)
+  local self = setmetatable({
+    raw = raw, ip = ip, port = math.tointeger(tonumber(port)), accepted = 0, connections = {},
+  }, Listener)
   self.task = loop.spawn(accept_all, self, on_connection)
-  return scope.add(self)
+  return self
 end
 
-function Listener:close()
+-- Stops listening; connections stay.
+function Listener:stop()
   self.task:cancel()
   if self.raw then self.raw:close() end
   self.raw = nil
+end
+
+function Listener:close()
+  self:stop()
+  for _, connection in pairs(self.connections) do connection:close() end
 end
 
 -- A port of this machine where nobody listens. Bound, so that nobody else gets it meanwhile.

@@ -1,0 +1,284 @@
+-- The real program under test, in a folder of its own, and a client for it.
+
+local http = require "moongate.e2e.http"
+local loop = require "moongate.e2e.loop"
+local lua_text = require "moongate.e2e.lua_text"
+local process = require "moongate.e2e.process"
+local scope = require "moongate.e2e.scope"
+local socket = require "moongate.e2e.socket"
+
+local M = {}
+
+-- ------------------------------------------------------------------------------------------------ the program
+
+-- The MOONGATE of the environment, or the program that runs these specs itself, or what `make` builds.
+local function find_program()
+  local named = os.getenv("MOONGATE")
+  if named and named ~= "" then return named end
+  local words = {}
+  for word in (process.read("/proc/self/cmdline") or ""):gmatch("[^\0]+") do words[#words + 1] = word end
+  if words[2] == "test" and (words[1] or ""):match("[^/]*$") == "moongate" then return words[1] end
+  return "build/moongate"
+end
+
+M.program = find_program()
+if M.program:find("/asan/", 1, true) or M.program:find("/tsan/", 1, true) then loop.patience = 10 end
+
+-- ------------------------------------------------------------------------------------------------ clients
+
+local Client = {}
+Client.__index = Client
+
+-- Sends what was given, and reads the response: { method, path, headers, body | chunks | json, trailers, version, raw }.
+-- Or nil, why, and the message as far as it came. `raw` is a whole head in place of the other fields.
+function Client:request(req)
+  if type(req) == "string" then req = { path = req } end
+  self:send_request(req)
+  return self:response(req.method)
+end
+
+function Client:send_request(req)
+  local body = req.body
+  if req.json ~= nil then
+    body = http.encode_json(req.json)
+    local headers = req.headers or { ["Content-Type"] = "application/json" }
+    req = setmetatable({ body = body, headers = headers }, { __index = req })
+  end
+  local bytes = req.raw or http.request_head(req, self.host)
+  if body and not req.chunks then bytes = bytes .. body end
+  self.socket:send(bytes)
+  for _, part in ipairs(req.chunks or {}) do self.socket:send(http.chunk(part)) end
+  if req.chunks then self.socket:send(http.last_chunk(req.trailers)) end
+end
+
+-- Reads one response to a request with this method.
+function Client:response(method)
+  return http.read_response(self.socket, method)
+end
+
+-- The socket's own functions, see moongate.e2e.socket.
+for _, name in ipairs { "send", "receive", "line", "until_close", "is_open", "half_close", "reset", "close" } do
+  Client[name] = function(self, ...) return self.socket[name](self.socket, ...) end
+end
+
+local Gateway = {}
+Gateway.__index = Gateway
+
+-- A connection to the gateway. options: port, or unix (a path); from (the address it comes from); ip; timeout (10 s).
+function Gateway:connect(options)
+  options = options or {}
+  local to = options.unix or options.port or self.port
+  local s, why = socket.connect(to, options)
+  if not s then return nil, why end
+  s.timeout = options.timeout or s.timeout
+  local host = options.unix and "localhost" or "127.0.0.1:" .. to
+  return setmetatable({ socket = s, host = host }, Client)
+end
+
+-- One request on a connection of its own. Raises when there is no whole response; see Client:request. options also: what
+-- `connect` takes.
+function Gateway:request(req)
+  if type(req) == "string" then req = { path = req } end
+  local client = assert(self:connect(req))
+  local res, why, part = client:request(req)
+  client:close()
+  if not res then
+    error(("no response to %s %s: %s%s"):format(req.method or "GET", req.path or "/", why,
+      part and (", after a status %d and %d bytes"):format(part.status, #part.body) or ""), 2)
+  end
+  return res
+end
+
+function Gateway:get(path, options)
+  return self:request(setmetatable({ path = path }, { __index = options }))
+end
+
+-- Sends these bytes; gives all that comes until the gateway closes the connection, and how it ended.
+function Gateway:raw(bytes, options)
+  local client = assert(self:connect(options))
+  client:send(bytes)
+  local answer, why = client:until_close(options and options.seconds)
+  client:close()
+  return answer, why
+end
+
+-- ------------------------------------------------------------------------------------------------ the log
+
+local function log_lines(self)
+  local lines = {}
+  for line in self.process:stderr():gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return lines
+end
+
+-- The lines of the log that match a Lua pattern. An error among them is an expected one.
+function Gateway:log(pattern)
+  local out = {}
+  for i, line in ipairs(log_lines(self)) do
+    if line:find(pattern) then
+      out[#out + 1] = line
+      self.expected[i] = true
+    end
+  end
+  return out
+end
+
+-- Waits for such lines.
+function Gateway:wait_log(pattern, seconds)
+  local lines
+  loop.until_true(function()
+    lines = self:log(pattern)
+    return #lines > 0
+  end, seconds)
+  if #lines == 0 then error(("nothing in the log matches '%s'"):format(pattern), 2) end
+  return lines
+end
+
+-- An error, or what a program says when it falls: no line of the log, and neither of the config's warnings.
+local function is_error(line)
+  return line:find('"level":"error"', 1, true) or line:match("^%S+Z error ")
+    or line:find("Sanitizer", 1, true) or line:find("runtime error:", 1, true) or line:find("moongate: bug", 1, true)
+end
+
+local function unexpected_errors(self)
+  local out = {}
+  for i, line in ipairs(log_lines(self)) do
+    if is_error(line) and not self.expected[i] then out[#out + 1] = line end
+  end
+  return out
+end
+
+-- ------------------------------------------------------------------------------------------------ its end
+
+-- Begins to stop it; it finishes what is under way.
+function Gateway:terminate()
+  self.stopping = true
+  self.process:signal("TERM")
+end
+
+-- Stops it; gives its exit status.
+function Gateway:stop(seconds)
+  self:terminate()
+  return self:wait(seconds)
+end
+
+-- Waits for its end, and gives its exit status.
+function Gateway:wait(seconds)
+  self.stopping = true
+  return self.process:wait(seconds) or error("the gateway did not stop in time", 2)
+end
+
+-- Ends it the hard way, as a power cut would.
+function Gateway:kill()
+  self.killed = true
+  self.process:signal("KILL")
+  self:wait()
+end
+
+function Gateway:is_running()
+  return self.process:status() == nil
+end
+
+function Gateway:close()
+  local early = not self.stopping and self.process:status()
+  self.process:signal("TERM")
+  local status = self.process:wait(5)
+  self.process:kill()
+  local faults = {}
+  if early then
+    faults[1] = ("the gateway ended by itself, status %d"):format(early)
+  elseif not status then
+    faults[1] = "the gateway had to be killed, it did not stop"
+  elseif status ~= 0 and not self.killed then
+    faults[1] = ("the gateway ended with status %d"):format(status)
+  end
+  for _, line in ipairs(unexpected_errors(self)) do faults[#faults + 1] = "unexpected in the log: " .. line end
+  process.remove_folder(self.folder)
+  if #faults > 0 then error(table.concat(faults, "\n"), 0) end
+end
+
+local SHOWN = 20 -- lines of the log
+
+function Gateway:on_failure()
+  local lines = log_lines(self)
+  if #lines == 0 then return end
+  io.stderr:write(("--- log of the gateway on port %s\n"):format(self.port))
+  for i = math.max(1, #lines - SHOWN + 1), #lines do io.stderr:write(lines[i], "\n") end
+  io.stderr:write("---\n")
+end
+
+-- ------------------------------------------------------------------------------------------------ its start
+
+local function write_files(folder, files)
+  for name, text in pairs(files or {}) do
+    local sub = name:match("^(.*)/")
+    if sub then process.make_folder(folder .. "/" .. sub) end
+    process.write(folder .. "/" .. name, text)
+  end
+end
+
+-- A table gets what a spec seldom cares for: a free port of this machine, one worker.
+local function write_config(folder, options)
+  local text, name = options.config, options.name or "moongate.yaml"
+  if type(text) == "table" then
+    local whole = { listen = "127.0.0.1:0", workers = 1 }
+    for key, value in pairs(text) do whole[key] = value end
+    text, name = lua_text(whole), options.name or "moongate.lua"
+  end
+  process.write(folder .. "/" .. name, (text:gsub("%%{folder}", folder)))
+  return folder .. "/" .. name
+end
+
+local function note_addresses(self)
+  self.addresses = {}
+  for address in self.process:stdout():gmatch("moongate: listening on (%S+)\n") do
+    table.insert(self.addresses, address)
+  end
+  self.ports = {}
+  for i, address in ipairs(self.addresses) do
+    self.ports[i] = math.tointeger(tonumber(address:match(":(%d+)$"))) or false
+  end
+  self.port = self.ports[1] or nil
+end
+
+-- Starts the gateway and waits until it is ready. options: config (a table, or text), name (of its file; moongate.lua
+-- or moongate.yaml), files ({ [path] = text } beside it), env, args. `%{folder}` in the config is its folder.
+-- Members of what it gives: port, ports (of all listeners), addresses, pid, folder.
+function M.start(options)
+  local folder = process.folder()
+  write_files(folder, options.files)
+  local args = { "run", "-c", write_config(folder, options) }
+  table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
+  local self = setmetatable({ folder = folder, expected = {} }, Gateway)
+  self.process = process.start(folder, M.program, args, options.env)
+  self.pid = self.process.pid
+  loop.until_true(function()
+    return self.process:stdout():find("moongate: ready\n", 1, true) or self.process:status()
+  end)
+  note_addresses(self)
+  if not self.process:stdout():find("moongate: ready\n", 1, true) then
+    local said = self.process:stderr()
+    self.process:kill()
+    process.remove_folder(folder)
+    error("the gateway did not start:\n" .. said, 2)
+  end
+  return scope.add(self)
+end
+
+-- Runs the program to its end: { status, stdout, stderr }. options as for start; the config's name stands for `CONFIG`
+-- among the args.
+function M.run(options)
+  local folder = process.folder()
+  write_files(folder, options.files)
+  local config = options.config and write_config(folder, options)
+  local args = {}
+  for i, arg in ipairs(options.args) do args[i] = arg == "CONFIG" and config or arg end
+  local p = process.start(folder, M.program, args, options.env)
+  local status = p:wait(options.seconds)
+  p:kill()
+  local function plain(text) return (text:gsub(folder:gsub("%p", "%%%0") .. "/", "")) end
+  local result = { status = status, stdout = plain(p:stdout()), stderr = plain(p:stderr()) }
+  process.remove_folder(folder)
+  return result
+end
+
+return M

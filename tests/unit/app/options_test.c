@@ -1,0 +1,99 @@
+/* The command line: mg_options_parse. */
+#include "app/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+#define WORDS_MAX 8
+
+static enum mg_rc parse(const char *const *words, struct mg_options *out, struct mg_error *err)
+{
+    char *argv[WORDS_MAX + 2] = {(char *)"moongate"};
+    int argc = 1;
+    for (; words[argc - 1]; argc++)
+        argv[argc] = (char *)words[argc - 1];
+    return mg_options_parse(argc, argv, out, err);
+}
+
+static void test_good(void **unused)
+{
+    static const struct {
+        const char *words[WORDS_MAX];
+        struct mg_options want;
+    } cases[] = {
+        {{"run"}, {MG_COMMAND_RUN, "moongate.yaml", NULL, 0, false}},
+        {{"run", "-c", "x.json", "-p", "0"}, {MG_COMMAND_RUN, "x.json", "0", 0, false}},
+        {{"run", "--workers", "1024", "--dev"},
+         {MG_COMMAND_RUN, "moongate.yaml", NULL, 1024, true}},
+        {{"run", "--port", "65535", "--config", "-c"}, {MG_COMMAND_RUN, "-c", "65535", 0, false}},
+        {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false}},
+        {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
+        {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
+        {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
+        {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
+        {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
+        {{"-h"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
+    };
+    (void)unused;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct mg_options *want = &cases[i].want;
+        struct mg_options got;
+        struct mg_error err;
+        if (parse(cases[i].words, &got, &err) != MG_OK)
+            fail_msg("case %zu: %s", i, err.text);
+        assert_int_equal(got.command, want->command);
+        assert_string_equal(got.config, want->config);
+        assert_string_equal(got.port ? got.port : "none", want->port ? want->port : "none");
+        assert_int_equal(got.workers, want->workers);
+        assert_int_equal(got.dev, want->dev);
+    }
+}
+
+static void test_bad(void **unused)
+{
+    static const struct {
+        const char *words[WORDS_MAX];
+        const char *error;
+    } cases[] = {
+        {{NULL}, "a command is missing"},
+        {{"start"}, "unknown command 'start'"},
+        {{""}, "unknown command ''"},
+        {{"run", "x.yaml"}, "run: unknown argument 'x.yaml'"},
+        {{"run", "-x"}, "run: unknown argument '-x'"},
+        {{"run", "-c"}, "-c needs a value"},
+        {{"run", "-c", ""}, "-c needs a value"},
+        {{"run", "-p", "65536"}, "-p must be a number from 0 to 65535, not '65536'"},
+        {{"run", "-p", "-1"}, "-p must be a number from 0 to 65535, not '-1'"},
+        {{"run", "-p", "80x"}, "-p must be a number from 0 to 65535, not '80x'"},
+        {{"run", "-p"}, "-p needs a value"},
+        {{"run", "--workers", "0"}, "--workers must be a number from 1 to 1024, not '0'"},
+        {{"run", "--workers", "99999999999999999999"}, "--workers must be a number from 1 to 1024"},
+        {{"check", "a", "b"}, "check: one file at a time, 'b' is one more"},
+        {{"check", "--dev"}, "check: unknown argument '--dev'"},
+        {{"check", "-c"}, "-c needs a value"},
+    };
+    (void)unused;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct mg_options got;
+        struct mg_error err;
+        assert_int_equal(parse(cases[i].words, &got, &err), MG_FAIL);
+        if (!strstr(err.text, cases[i].error))
+            fail_msg("case %zu: %s", i, err.text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -99,6 +99,7 @@ EMBEDDED := $(filter-out %_spec.lua,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.l
 all: $(BIN) ## build the program, build/moongate (the default)
 
 run: all ## build it and start the example shop
+	@cat examples/shop/try.txt
 	$(Q)exec build/moongate run -c examples/shop/moongate.yaml
 
 # A file that changes only when its text does, so that what depends on it is made again when flags or lists change.

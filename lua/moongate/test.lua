@@ -17,6 +17,8 @@
 --
 -- Gateways: moongate.test.gateway. Answers of upstreams: moongate.test.answer. Matchers: moongate.test.matchers.
 
+require "moongate.core" -- brings `moongate` along
+
 local answers = require "moongate.test.answer"
 local gateway = require "moongate.test.gateway"
 local matchers = require "moongate.test.matchers"
@@ -57,20 +59,14 @@ local function folders_of_spec()
   return { "policies" }
 end
 
-local function absolute(folders)
-  local out = {}
-  for i, folder in ipairs(folders) do out[i] = folder end
-  return out
-end
-
 local NEW = {
   policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true, timeout = true,
 }
 
 -- The only upstream, when there is one.
 local function only(upstreams)
-  local name, more = next(upstreams)
-  return name and next(upstreams, name) == nil and not more.no_service and name or nil
+  local name = next(upstreams)
+  return name and next(upstreams, name) == nil and name or nil
 end
 
 local function sorted(t)
@@ -98,7 +94,7 @@ local function config_of(opts)
   local config = {}
   for key, value in pairs(opts.config or {}) do config[key] = value end
   config.services = services_of(opts, config)
-  config.lua = config.lua or { path = absolute(opts.path or folders_of_spec()) }
+  config.lua = config.lua or { path = opts.path or folders_of_spec() }
   local service = opts.service or only(opts.upstreams or {})
   if service and not is_service(service) then service = nil end
   config.routes = config.routes or {
@@ -110,6 +106,7 @@ end
 local function make(opts)
   local t = gateway.new(opts)
   matchers.latest = t
+  T.used = true
   return t
 end
 

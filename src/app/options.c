@@ -14,6 +14,8 @@ const char mg_options_usage[] =
     "                 start the gateway; -p replaces the first listener's port,\n"
     "                 --dev shows tracebacks in error bodies\n"
     "  check [FILE]   tell all errors and warnings of a config\n"
+    "  test [busted options] [PATH]...\n"
+    "                 run specs with the test kit\n"
     "  version        of the program and its libraries\n"
     "  help           this text\n"
     "\n"

@@ -1,7 +1,7 @@
 /*
  * Log lines. Any thread; each line is built on the caller's stack and written at once.
  *
- * Atomic: level, format. Set once, before threads start: the sink.
+ * Atomic: level, format. Set once, before threads start: the sink, the clock.
  */
 #include "base/log.h"
 
@@ -21,6 +21,8 @@ static atomic_int least = MG_LOG_INFO;
 static atomic_int style = MG_LOG_JSON;
 static mg_log_sink_fn sink_fn;
 static void *sink_arg;
+static mg_log_clock_fn clock_fn;
+static void *clock_arg;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -65,12 +67,23 @@ static void put_escaped(struct line *l, struct mg_str s)
     }
 }
 
+static void read_clock(struct timespec *now)
+{
+    if (!clock_fn) {
+        clock_gettime(CLOCK_REALTIME, now);
+        return;
+    }
+    double seconds = clock_fn(clock_arg);
+    now->tv_sec = (time_t)seconds;
+    now->tv_nsec = (long)((seconds - (double)now->tv_sec) * 1e9);
+}
+
 static void put_time(struct line *l)
 {
     struct timespec now;
     struct tm utc;
     char text[40];
-    clock_gettime(CLOCK_REALTIME, &now);
+    read_clock(&now);
     gmtime_r(&now.tv_sec, &utc);
     size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
     n += (size_t)snprintf(text + n, sizeof text - n, ".%03ldZ", now.tv_nsec / 1000000);
@@ -158,6 +171,12 @@ void mg_log_set_sink(mg_log_sink_fn fn, void *arg)
 {
     sink_fn = fn;
     sink_arg = arg;
+}
+
+void mg_log_set_clock(mg_log_clock_fn clock, void *arg)
+{
+    clock_fn = clock;
+    clock_arg = arg;
 }
 
 bool mg_log_enabled(enum mg_log_level level)

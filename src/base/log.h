@@ -39,6 +39,9 @@ typedef void (*mg_log_sink_fn)(void *arg, enum mg_log_level level, struct mg_str
 
 void mg_log_configure(enum mg_log_level least, enum mg_log_format format);
 void mg_log_set_sink(mg_log_sink_fn sink, void *arg); /* NULL: standard error again */
+/* Where the time of lines comes from, in seconds since 1970; NULL: the system again. For simulations. */
+typedef double (*mg_log_clock_fn)(void *arg);
+void mg_log_set_clock(mg_log_clock_fn clock, void *arg);
 bool mg_log_enabled(enum mg_log_level level);
 
 /* Writes one line. `msg` and the fields are borrowed for the call. */

@@ -14,17 +14,29 @@ void mg_pool_init(struct mg_pool *pool, size_t block_bytes, size_t keep)
     *pool = (struct mg_pool){.block_bytes = block_bytes, .keep = keep};
 }
 
-void mg_pool_release(struct mg_pool *pool)
+static void free_one(struct mg_pool *pool)
 {
     struct free_block *block = pool->_free;
-    while (block) {
-        MG_UNPOISON(block, pool->block_bytes);
-        struct free_block *next = block->next;
-        free(block);
-        block = next;
-    }
-    pool->_free = NULL;
-    pool->free_count = 0;
+    MG_UNPOISON(block, pool->block_bytes);
+    pool->_free = block->next;
+    pool->free_count--;
+    free(block);
+}
+
+void mg_pool_release(struct mg_pool *pool)
+{
+    while (pool->_free)
+        free_one(pool);
+    pool->low = 0;
+}
+
+size_t mg_pool_trim(struct mg_pool *pool)
+{
+    size_t unused = pool->low;
+    for (size_t i = 0; i < unused; i++)
+        free_one(pool);
+    pool->low = pool->free_count;
+    return unused;
 }
 
 void *mg_pool_get(struct mg_pool *pool)
@@ -35,7 +47,8 @@ void *mg_pool_get(struct mg_pool *pool)
         return mg_malloc(pool->block_bytes);
     MG_UNPOISON(block, pool->block_bytes);
     pool->_free = block->next;
-    pool->free_count--;
+    if (--pool->free_count < pool->low)
+        pool->low = pool->free_count;
     return block;
 }
 

@@ -13,6 +13,7 @@ struct mg_pool {
     size_t block_bytes; /* set once */
     size_t keep;        /* free blocks kept at most; more go back to malloc */
     size_t free_count;
+    size_t low;  /* fewest free blocks since the last trim: so many were not needed */
     size_t live; /* handed out and not yet given back; tests look that it comes back to 0 */
     void *_free;
 };
@@ -20,6 +21,10 @@ struct mg_pool {
 void mg_pool_init(struct mg_pool *pool, size_t block_bytes, size_t keep);
 /* Frees the kept blocks. Blocks still handed out must not be given back afterwards. */
 void mg_pool_release(struct mg_pool *pool);
+
+/* Gives back to the system what was not needed since the last call; to be called now and then, so that a peak
+ * does not hold memory for good. Returns how many blocks that were. */
+size_t mg_pool_trim(struct mg_pool *pool);
 
 /* Never NULL: dies when memory is out (small allocation). Contents are undefined. */
 void *mg_pool_get(struct mg_pool *pool);

@@ -65,8 +65,8 @@ struct mg_body *mg_request_take_body(struct mg_request *req)
 {
     if (req->is_buffered)
         return mg_body_fixed(req->arena, req->buffered);
-    if (req->body_taken)
-        return NULL;
+    if (req->body_taken) /* where there is nothing to read, it can be read again */
+        return req->body->length == 0 ? mg_body_fixed(req->arena, MG_STR_NONE) : NULL;
     req->body_taken = true;
     return req->body;
 }

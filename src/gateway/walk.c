@@ -132,7 +132,7 @@ static void on_error_done(struct mg_walk *inner, void *arg)
     run(w);
 }
 
-/* Lets the on_error steps look at a response of our own, once. True when that was begun. */
+/* Lets the on_error steps look at a response of our own, once. True when they are not done yet. */
 static bool handle_error(struct mg_walk *w)
 {
     const struct mg_route *route = w->req->route;
@@ -149,7 +149,7 @@ static bool handle_error(struct mg_walk *w)
     inner->on_done = on_error_done;
     inner->arg = w;
     mg_walk_start(inner);
-    return true;
+    return inner->phase != MG_WALK_DONE;
 }
 
 /* --- the two directions --- */

@@ -1,6 +1,7 @@
 /* One thread's part of the gateway. */
 #include "gateway/worker.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -12,6 +13,25 @@
 #define CHUNKS_KEPT 256
 #define BLOCK_BYTES 32768
 #define BLOCKS_KEPT 64
+#define HOUSEKEEPING_NS MG_SECOND
+/* Freed memory worth the work of giving it back to the system. */
+#define TRIM_BYTES ((size_t)256 * 1024)
+
+/* --- housekeeping --- */
+
+static void on_housekeeping(void *arg)
+{
+    struct mg_worker *w = arg;
+    size_t bytes = mg_pool_trim(&w->chunks) * w->chunks.block_bytes +
+                   mg_pool_trim(&w->blocks) * w->blocks.block_bytes;
+    /* Blocks lie between longer-lived memory, so the allocator cannot give their pages back by itself. */
+    w->untrimmed_bytes += bytes;
+    if (bytes == 0 && w->untrimmed_bytes >= TRIM_BYTES) {
+        malloc_trim(0);
+        w->untrimmed_bytes = 0;
+    }
+    mg_timer_set(&w->housekeeping, mg_loop_now(w->loop) + HOUSEKEEPING_NS);
+}
 
 static void free_generation(struct mg_worker_generation *wg)
 {
@@ -90,6 +110,10 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
     mg_server_init(&w->server, loop, &w->chunks, &w->blocks, &mg_exchange_handler, w);
     w->server.limits = gen->limits;
+    mg_timer_init(&w->housekeeping, loop, on_housekeeping, w);
+    /* A simulated clock would jump from tick to tick for nothing. */
+    if (!mg_loop_is_simulated(loop))
+        mg_timer_set(&w->housekeeping, mg_loop_now(loop) + HOUSEKEEPING_NS);
     w->current = new_generation(w, gen, err);
     if (!w->current) {
         mg_worker_release(w);
@@ -100,6 +124,7 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
 
 void mg_worker_release(struct mg_worker *w)
 {
+    mg_timer_release(&w->housekeeping);
     mg_server_release(&w->server);
     if (w->current)
         free_generation(w->current);

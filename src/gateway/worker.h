@@ -50,6 +50,8 @@ struct mg_worker {
     void (*on_drained)(void *arg); /* while draining: the last exchange has ended */
     void *drained_arg;
     bool draining;
+    struct mg_timer housekeeping; /* gives memory of peaks back */
+    size_t untrimmed_bytes;      /* freed, but maybe still held by the allocator */
     uint64_t random;             /* state of mg_worker_random; a simulation sets it before mg_worker_init */
 };
 

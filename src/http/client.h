@@ -20,7 +20,7 @@ struct mg_client_conn_events {
 };
 
 struct mg_client_conn {
-    struct mg_link link;   /* the owner's list of idle ones */
+    struct mg_link link;   /* the owner's, for its list of idle ones; an element in no list at first */
     void *owner;
     uint64_t idle_since_ns;
     uint32_t requests;     /* sent on it so far */

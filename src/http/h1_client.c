@@ -70,7 +70,6 @@ static void close_conn(struct conn *c)
     c->state = CLOSED;
     mg_soon_cancel(&c->fail_soon);
     mg_timer_release(&c->timer);
-    mg_list_remove(&c->base.link);
     mg_stream_close(c->stream);
     mg_loop_free_later(c->stream->loop, c, free_conn);
 }

@@ -65,7 +65,7 @@ int mg_h1_input_decode(struct mg_h1_input *in, struct mg_h1_body *body, struct m
 {
     size_t used = 0, payload = 0;
     struct mg_str raw = mg_h1_input_raw(in);
-    if (raw.n == 0 && body->kind != MG_H1_LENGTH && body->kind != MG_H1_NO_BODY)
+    if (raw.n == 0)
         return 0;
     /* With no payload waiting, the raw bytes need not move to join it. */
     if (in->pay_begin == in->pay_end)

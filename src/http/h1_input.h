@@ -34,14 +34,15 @@ ssize_t mg_h1_input_read(struct mg_h1_input *in, struct mg_stream *stream, bool 
 /* Gives the block back when nothing is in it. */
 void mg_h1_input_trim(struct mg_h1_input *in);
 
+/* Without a block there is nothing, and C has no NULL + 0. */
 static inline struct mg_str mg_h1_input_raw(const struct mg_h1_input *in)
 {
-    return mg_str(in->block + in->raw_begin, in->raw_end - in->raw_begin);
+    return in->block ? mg_str(in->block + in->raw_begin, in->raw_end - in->raw_begin) : MG_STR_NONE;
 }
 
 static inline struct mg_str mg_h1_input_payload(const struct mg_h1_input *in)
 {
-    return mg_str(in->block + in->pay_begin, in->pay_end - in->pay_begin);
+    return in->block ? mg_str(in->block + in->pay_begin, in->pay_end - in->pay_begin) : MG_STR_NONE;
 }
 
 static inline void mg_h1_input_skip_raw(struct mg_h1_input *in, size_t n)

@@ -1,9 +1,10 @@
 /*
  * The CPU watchdog: one timer a thread, a signal handler, and the hook it sets.
  *
- * The handler runs on the thread it watches, in the middle of anything. It reads what is volatile, calls
- * lua_sethook (which Lua allows in a handler) and nothing else: not even clock_gettime, so time is counted in
- * ticks. Lua may lose the hook's mark in a frame that is just being entered, so it is set anew at each tick.
+ * The handler runs on the thread it watches, in the middle of anything. It reads what is volatile,
+ * calls lua_sethook (which Lua allows in a handler) and nothing else: not even clock_gettime, so
+ * time is counted in ticks. Lua may lose the hook's mark in a frame that is just being entered, so
+ * it is set anew at each tick.
  */
 #include "script/budget.h"
 
@@ -27,20 +28,20 @@
 
 #ifdef MG_TSAN
 #include <setjmp.h>
-/* Lua leaves C functions, for an error or a wait, by other names of longjmp, which ThreadSanitizer does not
- * know: its own stack of callers would grow with each. */
+/* Lua leaves C functions, for an error or a wait, by other names of longjmp, which ThreadSanitizer
+ * does not know: its own stack of callers would grow with each. */
 void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
 void __longjmp_chk(jmp_buf env, int value)
 {
-    longjmp(env, value);
+    longjmp(env, value); /* lint: allow longjmp, it is Lua's own */
 }
 void _longjmp(jmp_buf env, int value)
 {
-    longjmp(env, value);
+    longjmp(env, value); /* lint: allow longjmp, it is Lua's own */
 }
 
-/* ThreadSanitizer would hold the signal back until the thread calls libc, which an endless loop never does.
- * This name of the same function is one it does not know. */
+/* ThreadSanitizer would hold the signal back until the thread calls libc, which an endless loop
+ * never does. This name of the same function is one it does not know. */
 int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
 #define sigaction(number, action, old) __sigaction(number, action, old)
 #define UNCHECKED __attribute__((no_sanitize("thread")))
@@ -57,8 +58,8 @@ int __sigaction(int number, const struct sigaction *action, struct sigaction *ol
 
 static _Thread_local struct mg_budget *of_thread __attribute__((tls_model("initial-exec")));
 
-/* Through a pointer that is set when the program is loaded: a handler must not be the first to call a
- * function that the dynamic linker has yet to find. */
+/* Through a pointer that is set when the program is loaded: a handler must not be the first to call
+ * a function that the dynamic linker has yet to find. */
 static void (*volatile const sethook)(lua_State *, lua_Hook, int, int) = lua_sethook;
 
 static int signal_number(void)
@@ -85,7 +86,8 @@ const char *mg_budget_push_text(lua_State *L)
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
     struct mg_script *s = mg_script_of(L);
-    if (!mg_budget_overran(s)) { /* set on a run that ended in time, or inherited from one that did not */
+    if (!mg_budget_overran(
+            s)) { /* set on a run that ended in time, or inherited from one that did not */
         lua_sethook(L, NULL, 0, 0);
         return;
     }

@@ -1,13 +1,14 @@
 /*
  * How long policy code may run without waiting: a watchdog that costs nothing until it bites.
  *
- * A timer of the thread's CPU time ticks every few milliseconds of work. When its signal finds the same run
- * still going after its allowance, it sets a Lua hook on the coroutine that runs. The hook makes the coroutine
- * yield for good, which no pcall can catch; where it cannot yield (inside a metamethod, or a callback of
- * string.gsub) it raises an error, and again at each instruction, until all is unwound.
+ * A timer of the thread's CPU time ticks every few milliseconds of work. When its signal finds the
+ * same run still going after its allowance, it sets a Lua hook on the coroutine that runs. The hook
+ * makes the coroutine yield for good, which no pcall can catch; where it cannot yield (inside a
+ * metamethod, or a callback of string.gsub) it raises an error, and again at each instruction,
+ * until all is unwound.
  *
- * A *run* begins when a thread that runs no policy code enters some, and ends when it is back in C. What is
- * entered inside belongs to it. C functions cannot be stopped: they bound their own work.
+ * A *run* begins when a thread that runs no policy code enters some, and ends when it is back in C.
+ * What is entered inside belongs to it. C functions cannot be stopped: they bound their own work.
  *
  * One budget for each thread, however many states it has; made, used and dropped on that thread.
  */
@@ -50,9 +51,10 @@ struct mg_budget_saved {
     lua_State *watched;
 };
 
-/* Around each entry into Lua code of `s`: `co` is what runs now; afterwards what ran before. `s` may have no
- * budget; s->running is kept all the same. */
-static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *saved, lua_State *co);
+/* Around each entry into Lua code of `s`: `co` is what runs now; afterwards what ran before. `s`
+ * may have no budget; s->running is kept all the same. */
+static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *saved,
+                                   lua_State *co);
 static inline void mg_budget_leave(struct mg_script *s, const struct mg_budget_saved *saved);
 
 /* Has the present run used up its allowance? */
@@ -61,16 +63,18 @@ static inline bool mg_budget_overran(const struct mg_script *s)
     return s->budget && s->budget->overrun;
 }
 
-/* A run that is being ended for overrun gets one more allowance, a few times at most, so that <close> variables
- * can give back what they hold. `co` is the coroutine that closes them. */
+/* A run that is being ended for overrun gets one more allowance, a few times at most, so that
+ * <close> variables can give back what they hold. `co` is the coroutine that closes them. */
 void mg_budget_grace(struct mg_script *s, lua_State *co);
 
-/* The text about the overrun: where, and how long was allowed. Pushes it on L; may raise a memory error. */
+/* The text about the overrun: where, and how long was allowed. Pushes it on L; may raise a memory
+ * error. */
 const char *mg_budget_push_text(lua_State *L);
 
 void _mg_budget_arm(struct mg_budget *b);
 
-static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *saved, lua_State *co)
+static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *saved,
+                                   lua_State *co)
 {
     struct mg_budget *b = s->budget;
     saved->running = s->running;

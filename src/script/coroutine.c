@@ -31,8 +31,8 @@ static int reset(lua_State *L, lua_State *co)
     return status;
 }
 
-/* Resumes with the `nargs` values on top of L. Returns how many results it put there instead, or -1 with the
- * error value there. */
+/* Resumes with the `nargs` values on top of L. Returns how many results it put there instead, or -1
+ * with the error value there. */
 static int resume(lua_State *L, lua_State *co, int nargs)
 {
     struct mg_script *s = mg_script_of(L);
@@ -84,8 +84,8 @@ static int l_resume(lua_State *L)
     return n + 1;
 }
 
-/* Closes the variables of a wrapped coroutine that failed with the error on top; they see it, and may put
- * another in its place. Then raises it, with the caller's place in front of a text. */
+/* Closes the variables of a wrapped coroutine that failed with the error on top; they see it, and
+ * may put another in its place. Then raises it, with the caller's place in front of a text. */
 static int wrap_failed(lua_State *L, lua_State *co)
 {
     int status = lua_status(co);
@@ -119,8 +119,9 @@ static int l_wrap(lua_State *L)
 static int l_yield(lua_State *L)
 {
     if (mg_script_is_task(L))
-        return luaL_error(L, "coroutine.yield can only be called inside a coroutine of your own; to "
-                             "wait, call mg.sleep or the like");
+        return luaL_error(L,
+                          "coroutine.yield can only be called inside a coroutine of your own; to "
+                          "wait, call mg.sleep or the like");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -183,9 +184,9 @@ static int l_running(lua_State *L)
 void mg_coroutine_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"close", l_close},     {"create", l_create},           {"isyieldable", l_isyieldable},
-        {"resume", l_resume},   {"running", l_running},         {"status", l_status},
-        {"wrap", l_wrap},       {"yield", l_yield},             {NULL, NULL},
+        {"close", l_close},   {"create", l_create},   {"isyieldable", l_isyieldable},
+        {"resume", l_resume}, {"running", l_running}, {"status", l_status},
+        {"wrap", l_wrap},     {"yield", l_yield},     {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

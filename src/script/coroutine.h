@@ -1,6 +1,6 @@
 /*
- * The `coroutine` library of policy code: as in stock Lua, but the CPU budget follows into an author's
- * coroutines, and the coroutines of tasks are out of reach: they yield by waiting only.
+ * The `coroutine` library of policy code: as in stock Lua, but the CPU budget follows into an
+ * author's coroutines, and the coroutines of tasks are out of reach: they yield by waiting only.
  */
 #ifndef MG_SCRIPT_COROUTINE_H
 #define MG_SCRIPT_COROUTINE_H

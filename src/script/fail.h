@@ -1,6 +1,6 @@
 /*
- * Expected failures as Lua sees them: nil and an error object with `code` and `message`; tostring() gives the
- * message. Codes are lower-case words and part of the API.
+ * Expected failures as Lua sees them: nil and an error object with `code` and `message`; tostring()
+ * gives the message. Codes are lower-case words and part of the API.
  */
 #ifndef MG_SCRIPT_FAIL_H
 #define MG_SCRIPT_FAIL_H

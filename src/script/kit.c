@@ -18,9 +18,10 @@
 #include "script/policies.h"
 #include "script/sandbox.h"
 #include "script/task.h"
+#include "script/yaml.h"
 
 #define HOME "moongate.kit.home"
-#define CLOSED_LATER "moongate.kit.closed-later"
+#define COLLECTED "moongate.kit.collected"
 #define CHUNK_BYTES 8192
 #define BLOCK_BYTES 65536
 #define LOG_MAX ((size_t)64 << 20)
@@ -42,9 +43,31 @@ static void on_log_line(void *arg, enum mg_log_level level, struct mg_str line)
         fwrite(line.p, 1, line.n, stderr);
 }
 
-static int forget_sink(lua_State *L)
+static double log_time(void *arg)
 {
-    (void)L;
+    const struct mg_kit *kit = arg;
+    return mg_loop_wall(kit->loop);
+}
+
+/* Gateways that were collected: that may happen in the middle of anything, also while another runs. */
+static void close_collected(lua_State *L)
+{
+    if (lua_getfield(L, LUA_REGISTRYINDEX, COLLECTED) == LUA_TTABLE) {
+        lua_pushnil(L);
+        lua_setfield(L, LUA_REGISTRYINDEX, COLLECTED);
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TUSERDATA; i++) {
+            mg_kit_close(lua_touserdata(L, -1));
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* The state is closed; it has finalized what was made after the home before. */
+static int l_leave_home(lua_State *L)
+{
+    close_collected(L);
     mg_log_set_sink(NULL, NULL);
     return 0;
 }
@@ -73,7 +96,7 @@ static struct mg_kit_home *home_of(lua_State *L)
     home = lua_newuserdatauv(L, sizeof *home, 0);
     *home = (struct mg_kit_home){.active = NULL};
     lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, forget_sink);
+    lua_pushcfunction(L, l_leave_home);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     lua_setfield(L, LUA_REGISTRYINDEX, HOME);
@@ -92,6 +115,7 @@ static void enter(struct mg_kit *kit, lua_State *L)
     mg_guest_enter(&kit->guest, L);
     kit->home->active = kit;
     mg_random_simulate(&kit->random);
+    mg_log_set_clock(log_time, kit);
     if (kit->gen)
         mg_log_configure(kit->gen->log_level, MG_LOG_JSON);
 }
@@ -99,6 +123,7 @@ static void enter(struct mg_kit *kit, lua_State *L)
 static void leave(struct mg_kit *kit, lua_State *L)
 {
     mg_random_simulate(NULL);
+    mg_log_set_clock(NULL, NULL);
     kit->home->active = NULL;
     mg_guest_answer(&kit->home->base, L);
 }
@@ -259,21 +284,6 @@ static struct mg_kit *new_kit(lua_State *L, struct mg_kit_home *home, uint64_t s
     return kit;
 }
 
-/* Gateways that were collected while another ran. */
-static void close_later_ones(lua_State *L)
-{
-    if (lua_getfield(L, LUA_REGISTRYINDEX, CLOSED_LATER) == LUA_TTABLE) {
-        lua_pushnil(L);
-        lua_setfield(L, LUA_REGISTRYINDEX, CLOSED_LATER);
-        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TUSERDATA; i++) {
-            mg_kit_close(lua_touserdata(L, -1));
-            lua_pop(L, 1);
-        }
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
 int mg_kit_new(lua_State *L)
 {
     struct mg_kit_home *home = home_of(L);
@@ -284,7 +294,7 @@ int mg_kit_new(lua_State *L)
     lua_getfield(L, 3, "seed");
     uint64_t seed = (uint64_t)luaL_checkinteger(L, -1);
     lua_settop(L, 3);
-    close_later_ones(L);
+    close_collected(L);
     lua_gc(L, LUA_GCSTEP, OUTSIDE_KB);
     struct mg_kit *kit = new_kit(L, home, seed);
     enter(kit, L);
@@ -354,7 +364,6 @@ void mg_kit_run(struct mg_kit *kit, lua_State *L, uint64_t until_ns, const bool 
     enter(kit, L);
     mg_loop_simulate(kit->loop, until_ns, stop);
     leave(kit, L);
-    close_later_ones(L);
 }
 
 void mg_kit_run_present(struct mg_kit *kit, lua_State *L)
@@ -507,11 +516,7 @@ static int l_gc(lua_State *L)
     struct mg_kit *kit = lua_touserdata(L, 1);
     if (is_closed(kit))
         return 0;
-    if (!kit->home->active) {
-        mg_kit_close(kit);
-        return 0;
-    }
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, CLOSED_LATER);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, COLLECTED);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;
@@ -530,11 +535,27 @@ static int l_module(lua_State *L)
     return 1;
 }
 
+/* For package.preload: `moongate` as spec code has it. */
+static int l_open_moongate(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushliteral(L, "moongate");
+    return l_module(L);
+}
+
+static void preload(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
 int mg_kit_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"start", mg_kit_client_start}, {"connect", mg_kit_client_connect},
-        {"wait", mg_kit_client_wait},   {"result", mg_kit_client_result},
+        {"wait", mg_kit_client_wait},
         {"advance", l_advance},         {"settle", l_settle},
         {"present", l_present},         {"now", l_now},
         {"log", l_log},                 {"close", l_close},
@@ -551,6 +572,8 @@ int mg_kit_open(lua_State *L)
     lua_pop(L, 1);
     mg_kit_client_open(L);
     mg_kit_upstream_open(L);
+    preload(L, "moongate", l_open_moongate);
+    preload(L, "moongate.yaml", mg_yaml_open);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -119,7 +119,6 @@ void mg_kit_client_release(struct mg_kit *kit);
 /* Lua functions. */
 int mg_kit_client_start(lua_State *L);
 int mg_kit_client_wait(lua_State *L);
-int mg_kit_client_result(lua_State *L);
 int mg_kit_client_connect(lua_State *L);
 void mg_kit_client_open(lua_State *L);
 

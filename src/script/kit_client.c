@@ -328,8 +328,8 @@ static void set_ref(lua_State *L, int ref, const char *key)
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
 }
 
-/* result(call) -> { status=, fields=, body=, broken=, at=, touched=, request= } once it is done; nil before. */
-int mg_kit_client_result(lua_State *L)
+/* call:result() -> { status=, fields=, body=, broken=, at=, touched=, request= } once it is done; nil before. */
+static int l_result(lua_State *L)
 {
     struct mg_kit_call *c = luaL_checkudata(L, 1, CALL_TYPE);
     if (!c->done || !c->peer.kit)
@@ -516,9 +516,12 @@ static int l_conn_gc(lua_State *L)
 
 void mg_kit_client_open(lua_State *L)
 {
+    static const luaL_Reg call_methods[] = {{"result", l_result}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"put", l_put}, {"take", l_take}, {"half_close", l_half_close}, {"cut", l_cut}, {NULL, NULL}};
     luaL_newmetatable(L, CALL_TYPE);
+    luaL_newlib(L, call_methods);
+    lua_setfield(L, -2, "__index");
     luaL_newmetatable(L, CONN_TYPE);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

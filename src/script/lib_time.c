@@ -141,8 +141,9 @@ static void set_ended(struct handle *h, enum outcome outcome)
         mg_soon_run(h->script->loop, &h->wake);
 }
 
-/* Moves what the task has brought into the handle at `index` of L. Where L is protected this may raise a
- * memory error, with the task gone and the handle consistent; elsewhere the memory limit must rest. */
+/* Moves what the task has brought into the handle at `index` of L. Where L is protected this may
+ * raise a memory error, with the task gone and the handle consistent; elsewhere the memory limit
+ * must rest. */
 static void keep_results(lua_State *L, int index, struct mg_task *t)
 {
     struct handle *h = lua_touserdata(L, index);

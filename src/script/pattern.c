@@ -1,9 +1,10 @@
 /*
  * A matcher for Lua patterns (reference manual, 6.4.1). Pure but for raising errors; one thread.
  *
- * It reads the pattern as it goes and keeps its choices on a list of its own: where an item could have taken
- * less or more, and what to undo about captures. Groups cannot be repeated in Lua patterns, so each item of
- * the pattern is on the list at most once or twice, and the list is as short as the pattern.
+ * It reads the pattern as it goes and keeps its choices on a list of its own: where an item could
+ * have taken less or more, and what to undo about captures. Groups cannot be repeated in Lua
+ * patterns, so each item of the pattern is on the list at most once or twice, and the list is as
+ * short as the pattern.
  */
 #include "script/pattern.h"
 
@@ -274,7 +275,8 @@ static void close_capture(struct matcher *m, const char *s)
     push(m, CLOSED)->capture = i;
 }
 
-/* --- the items that are more than one byte of the subject. They give the place after, or NULL. --- */
+/* --- the items that are more than one byte of the subject. They give the place after, or NULL. ---
+ */
 
 /* %1 */
 static const char *again(struct matcher *m, const char *s, int digit)
@@ -319,8 +321,8 @@ static bool at_frontier(struct matcher *m, const char *s, const char *p, const c
     return !in_set(before, p, after - 1) && in_set(here, p, after - 1);
 }
 
-/* Tries the special item at *p, if there is one; false: there is none. *s becomes NULL when it does not
- * match. */
+/* Tries the special item at *p, if there is one; false: there is none. *s becomes NULL when it does
+ * not match. */
 static bool special(struct matcher *m, const char **s, const char **p)
 {
     const char *at = *p;

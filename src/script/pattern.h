@@ -1,10 +1,11 @@
 /*
- * string.find, match, gmatch and gsub with the meaning they have in stock Lua, but with a bound on the work:
- * a pattern that backtracks without end is an error, and not a worker that stands still. (The CPU budget
- * cannot stop a C function.)
+ * string.find, match, gmatch and gsub with the meaning they have in stock Lua, but with a bound on
+ * the work: a pattern that backtracks without end is an error, and not a worker that stands still.
+ * (The CPU budget cannot stop a C function.)
  *
- * A call may take MG_PATTERN_STEPS steps and MG_PATTERN_STEPS_PER_BYTE more for each byte of its subject; a
- * step is a try of one pattern item at one place, about 3 ns. The text of some errors differs from stock's.
+ * A call may take MG_PATTERN_STEPS steps and MG_PATTERN_STEPS_PER_BYTE more for each byte of its
+ * subject; a step is a try of one pattern item at one place, about 3 ns. The text of some errors
+ * differs from stock's.
  */
 #ifndef MG_SCRIPT_PATTERN_H
 #define MG_SCRIPT_PATTERN_H

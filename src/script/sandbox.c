@@ -1,8 +1,8 @@
 /*
  * Globals, compiling and `require` for policy code. One thread.
  *
- * The table of globals that policy code sees stays empty for ever: reads fall through to the safe library and
- * from there to an error, writes are errors.
+ * The table of globals that policy code sees stays empty for ever: reads fall through to the safe
+ * library and from there to an error, writes are errors.
  */
 #include "script/sandbox.h"
 
@@ -71,8 +71,8 @@ static void open_globals(lua_State *L)
 
 /* --- compiling --- */
 
-/* Text as lua_load reads it: empty lines, so that errors show the line in the text's file; something in front;
- * the text. */
+/* Text as lua_load reads it: empty lines, so that errors show the line in the text's file;
+ * something in front; the text. */
 struct source {
     uint32_t empty_lines;
     struct mg_str head, text;
@@ -277,8 +277,8 @@ static void note_tried(lua_State *L)
     lua_replace(L, TRIED);
 }
 
-/* Tries the file whose name `format` makes of `file`; in `folder`, or built in when that is NULL. On success
- * the compiled text and the file's name are on top. */
+/* Tries the file whose name `format` makes of `file`; in `folder`, or built in when that is NULL.
+ * On success the compiled text and the file's name are on top. */
 static bool try_name(lua_State *L, const char *folder, const char *format, const char *file)
 {
     lua_pushstring(L, folder ? folder : "");

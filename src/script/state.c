@@ -1,9 +1,9 @@
 /*
  * Making and ending a Lua state, and counting its memory. One thread.
  *
- * Always true: memory_used is the sum of the sizes that Lua believes to hold. The limit refuses only growth,
- * and only while policy code runs: a refusal there is a Lua error inside a protected call. Elsewhere
- * it would be a panic.
+ * Always true: memory_used is the sum of the sizes that Lua believes to hold. The limit refuses
+ * only growth, and only while policy code runs: a refusal there is a Lua error inside a protected
+ * call. Elsewhere it would be a panic.
  */
 #include "script/state.h"
 
@@ -20,9 +20,9 @@
 
 #define BACKGROUND_LIMIT 1000
 #define WARNING_BYTES 512
-/* A collection begins when the heap is this many times (in per cent) what the last one left. What a policy
- * keeps is small, what its requests leave is garbage at once: marking it less often costs memory of no weight,
- * and the default of 200 costs a microsecond a request. */
+/* A collection begins when the heap is this many times (in per cent) what the last one left. What a
+ * policy keeps is small, what its requests leave is garbage at once: marking it less often costs
+ * memory of no weight, and the default of 200 costs a microsecond a request. */
 #define GC_PAUSE 600
 
 static bool over_limit(const struct mg_script *s, size_t growth)
@@ -122,8 +122,7 @@ struct mg_script *mg_script_new(const struct mg_script_options *options)
     s->memory_limit = options->memory_bytes;
     s->run_ns = options->run_ns;
     s->worker = options->worker;
-    s->background_limit =
-        options->background_limit ? options->background_limit : BACKGROUND_LIMIT;
+    s->background_limit = options->background_limit ? options->background_limit : BACKGROUND_LIMIT;
     mg_list_init(&s->idle);
     mg_list_init(&s->tasks);
     seed_random(s);

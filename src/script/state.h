@@ -1,9 +1,9 @@
 /*
  * One Lua state: all policy code of one worker in one generation (or of the control thread).
  *
- * Its memory is counted against a limit. The limit holds while policy code runs, where reaching it is "not
- * enough memory" in the step that asked, and the others go on. C code between the runs (which pushes a
- * few values without protection) may go beyond it. One thread.
+ * Its memory is counted against a limit. The limit holds while policy code runs, where reaching it
+ * is "not enough memory" in the step that asked, and the others go on. C code between the runs
+ * (which pushes a few values without protection) may go beyond it. One thread.
  */
 #ifndef MG_SCRIPT_STATE_H
 #define MG_SCRIPT_STATE_H
@@ -29,7 +29,8 @@ struct mg_script_options {
     void *owner;               /* for the code that registers functions: the worker, or NULL */
     uint32_t worker;           /* its number; what only one worker shall do is done by 0 */
     uint32_t background_limit; /* tasks that belong to no request, at a time; 0: 1,000 */
-    struct mg_guest *guest;    /* simulation: not a state of its own, but a guest's place in one; borrowed */
+    struct mg_guest
+        *guest; /* simulation: not a state of its own, but a guest's place in one; borrowed */
 };
 
 struct mg_script {
@@ -42,30 +43,31 @@ struct mg_script {
     uint32_t worker;
     uint32_t background_limit;
     struct mg_budget *budget; /* the thread's own; NULL: no limit on run time */
-    /* The list (of mg_task.owned) of the tasks that end with `context`. Set by whoever gives tasks their
-     * contexts, before code runs. */
+    /* The list (of mg_task.owned) of the tasks that end with `context`. Set by whoever gives tasks
+     * their contexts, before code runs. */
     struct mg_link *(*tasks_of)(void *context);
 
     struct mg_heap heap;
     size_t memory_used;      /* bytes in the Lua heap now */
     uint32_t memory_lenient; /* above 0: C code that cannot raise is at work, so the limit rests */
-    lua_State *running;      /* the innermost coroutine whose code runs now, or NULL; see budget.h */
+    lua_State *running; /* the innermost coroutine whose code runs now, or NULL; see budget.h */
     struct mg_task *current; /* the task whose code runs now, or NULL */
     struct mg_link idle;     /* finished tasks with their coroutines, for reuse */
     uint32_t idle_count;
-    uint32_t live_tasks;  /* taken and not yet freed; tests look that it comes back to 0 */
-    uint32_t background;  /* of these, tasks of mg.background and what they spawned */
-    struct mg_link tasks; /* all that wait, for cancelling at the end */
+    uint32_t live_tasks;         /* taken and not yet freed; tests look that it comes back to 0 */
+    uint32_t background;         /* of these, tasks of mg.background and what they spawned */
+    struct mg_link tasks;        /* all that wait, for cancelling at the end */
     const void *handle_metas[4]; /* metatables of the handles' kinds; see context.h */
-    bool ending;          /* mg_script_free has begun; no new tasks */
-    uint64_t random;      /* state of mg_script_random */
+    bool ending;                 /* mg_script_free has begun; no new tasks */
+    uint64_t random;             /* state of mg_script_random */
 
     struct mg_guest *guest; /* NULL: the state is ours */
     int _anchor;            /* a guest's: reference of L */
 };
 
-/* A state with the sandboxed libraries opened and nothing of ours registered. With `run_ns` it must be
- * made, used and freed on one thread. NULL: out of memory, or the system has no CPU timer left (logged). */
+/* A state with the sandboxed libraries opened and nothing of ours registered. With `run_ns` it must
+ * be made, used and freed on one thread. NULL: out of memory, or the system has no CPU timer left
+ * (logged). */
 struct mg_script *mg_script_new(const struct mg_script_options *options);
 /* Cancels all tasks, closes the state. Not from inside its code. NULL is fine. */
 void mg_script_free(struct mg_script *s);
@@ -79,8 +81,9 @@ static inline uint32_t mg_script_background_count(const struct mg_script *s)
     return s->background;
 }
 
-/* The extra space of a Lua thread holds its script. The lowest bit tells the coroutines of tasks from those
- * that policy code makes itself: the latter copy the main thread's space, which has it clear. */
+/* The extra space of a Lua thread holds its script. The lowest bit tells the coroutines of tasks
+ * from those that policy code makes itself: the latter copy the main thread's space, which has it
+ * clear. */
 #define MG_SCRIPT_TASK_BIT ((uintptr_t)1)
 
 /* The script of any coroutine of it; one load. */

@@ -1,10 +1,10 @@
 /*
- * The part of Lua's standard library that policy code may have, with bounds where a C function could work or
- * allocate without end.
+ * The part of Lua's standard library that policy code may have, with bounds where a C function
+ * could work or allocate without end.
  *
- * Not there: io, debug, package, dofile, loadfile, string.dump, os but for time; __gc (a finalizer cannot be
- * stopped; <close> can). math.randomseed does nothing: all policies of a worker share the generator.
- * collectgarbage only counts.
+ * Not there: io, debug, package, dofile, loadfile, string.dump, os but for time; __gc (a finalizer
+ * cannot be stopped; <close> can). math.randomseed does nothing: all policies of a worker share the
+ * generator. collectgarbage only counts.
  */
 #ifndef MG_SCRIPT_STDLIB_H
 #define MG_SCRIPT_STDLIB_H
@@ -17,8 +17,8 @@
 /* Pushes a table of the safe globals, without `load` and `require`. Its libraries are protected. */
 void mg_stdlib_open(lua_State *L);
 
-/* Puts a read-only stand-in for the table on top of the stack in its place. Reading through it is one table
- * lookup more; pairs() over it finds nothing. */
+/* Puts a read-only stand-in for the table on top of the stack in its place. Reading through it is
+ * one table lookup more; pairs() over it finds nothing. */
 void mg_stdlib_protect(lua_State *L);
 
 #endif

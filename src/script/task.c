@@ -1,13 +1,13 @@
 /*
  * Tasks: the one place where C resumes Lua. One thread.
  *
- * The bottom of each task's coroutine is body(), which calls the task's function protected. So an error has
- * its traceback taken where it happens, <close> variables are closed on its way out while the budget still
- * watches, and the coroutine itself ends well and can be used again. An error outside of body's protection
- * would leave Lua's hooks switched off in that coroutine for good.
+ * The bottom of each task's coroutine is body(), which calls the task's function protected. So an
+ * error has its traceback taken where it happens, <close> variables are closed on its way out while
+ * the budget still watches, and the coroutine itself ends well and can be used again. An error
+ * outside of body's protection would leave Lua's hooks switched off in that coroutine for good.
  *
- * Always true: a task is in script->tasks exactly while `waiting`; one that is idle is in script->idle with an
- * empty stack; the coroutine of every task is anchored in the registry.
+ * Always true: a task is in script->tasks exactly while `waiting`; one that is idle is in
+ * script->idle with an empty stack; the coroutine of every task is anchored in the registry.
  */
 #include "script/task.h"
 
@@ -135,7 +135,8 @@ static void push_stop_message(struct mg_task *t, lua_State *L, size_t *summary_b
         text = mg_budget_push_text(L);
     } else {
         t->failure = MG_TASK_ERROR;
-        text = lua_pushliteral(L, "a task cannot yield but by waiting; use a coroutine of your own");
+        text =
+            lua_pushliteral(L, "a task cannot yield but by waiting; use a coroutine of your own");
     }
     *summary_bytes = strlen(text);
     push_traceback(L, t->co, text, 0);
@@ -171,8 +172,8 @@ static void fail_early(struct mg_task *t, int status)
     t->_summary_bytes = SIZE_MAX;
 }
 
-/* The memory error has no traceback, since there was no memory for one; say at least what the limit is.
- * Then make room for the others. */
+/* The memory error has no traceback, since there was no memory for one; say at least what the limit
+ * is. Then make room for the others. */
 static void note_no_memory(struct mg_task *t)
 {
     lua_pop(t->co, 1);
@@ -333,17 +334,19 @@ struct mg_task *mg_task_check_wait(lua_State *L, const char *what)
 {
     struct mg_task *t = mg_script_of(L)->current;
     if (!t)
-        refuse(L, what,
-               "can only be called while a request or a task runs, not while a module loads or in a "
-               "condition");
+        refuse(
+            L, what,
+            "can only be called while a request or a task runs, not while a module loads or in a "
+            "condition");
     if (t->co != L)
         refuse(L, what, "cannot be called inside a coroutine of your own; use mg.spawn");
     if (t->closing)
         refuse(L, what, "cannot be called while the variables of a cancelled task are closed");
     if (!lua_isyieldable(L))
-        refuse(L, what,
-               "cannot be called inside a callback of string.gsub or table.sort, in a metamethod, or "
-               "while a module loads; collect first, then call");
+        refuse(
+            L, what,
+            "cannot be called inside a callback of string.gsub or table.sort, in a metamethod, or "
+            "while a module loads; collect first, then call");
     return t;
 }
 

@@ -106,9 +106,7 @@ static void on_closed(void *owner, struct mg_client_conn *c)
 {
     struct backend_pool *bp = owner;
     if (!mg_list_empty(&c->link))
-        take_off(bp, c);
-    else
-        mg_list_init(&c->link);
+        take_off(bp, c); /* it was idle */
     bp->open_count--;
     forget_when_unused(bp);
 }

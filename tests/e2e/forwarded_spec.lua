@@ -80,14 +80,16 @@ describe("forwarded headers", function()
     { "1.2.3.4", "127.0.0.2", { { "X-Forwarded-For", "1.2.3.4" }, { "X-Forwarded-For", "10.0.0.1" } } },
     { "10.0.0.1", "127.0.0.2", { ["X-Forwarded-For"] = "nonsense, 10.0.0.1" } },
     { "2001:db8::1", "127.0.0.2", { Forwarded = 'for="[2001:db8::1]:4711"' } },
-    { "1.2.3.4", "127.0.0.2", { Forwarded = "for=1.2.3.4;proto=https, for=10.0.0.1", ["X-Forwarded-For"] = "5.5.5.5" } },
+    { "1.2.3.4", "127.0.0.2",
+      { Forwarded = "for=1.2.3.4;proto=https, for=10.0.0.1", ["X-Forwarded-For"] = "5.5.5.5" } },
     { "127.0.0.2", "127.0.0.2", { Forwarded = "for=_hidden" } },
   } do
     local said = {}
     for name, value in pairs(case[3]) do
       said[#said + 1] = type(value) == "table" and table.concat(value, ": ") or name .. ": " .. value
     end
-    it(("client_ip is %s for a peer %s with %s"):format(case[1], case[2] or "127.0.0.1", table.concat(said, ", ")), function()
+    local peer = case[2] or "127.0.0.1"
+    it(("client_ip is %s for a peer %s with %s"):format(case[1], peer, table.concat(said, ", ")), function()
       assert.equal(case[1], client_ip(case[3], case[2]))
     end)
   end

@@ -63,7 +63,8 @@ describe("size limits", function()
 
   it("answers 413 to chunks above the limit", function()
     local chunk = ("190\r\n%s\r\n"):format(("x"):rep(400))
-    local res = refused("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" .. chunk:rep(3) .. "0\r\n\r\n")
+    local head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    local res = refused(head .. chunk:rep(3) .. "0\r\n\r\n")
     assert.problem(res, 413, "content-too-large")
     for _, req in ipairs(up.seen) do assert.is_falsy(req.complete) end
     assert.status(g:request { method = "POST", chunks = { ("x"):rep(500), ("x"):rep(500) } }, 200)

@@ -8,7 +8,11 @@ end
 describe("listeners", function()
   it("can be several, and routes can belong to one by name", function()
     local g = E.start { config = {
-      listen = { "127.0.0.1:0", { name = "inside", address = "127.0.0.1:0" }, { name = "sock", address = "unix:%{folder}/g.sock" } },
+      listen = {
+        "127.0.0.1:0",
+        { name = "inside", address = "127.0.0.1:0" },
+        { name = "sock", address = "unix:%{folder}/g.sock" },
+      },
       routes = {
         { match = "/*", policies = answer "any" },
         { match = { path = "/*", listener = "inside" }, policies = answer "inside" },

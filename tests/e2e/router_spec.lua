@@ -50,13 +50,16 @@ describe("paths", function()
     { "/a", "exact" }, { "/a/", "below" }, { "/a/x", "below" }, { "/ab", 404 }, { "/A", 404 },
     { "/a/b", "below" }, { "/a/b/", "deeper" }, { "/a/b/c/d", "deeper" },
     { "/l1", "list" }, { "/l2/x", "list" }, { "/l1/x", 404 },
-    { "/u/7", "one id=7" }, { "/u/a%20b", "one id=a b" }, { "/u/a%2Fb", "one id=a%2Fb" }, { "/u/a%252Fb", "one id=a%252Fb" }, { "/u/", 404 }, { "/u/7/", 404 },
+    { "/u/7", "one id=7" }, { "/u/a%20b", "one id=a b" },
+    { "/u/a%2Fb", "one id=a%2Fb" }, { "/u/a%252Fb", "one id=a%252Fb" },
+    { "/u/", 404 }, { "/u/7/", 404 },
     { "/u/me", "me " }, { "/u/7/o/8", "two id=7,order=8" },
     { "/files/a/b.txt", "rest path=a/b.txt" },
     { "/v2/cats", "regex 1=2,what=cats" }, { "/v2/CATS", 404 }, { "/v/cats", 404 },
     { "/p", "prefix" }, { "/p/x/y", "prefix" }, { "/pq", 404 },
     -- normalised for matching
-    { "//a//", "below" }, { "/x/../a", "exact" }, { "/./a", "exact" }, { "/%61", "exact" }, { "/a/./b/../b/", "deeper" },
+    { "//a//", "below" }, { "/x/../a", "exact" }, { "/./a", "exact" }, { "/%61", "exact" },
+    { "/a/./b/../b/", "deeper" },
     { "/a/%2e%2e/l1", "list" },
     { "/..", 400 }, { "/a/../../b", 400 }, { "/%2e%2e/a", 400 },
   } do
@@ -85,7 +88,8 @@ describe("hosts", function()
   end)
 
   for _, case in ipairs {
-    { "x", "none" }, { "api.example.com", "exact" }, { "API.Example.COM", "exact" }, { "api.example.com:8080", "exact" },
+    { "x", "none" }, { "api.example.com", "exact" }, { "API.Example.COM", "exact" },
+    { "api.example.com:8080", "exact" },
     { "api.example.org", "exact" }, { "www.example.com", "wild" }, { "example.com", "none" },
     { "a.eu.example.com", "deep" }, { "evilexample.com", "none" }, { "[::1]:80", "none" },
   } do
@@ -119,7 +123,8 @@ describe("conditions", function()
   end)
 
   for _, case in ipairs {
-    { "/c", {}, "plain" }, { "/c", { ["X-Beta"] = "yes" }, "header" }, { "/c", { ["X-Version"] = "2" }, "header value" },
+    { "/c", {}, "plain" }, { "/c", { ["X-Beta"] = "yes" }, "header" },
+    { "/c", { ["X-Version"] = "2" }, "header value" },
     { "/c", { ["X-Version"] = "22" }, "plain" }, { "/c?debug=1", {}, "query" }, { "/c?a&debug=1", {}, "query" },
     { "/c?debug=2", {}, "plain" }, { "/c?%64ebug=1", {}, "query" }, { "/c?debug=1", { ["X-Beta"] = "" }, "both" },
     { "/same", { ["X-A"] = "1", ["X-B"] = "1" }, "first" }, { "/same", { ["X-B"] = "1" }, "second" },

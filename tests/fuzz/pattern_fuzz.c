@@ -1,8 +1,8 @@
 /*
  * Our pattern functions against those of the Lua library: same results, or an error from both.
  *
- * Input: one byte that picks the call, then pattern, subject and replacement, with a zero byte between. What
- * ours refuses as too much work is not given to the stock one, which would hang.
+ * Input: one byte that picks the call, then pattern, subject and replacement, with a zero byte
+ * between. What ours refuses as too much work is not given to the stock one, which would hang.
  */
 #include "script/pattern.h"
 
@@ -67,7 +67,8 @@ static void split(struct input *in, const uint8_t *data, size_t size)
     }
 }
 
-/* Runs the driver with the library in the registry under `name`; leaves the result or error on top. */
+/* Runs the driver with the library in the registry under `name`; leaves the result or error on top.
+ */
 static int run(lua_State *L, const char *name, const struct input *in)
 {
     static const int order[] = {1, 0, 2};
@@ -95,7 +96,8 @@ static lua_State *new_state(void)
 
 static void complain(const struct input *in, const char *ours, const char *stock)
 {
-    fprintf(stderr, "how %d\npattern '%.*s'\nsubject '%.*s'\nreplacement '%.*s'\nours:  %s\nstock: %s\n",
+    fprintf(stderr,
+            "how %d\npattern '%.*s'\nsubject '%.*s'\nreplacement '%.*s'\nours:  %s\nstock: %s\n",
             in->how, (int)in->n[0], in->piece[0], (int)in->n[1], in->piece[1], (int)in->n[2],
             in->piece[2], ours, stock);
     abort();

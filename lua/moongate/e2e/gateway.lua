@@ -29,8 +29,8 @@ if M.program:find("/asan/", 1, true) or M.program:find("/tsan/", 1, true) then l
 local Client = {}
 Client.__index = Client
 
--- Sends what was given, and reads the response: { method, path, headers, body | chunks | json, trailers, version, raw }.
--- Or nil, why, and the message as far as it came. `raw` is a whole head in place of the other fields.
+-- Sends what was given, and reads the response. Or nil, why, and the message as far as it came. A request is
+-- { method=, path=, headers=, body= | chunks= | json=, trailers=, version= }; `raw` is a whole head in place of that.
 function Client:request(req)
   if type(req) == "string" then req = { path = req } end
   self:send_request(req)
@@ -75,8 +75,8 @@ function Gateway:connect(options)
   return setmetatable({ socket = s, host = host }, Client)
 end
 
--- One request on a connection of its own. Raises when there is no whole response; see Client:request. options also: what
--- `connect` takes.
+-- One request on a connection of its own, see Client:request; with the options of `connect` in it. Raises when there is
+-- no whole response.
 function Gateway:request(req)
   if type(req) == "string" then req = { path = req } end
   local client = assert(self:connect(req))
@@ -178,6 +178,8 @@ function Gateway:is_running()
   return self.process:status() == nil
 end
 
+local ERRORS_SHOWN = 5
+
 function Gateway:close()
   local early = not self.stopping and self.process:status()
   self.process:signal("TERM")
@@ -191,7 +193,9 @@ function Gateway:close()
   elseif status ~= 0 and not self.killed then
     faults[1] = ("the gateway ended with status %d"):format(status)
   end
-  for _, line in ipairs(unexpected_errors(self)) do faults[#faults + 1] = "unexpected in the log: " .. line end
+  local errors = unexpected_errors(self)
+  for i = 1, math.min(#errors, ERRORS_SHOWN) do faults[#faults + 1] = "unexpected in the log: " .. errors[i] end
+  if #errors > ERRORS_SHOWN then faults[#faults + 1] = ("... and %d more"):format(#errors - ERRORS_SHOWN) end
   process.remove_folder(self.folder)
   if #faults > 0 then error(table.concat(faults, "\n"), 0) end
 end

@@ -43,7 +43,7 @@ function Message:text()
 end
 
 function Message:json()
-  local value, _, fault = json.decode(self.body)
+  local value, _, fault = json.decode(self.body, 1, json.null)
   return value, fault
 end
 
@@ -202,8 +202,17 @@ function M.request_head(req, host)
   return table.concat(lines) .. "\r\n"
 end
 
+-- A table with items is an array, any other an object. (dkjson's own encoder takes { n = 3 } for three nulls.)
 function M.encode_json(value)
-  return json.encode(value)
+  if type(value) ~= "table" or value == json.null then return json.encode(value) end
+  local parts = {}
+  for i, item in ipairs(value) do parts[i] = M.encode_json(item) end
+  if #parts > 0 then return "[" .. table.concat(parts, ",") .. "]" end
+  for key, item in pairs(value) do
+    parts[#parts + 1] = json.quotestring(key) .. ":" .. M.encode_json(item)
+  end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 return M

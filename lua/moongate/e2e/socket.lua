@@ -3,7 +3,7 @@
 --     s:send(bytes)                 true, or nil and why ("closed", "timeout")
 --     s:receive(n?)                 exactly n bytes, or without n whatever there is; or nil, why, the part that came
 --     s:line()                      a line without its CRLF; or nil, why, part
---     s:until_close(seconds?)       all bytes until the other side closes, and how it ended: "closed", "reset", "timeout"
+--     s:until_close(seconds?)       all bytes until the other side closes, and how it ended: closed, reset, timeout
 --     s:is_open()                   false once the other side has closed and all its bytes were read
 --     s:half_close()                ends our direction
 --     s:reset()                     closes with a TCP reset
@@ -42,7 +42,7 @@ function Socket:send(bytes)
       return nil, fault
     end
     at = (last or part) + 1
-    if at <= #bytes and loop.wait { write = self.raw, at = deadline } == "timeout" then return nil, "timeout", at - 1 end
+    if at <= #bytes and loop.wait { write = self.raw, at = deadline } == "timeout" then return nil, "timeout" end
     if not self.raw then return nil, "closed" end
   end
   return true
@@ -174,7 +174,8 @@ local function accept_all(self, on_connection)
   end
 end
 
--- Listens on a free port of this machine; on_connection(socket, number) is called for each connection and must not wait.
+-- Listens on a free port of this machine; on_connection(socket, number) is called for each connection, and must not
+-- wait.
 function M.listen(on_connection, options)
   options = options or {}
   local ip = options.ip or "127.0.0.1"

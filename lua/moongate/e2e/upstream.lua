@@ -152,7 +152,7 @@ local function serve(self, s, number)
 end
 
 -- Listens; options also: port, ip (where). Members: port, address ("127.0.0.1:port"), url, seen (requests, in the order
--- in which they came; each with `connection`, the number of the connection it came by), connections (how many there were).
+-- in which they came; each with `connection`, the number of the connection it came by).
 function M.start(answer, options)
   options = options or {}
   local self = setmetatable({ answer = answer, options = options, seen = {}, tasks = {} }, Upstream)
@@ -167,6 +167,7 @@ function M.start(answer, options)
   return scope.add(self)
 end
 
+-- How many there were so far.
 function Upstream:connections()
   return self.listener.accepted
 end

@@ -99,7 +99,7 @@ end
 -- ------------------------------------------------------------------------------------------------ requests
 
 local REQUEST = {
-  method = true, path = true, query = true, headers = true, body = true, json = true, chunked = true, auth = true,
+  method = true, path = true, query = true, headers = true, body = true, json = true, chunks = true, auth = true,
   params = true, client_ip = true, listener = true, host = true,
 }
 
@@ -143,10 +143,11 @@ function Gateway:_read_request(what)
     body = assert(json.encode(what.json))
     if not has_type(fields) then table.move({ "Content-Type", "application/json" }, 1, 2, #fields + 1, fields) end
   end
+  if what.chunks then body = table.concat(what.chunks) end
   local auth = what.auth == nil and self._auth or what.auth
   return {
     method = what.method or (body and "POST" or "GET"), target = target_of(what), host = what.host, fields = fields,
-    body = body, chunked = what.chunked, client_ip = what.client_ip, listener = what.listener,
+    body = body, chunked = what.chunks ~= nil, client_ip = what.client_ip, listener = what.listener,
     inject = (auth or what.params) and { auth = auth or nil, params = what.params } or nil,
   }
 end
@@ -157,7 +158,7 @@ Handle.__name = "moongate.test.Handle"
 
 function Handle.__index(handle, key)
   if key == "wait" then return Handle.wait end
-  local result = rawget(handle, "_gateway")._kit:result(rawget(handle, "_call"))
+  local result = rawget(handle, "_call"):result()
   if not result then return nil end
   local gateway = rawget(handle, "_gateway")
   local res, request = message.response(result), result.request
@@ -288,7 +289,7 @@ end
 function Gateway:log(text)
   local out = {}
   for line in self._kit:log():gmatch "[^\n]+" do
-    if not text or line:find(text, 1, true) then out[#out + 1] = assert(json.decode(line)) end
+    if not text or line:find(text, 1, true) then out[#out + 1] = json.decode(line) or { msg = line } end
   end
   return out
 end

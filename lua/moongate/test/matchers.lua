@@ -8,6 +8,7 @@
 
 local gateway = require "moongate.test.gateway"
 local luassert = require "luassert"
+require "luassert.spy" -- it has a matcher `called` of its own, which is to be there first
 local message = require "moongate.test.message"
 local mg = require "moongate"
 local namespaces = require "luassert.namespaces"
@@ -51,7 +52,7 @@ local function add(name, is_ours, check)
   local before = namespaces.assertion and namespaces.assertion[name]
   luassert:register("assertion", name, function(state, arguments, level)
     local thing = arguments[1]
-    if before and (state.payload or not is_ours(thing)) then return before.callback(state, arguments, level) end
+    if before and (rawget(state, "payload") or not is_ours(thing)) then return before.callback(state, arguments, level) end
     local ok, fault = false, ("expected a response, got %s"):format(tostring(thing))
     if is_ours(thing) then ok, fault = check(table.unpack(arguments, 1, arguments.n)) end
     arguments[1] = ok and ("expected the contrary of %s"):format(name) .. (message.is(thing) and "\n" .. show(thing) or "")
@@ -64,7 +65,7 @@ local function add(name, is_ours, check)
     local own = namespaces.assertion[name]
     local callback = own.callback
     own.callback = function(state, arguments, level)
-      local ours = not state.payload and is_ours(arguments[1])
+      local ours = not rawget(state, "payload") and is_ours(arguments[1])
       own.positive_message = ours and "moongate.test" or before.positive_message
       own.negative_message = ours and "moongate.test" or before.negative_message
       return callback(state, arguments, level)

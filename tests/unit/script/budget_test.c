@@ -63,7 +63,7 @@ static void start(struct script_test *t)
 }
 
 #define MG                                                                                         \
-    "local mg = require 'mg'; local function burn(ms) local t = mg.cpu_ms() + ms "                \
+    "local mg = require 'mg'; local function burn(ms) local t = mg.cpu_ms() + ms "                 \
     "while mg.cpu_ms() < t do end end; "
 #define LOOP "local function loop() while true do end end; "
 #define V(body) "setmetatable({}, {__close = function() " body " end}); "
@@ -84,7 +84,8 @@ static void test_stops(void **state)
         LOOP "coroutine.wrap(loop)()",
         LOOP "while true do pcall(coroutine.wrap(loop)) end",
         LOOP "while true do coroutine.resume(coroutine.create(loop)) end",
-        LOOP "coroutine.wrap(function() coroutine.wrap(function() pcall(loop) loop() end)() loop() end)() "
+        LOOP "coroutine.wrap(function() coroutine.wrap(function() pcall(loop) loop() end)() loop() "
+             "end)() "
              "loop()",
         LOOP "local co = coroutine.wrap(function() while true do coroutine.yield(1) end end) "
              "while true do co() end",
@@ -105,8 +106,10 @@ static void test_stops(void **state)
         LOOP "local v <close> = setmetatable({}, {__close = loop}) loop()",
         LOOP "local v <close> = setmetatable({}, {__close = loop}) "
              "local w <close> = setmetatable({}, {__close = loop}) ('x'):gsub('x', loop)",
-        LOOP "coroutine.wrap(function() local v <close> = setmetatable({}, {__close = loop}) loop() end)()",
-        LOOP "local co = coroutine.create(function() local v <close> = setmetatable({}, {__close = loop}) "
+        LOOP "coroutine.wrap(function() local v <close> = setmetatable({}, {__close = loop}) "
+             "loop() end)()",
+        LOOP "local co = coroutine.create(function() local v <close> = setmetatable({}, {__close = "
+             "loop}) "
              "coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
         MG LOOP "mg.start(loop) loop()",
         MG LOOP "while true do mg.start(loop) end",
@@ -136,7 +139,8 @@ static void test_text_tells_where(void **state)
     (void)state;
     struct script_test t;
     start(&t);
-    script_test_fails(&t, MG_TASK_OVERRUN, "test:3: ran longer than 20 ms without waiting\nstack traceback:",
+    script_test_fails(&t, MG_TASK_OVERRUN,
+                      "test:3: ran longer than 20 ms without waiting\nstack traceback:",
                       "local function f()\n"
                       "  local x = 0\n"
                       "  while true do x = x + 1 end\n"
@@ -182,7 +186,8 @@ static void test_leaves_alone(void **state)
     struct script_test t;
     start(&t);
     /* Ten times the allowance, but in parts. */
-    script_test_gives(&t, "20", MG "for i = 1, 20 do burn(10) mg.sleep(0) if i == 20 then return i end end");
+    script_test_gives(&t, "20",
+                      MG "for i = 1, 20 do burn(10) mg.sleep(0) if i == 20 then return i end end");
     for (int i = 0; i < 20; i++)
         script_test_gives(&t, "1", MG "burn(10) return 1");
     assert_int_equal(t.log_n, 0);
@@ -196,10 +201,10 @@ static void test_cancel_is_watched(void **state)
     struct mg_task *task;
     start(&t);
     uint64_t before = cpu_ns();
-    script_test_begin(&t, NULL, MG
-                      "local v <close> = " V("print('closed')")
-                      "local w <close> = " V("while true do end")
-                      "mg.pause()", &task);
+    script_test_begin(&t, NULL,
+                      MG "local v <close> = " V("print('closed')") "local w <close> = " V(
+                          "while true do end") "mg.pause()",
+                      &task);
     mg_task_cancel(task);
     assert_true(cpu_ns() - before < STOPPED_NS);
     assert_non_null(strstr(t.log, "ran longer than 20 ms"));
@@ -276,7 +281,8 @@ static void *run_thread(void *arg)
     int *stopped = arg;
     for (int i = 0; i < 5; i++) {
         struct mg_task *t = mg_task_new(s, NULL, NULL);
-        if (mg_sandbox_load(t->co, MG_STR(LOOP "while true do pcall(loop) end"), "=test") == MG_OK &&
+        if (mg_sandbox_load(t->co, MG_STR(LOOP "while true do pcall(loop) end"), "=test") ==
+                MG_OK &&
             mg_task_start(t, 0, NULL, NULL) == MG_TASK_FAILED && t->failure == MG_TASK_OVERRUN)
             ++*stopped;
         mg_task_free(t);

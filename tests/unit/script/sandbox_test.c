@@ -1,4 +1,5 @@
-/* What policy code can and cannot reach; strict globals; load, require, expressions; bounded libraries. */
+/* What policy code can and cannot reach; strict globals; load, require, expressions; bounded
+ * libraries. */
 #include "script/script_test.h"
 
 #include <sys/stat.h>
@@ -25,19 +26,22 @@ static void test_what_is_there(void **state)
     (void)state;
     struct script_test t;
     script_test_start(&t, (struct mg_script_options){0});
-    script_test_gives(&t, "ok",
-                      "for name in ('assert collectgarbage coroutine error getmetatable ipairs load math next os pairs '\n"
-                      "  .. 'pcall print rawequal rawget rawlen rawset require select setmetatable string table '\n"
-                      "  .. 'tonumber tostring type utf8 xpcall _VERSION _G'):gmatch('%S+') do\n"
-                      "  assert(_G[name] ~= nil, name)\n"
-                      "end\n"
-                      "assert(_G._G == _G and require('string') == string and string.format('%d', 3) == '3')\n"
-                      "assert(('x'):rep(3) == 'xxx' and table.concat({1, 2}, ',') == '1,2' and utf8.char(228))\n"
-                      "assert(math.random() < 1 and math.random(5) <= 5 and math.randomseed(1) == nil)\n"
-                      "assert(collectgarbage('count') > 1)\n"
-                      "assert(os.getenv == nil and os.execute == nil and os.exit == nil and os.remove == nil)\n"
-                      "assert(string.dump == nil and coroutine.running())\n"
-                      "return 'ok'");
+    script_test_gives(
+        &t, "ok",
+        "for name in ('assert collectgarbage coroutine error getmetatable ipairs load math next os "
+        "pairs '\n"
+        "  .. 'pcall print rawequal rawget rawlen rawset require select setmetatable string table "
+        "'\n"
+        "  .. 'tonumber tostring type utf8 xpcall _VERSION _G'):gmatch('%S+') do\n"
+        "  assert(_G[name] ~= nil, name)\n"
+        "end\n"
+        "assert(_G._G == _G and require('string') == string and string.format('%d', 3) == '3')\n"
+        "assert(('x'):rep(3) == 'xxx' and table.concat({1, 2}, ',') == '1,2' and utf8.char(228))\n"
+        "assert(math.random() < 1 and math.random(5) <= 5 and math.randomseed(1) == nil)\n"
+        "assert(collectgarbage('count') > 1)\n"
+        "assert(os.getenv == nil and os.execute == nil and os.exit == nil and os.remove == nil)\n"
+        "assert(string.dump == nil and coroutine.running())\n"
+        "return 'ok'");
     script_test_end(&t);
 }
 
@@ -59,8 +63,10 @@ static void test_out_of_reach(void **state)
         {"getmetatable('').__index = nil", "attempt to index a boolean value"},
         {"table.insert(string, 'x')", "read-only table"},
         {"table.move({1}, 1, 1, 1, string)", "read-only table"},
-        {"table.sort(setmetatable({}, {__len = function() return 1 << 40 end}))", "more than 10000000"},
-        {"setmetatable({}, {__gc = print})", "__gc is not available to policies; use a <close> variable"},
+        {"table.sort(setmetatable({}, {__len = function() return 1 << 40 end}))",
+         "more than 10000000"},
+        {"setmetatable({}, {__gc = print})",
+         "__gc is not available to policies; use a <close> variable"},
         {"collectgarbage()", "only \"count\" is available"},
         {"collectgarbage('stop')", "only \"count\" is available"},
         {"assert(load('\\27Lua'))", "attempt to load a binary chunk"},
@@ -102,11 +108,15 @@ static void test_load(void **state)
     struct script_test t;
     script_test_start(&t, (struct mg_script_options){0});
     script_test_gives(&t, "3", "return load('return 1 + 2')()");
-    script_test_gives(&t, "3", "local p = {'return ', '1 ', '+ 2', ''} local i = 0\n"
-                               "return load(function() i = i + 1 return p[i] end)()");
-    script_test_gives(&t, "ok", "local f, err = load('x x', '=name') assert(f == nil and err:find('^name:1:')) return 'ok'");
-    script_test_gives(&t, "ok", "local ok, err = pcall(load, function() return {} end)\n"
-                                "assert(not ok and err:find('must return a string')) return 'ok'");
+    script_test_gives(&t, "3",
+                      "local p = {'return ', '1 ', '+ 2', ''} local i = 0\n"
+                      "return load(function() i = i + 1 return p[i] end)()");
+    script_test_gives(&t, "ok",
+                      "local f, err = load('x x', '=name') assert(f == nil and "
+                      "err:find('^name:1:')) return 'ok'");
+    script_test_gives(&t, "ok",
+                      "local ok, err = pcall(load, function() return {} end)\n"
+                      "assert(not ok and err:find('must return a string')) return 'ok'");
     lua_State *L = t.s->L;
     assert_int_equal(mg_sandbox_load(L, MG_STR("return +"), "@policies/x.lua"), MG_FAIL);
     assert_non_null(strstr(lua_tostring(L, -1), "policies/x.lua:1: unexpected symbol"));
@@ -186,17 +196,20 @@ static void test_bounds(void **state)
         {"table.move({}, math.mininteger, -2, 2)", "more than 10000000 items"},
         {"table.concat(setmetatable({}, {__index = function() return 'x' end}), '', 1, 1 << 50)",
          "more than 10000000 items"},
-        {"local t = setmetatable({}, {__len = function() return 1 << 50 end}) table.insert(t, 1, 2)",
+        {"local t = setmetatable({}, {__len = function() return 1 << 50 end}) table.insert(t, 1, "
+         "2)",
          "more than 10000000 items"},
         {"local t = setmetatable({}, {__len = function() return 1 << 50 end}) table.remove(t, 1)",
          "more than 10000000 items"},
         {"local t = setmetatable({}, {__len = function() return 1 << 50 end}) table.concat(t)",
          "more than 10000000 items"},
-        {"table.concat(setmetatable({}, {__index = function() return 'x' end}), '', math.mininteger)",
+        {"table.concat(setmetatable({}, {__index = function() return 'x' end}), '', "
+         "math.mininteger)",
          "more than 10000000 items"},
         {"local t = {} for i = 0, 62 do t[1 << i] = 1 end t[3] = 1 t[5] = 1 table.insert(t, 1, 1)",
          "more than 10000000 items"},
-        {"local t = {} for i = 0, 62 do t[1 << i] = 1 end t[3] = 1 t[5] = 1 table.sort(t, rawequal)",
+        {"local t = {} for i = 0, 62 do t[1 << i] = 1 end t[3] = 1 t[5] = 1 table.sort(t, "
+         "rawequal)",
          "more than 10000000 items"},
         {"table.insert(nil, 1, 2)", "table expected"},
         {"table.concat()", "table expected"},
@@ -206,15 +219,16 @@ static void test_bounds(void **state)
 
     struct script_test t;
     script_test_start(&t, (struct mg_script_options){0});
-    script_test_gives(&t, "ok",
-                      "assert(('x'):rep(0) == '' and ('x'):rep(-1) == '' and (''):rep(1 << 40) == '')\n"
-                      "assert(('x'):rep(2, ',') == 'x,x' and #('x'):rep(16 << 20) == 16 << 20)\n"
-                      "assert(string.pack('<i4c2', 1, 'ab') == '\\1\\0\\0\\0ab')\n"
-                      "local t = {3, 1, 2} table.sort(t) table.insert(t, 4) table.insert(t, 1, 0)\n"
-                      "assert(table.concat(t, ',') == '0,1,2,3,4' and table.concat(t, ',', 2, 3) == '1,2')\n"
-                      "assert(table.remove(t) == 4 and table.remove(t, 1) == 0)\n"
-                      "assert(#table.move(t, 1, 3, 2) == 4 and table.unpack(t, 4) == 3)\n"
-                      "return 'ok'");
+    script_test_gives(
+        &t, "ok",
+        "assert(('x'):rep(0) == '' and ('x'):rep(-1) == '' and (''):rep(1 << 40) == '')\n"
+        "assert(('x'):rep(2, ',') == 'x,x' and #('x'):rep(16 << 20) == 16 << 20)\n"
+        "assert(string.pack('<i4c2', 1, 'ab') == '\\1\\0\\0\\0ab')\n"
+        "local t = {3, 1, 2} table.sort(t) table.insert(t, 4) table.insert(t, 1, 0)\n"
+        "assert(table.concat(t, ',') == '0,1,2,3,4' and table.concat(t, ',', 2, 3) == '1,2')\n"
+        "assert(table.remove(t) == 4 and table.remove(t, 1) == 0)\n"
+        "assert(#table.move(t, 1, 3, 2) == 4 and table.unpack(t, 4) == 3)\n"
+        "return 'ok'");
     script_test_end(&t);
 }
 
@@ -228,7 +242,8 @@ static void test_time(void **state)
     script_test_gives(&t, "2026-01-01 00:01:30", "return os.date('!%Y-%m-%d %H:%M:%S')");
     script_test_gives(&t, "1970-01-01", "return os.date('!%Y-%m-%d', 0)");
     script_test_gives(&t, "2026", "return os.date('!*t').year");
-    script_test_gives(&t, "86400", "return os.time{year=2020,month=1,day=2} - os.time{year=2020,month=1,day=1}");
+    script_test_gives(&t, "86400",
+                      "return os.time{year=2020,month=1,day=2} - os.time{year=2020,month=1,day=1}");
     script_test_end(&t);
 }
 
@@ -248,52 +263,62 @@ static void test_coroutines(void **state)
     (void)state;
     struct script_test t;
     script_test_start(&t, (struct mg_script_options){0});
-    script_test_gives(&t, "ok",
-                      "local co = coroutine.create(function(a, b)\n"
-                      "  assert(coroutine.status(coroutine.running()) == 'running' and coroutine.isyieldable())\n"
-                      "  local c = coroutine.yield(a + b)\n"
-                      "  local d, e = coroutine.yield(c)\n"
-                      "  return d, e, 'end'\n"
-                      "end)\n"
-                      "assert(coroutine.status(co) == 'suspended')\n"
-                      "local function same(want, ...) local t = {} for i, v in ipairs{...} do t[i] = tostring(v) end\n"
-                      "  local got = table.concat(t, ' ') assert(got == want, got) end\n"
-                      "same('true 3', coroutine.resume(co, 1, 2))\n"
-                      "same('true x', coroutine.resume(co, 'x'))\n"
-                      "same('true 7 8 end', coroutine.resume(co, 7, 8))\n"
-                      "same('false cannot resume dead coroutine', coroutine.resume(co))\n"
-                      "assert(coroutine.status(co) == 'dead' and not coroutine.isyieldable())\n"
-                      "co = coroutine.create(error) same('false boo', coroutine.resume(co, 'boo'))\n"
-                      "assert(coroutine.status(co) == 'dead')\n"
-                      "local list = {} for i in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do\n"
-                      "  list[#list + 1] = i end same('1 2 3', table.unpack(list))\n"
-                      "local ok, err = pcall(coroutine.wrap(function() error({}) end)) assert(type(err) == 'table')\n"
-                      "ok, err = pcall(coroutine.wrap(function() error('boo', 0) end)) assert(err:find('boo$'))\n"
-                      "local seen\n"
-                      "ok, err = pcall(coroutine.wrap(function()\n"
-                      "  local v <close> = setmetatable({}, {__close = function(_, e) seen = e end}) error('boo', 0) end))\n"
-                      "assert(seen == 'boo' and err:find('boo$'))\n"
-                      "ok, err = pcall(coroutine.wrap(function()\n"
-                      "  local v <close> = setmetatable({}, {__close = function() error('two', 0) end}) error('one') end))\n"
-                      "assert(err:find('two$'))\n"
-                      "co = coroutine.create(function() local v <close> = setmetatable({}, {__close = function(_, e)\n"
-                      "  seen = e == nil and 'closed' end}) coroutine.yield() end)\n"
-                      "coroutine.resume(co) same('true', coroutine.close(co)) assert(seen == 'closed')\n"
-                      "co = coroutine.create(function() local v <close> = setmetatable({}, {__close = function()\n"
-                      "  error('late', 0) end}) coroutine.yield() end)\n"
-                      "coroutine.resume(co) same('false late', coroutine.close(co))\n"
-                      "local outer outer = coroutine.create(function()\n"
-                      "  return coroutine.wrap(function() return coroutine.status(outer), pcall(coroutine.close, outer) end)()\n"
-                      "end)\n"
-                      "local _, status, closed, why = coroutine.resume(outer)\n"
-                      "assert(status == 'normal' and not closed and why:find('cannot close a normal coroutine'))\n"
-                      "same('false cannot resume non-suspended coroutine', coroutine.wrap(function()\n"
-                      "  return coroutine.resume(coroutine.running()) end)())\n"
-                      "assert(not pcall(coroutine.create, 1) and not pcall(coroutine.resume, 1))\n"
-                      "assert(not pcall(coroutine.status, nil) and not pcall(coroutine.close))\n"
-                      "co = coroutine.create(function(...) return select('#', ...), ... end)\n"
-                      "assert(select('#', coroutine.resume(co, table.unpack({}, 1, 5000))) == 5002)\n"
-                      "return 'ok'");
+    script_test_gives(
+        &t, "ok",
+        "local co = coroutine.create(function(a, b)\n"
+        "  assert(coroutine.status(coroutine.running()) == 'running' and coroutine.isyieldable())\n"
+        "  local c = coroutine.yield(a + b)\n"
+        "  local d, e = coroutine.yield(c)\n"
+        "  return d, e, 'end'\n"
+        "end)\n"
+        "assert(coroutine.status(co) == 'suspended')\n"
+        "local function same(want, ...) local t = {} for i, v in ipairs{...} do t[i] = tostring(v) "
+        "end\n"
+        "  local got = table.concat(t, ' ') assert(got == want, got) end\n"
+        "same('true 3', coroutine.resume(co, 1, 2))\n"
+        "same('true x', coroutine.resume(co, 'x'))\n"
+        "same('true 7 8 end', coroutine.resume(co, 7, 8))\n"
+        "same('false cannot resume dead coroutine', coroutine.resume(co))\n"
+        "assert(coroutine.status(co) == 'dead' and not coroutine.isyieldable())\n"
+        "co = coroutine.create(error) same('false boo', coroutine.resume(co, 'boo'))\n"
+        "assert(coroutine.status(co) == 'dead')\n"
+        "local list = {} for i in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end "
+        "end) do\n"
+        "  list[#list + 1] = i end same('1 2 3', table.unpack(list))\n"
+        "local ok, err = pcall(coroutine.wrap(function() error({}) end)) assert(type(err) == "
+        "'table')\n"
+        "ok, err = pcall(coroutine.wrap(function() error('boo', 0) end)) assert(err:find('boo$'))\n"
+        "local seen\n"
+        "ok, err = pcall(coroutine.wrap(function()\n"
+        "  local v <close> = setmetatable({}, {__close = function(_, e) seen = e end}) "
+        "error('boo', 0) end))\n"
+        "assert(seen == 'boo' and err:find('boo$'))\n"
+        "ok, err = pcall(coroutine.wrap(function()\n"
+        "  local v <close> = setmetatable({}, {__close = function() error('two', 0) end}) "
+        "error('one') end))\n"
+        "assert(err:find('two$'))\n"
+        "co = coroutine.create(function() local v <close> = setmetatable({}, {__close = "
+        "function(_, e)\n"
+        "  seen = e == nil and 'closed' end}) coroutine.yield() end)\n"
+        "coroutine.resume(co) same('true', coroutine.close(co)) assert(seen == 'closed')\n"
+        "co = coroutine.create(function() local v <close> = setmetatable({}, {__close = "
+        "function()\n"
+        "  error('late', 0) end}) coroutine.yield() end)\n"
+        "coroutine.resume(co) same('false late', coroutine.close(co))\n"
+        "local outer outer = coroutine.create(function()\n"
+        "  return coroutine.wrap(function() return coroutine.status(outer), pcall(coroutine.close, "
+        "outer) end)()\n"
+        "end)\n"
+        "local _, status, closed, why = coroutine.resume(outer)\n"
+        "assert(status == 'normal' and not closed and why:find('cannot close a normal "
+        "coroutine'))\n"
+        "same('false cannot resume non-suspended coroutine', coroutine.wrap(function()\n"
+        "  return coroutine.resume(coroutine.running()) end)())\n"
+        "assert(not pcall(coroutine.create, 1) and not pcall(coroutine.resume, 1))\n"
+        "assert(not pcall(coroutine.status, nil) and not pcall(coroutine.close))\n"
+        "co = coroutine.create(function(...) return select('#', ...), ... end)\n"
+        "assert(select('#', coroutine.resume(co, table.unpack({}, 1, 5000))) == 5002)\n"
+        "return 'ok'");
     script_test_end(&t);
 }
 
@@ -354,7 +379,8 @@ static void test_require(void **state)
                       "local one, file = require 'one'\n"
                       "assert(one.name == 'one' and one.file == file and file:find('/one.lua$'))\n"
                       "assert(require 'one' == one and require 'deep.er' == one)\n"
-                      "assert(require 'two' == 'two' and require 'three' == 'three' and require 'nothing' == true)\n"
+                      "assert(require 'two' == 'two' and require 'three' == 'three' and require "
+                      "'nothing' == true)\n"
                       "return 'ok'");
     static const struct refused cases[] = {
         {"require 'broken'", "/broken.lua:2: unexpected symbol"},
@@ -364,7 +390,8 @@ static void test_require(void **state)
         {"require 'global'", "/global.lua:1: assignment to undeclared global 'x'"},
         {"require 'binary'", "attempt to load a binary chunk"},
         {"require 'slow'", "coroutine.yield can only be called"},
-        {"require 'missing.part'", "module 'missing.part' not found:\n\tno file '/nonexistent/missing/part.lua'"},
+        {"require 'missing.part'",
+         "module 'missing.part' not found:\n\tno file '/nonexistent/missing/part.lua'"},
         {"require 'missing'", "\n\tno built-in file 'lua/missing.lua'"},
         {"require '../etc/passwd'", "bad module name '../etc/passwd'"},
         {"require '..etc'", "bad module name"},
@@ -388,9 +415,9 @@ static void test_require(void **state)
     script_test_end(&t);
 
     static const char *const names[] = {
-        "one.lua",     "two/two.lua", "two",         "three/init.lua", "three",      "deep/er.lua",
-        "deep",        "nothing.lua", "broken.lua",  "failing.lua",    "loop.lua",   "global.lua",
-        "binary.lua",  "slow.lua",
+        "one.lua",     "two/two.lua", "two",         "three/init.lua", "three",
+        "deep/er.lua", "deep",        "nothing.lua", "broken.lua",     "failing.lua",
+        "loop.lua",    "global.lua",  "binary.lua",  "slow.lua",
     };
     remove_files(names, COUNT(names));
 }
@@ -413,7 +440,8 @@ static void test_system_modules(void **state)
     mg_sandbox_set_paths(t.s->L, &(struct mg_sandbox_paths){.allow_c = true});
     script_test_gives(&t, "42", "return require('mg_test_rock').answer");
     script_test_fails(&t, MG_TASK_ERROR, "undeclared global 'answer'", "return answer");
-    script_test_fails(&t, MG_TASK_ERROR, "attempt to index a nil value (global 'io')", "require 'mg_test_bad'");
+    script_test_fails(&t, MG_TASK_ERROR, "attempt to index a nil value (global 'io')",
+                      "require 'mg_test_bad'");
     script_test_fails(&t, MG_TASK_ERROR, "no file '/nonexistent/mg_none.so'", "require 'mg_none'");
     script_test_end(&t);
 
@@ -439,7 +467,8 @@ static void test_protect(void **state)
     assert_int_equal(lua_gettop(L), 1);
     mg_sandbox_preload(L, "p");
     script_test_gives(&t, "5", "return require('p').x");
-    script_test_fails(&t, MG_TASK_ERROR, "cannot change 'x' of a read-only table", "require('p').x = 6");
+    script_test_fails(&t, MG_TASK_ERROR, "cannot change 'x' of a read-only table",
+                      "require('p').x = 6");
     script_test_end(&t);
 }
 

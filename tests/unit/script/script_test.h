@@ -1,6 +1,6 @@
 /*
- * For tests of the runtime itself: a real sandboxed state on a simulated loop, Lua text run as tasks, and the
- * log lines they caused. Brings cmocka along.
+ * For tests of the runtime itself: a real sandboxed state on a simulated loop, Lua text run as
+ * tasks, and the log lines they caused. Brings cmocka along.
  *
  * The text sees the fields of `mg` that the test opened, by `local mg = require "mg"`.
  */

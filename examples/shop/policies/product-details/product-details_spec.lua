@@ -89,6 +89,9 @@ describe("product-details", function()
           local body = res:json()
           assert.equal("Failed to retrieve product details", body.error)
           assert.equal(part .. ": ", body.message:sub(1, #part + 2))
+          local lines = t:log "Error aggregating product details:"
+          assert.equal(1, #lines)
+          assert.same({ "error", part }, { lines[1].level, lines[1].part })
           assert.is_true(t:now() <= 2.001)
         end)
       end

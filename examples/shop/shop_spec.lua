@@ -1,0 +1,161 @@
+-- The whole shop: what its routes let through, and where to.
+
+local T = require "moongate.test"
+
+local FOLDER = debug.getinfo(1, "S").source:match "^@(.*/)"
+local ANN = { Authorization = "Bearer ann" }
+
+-- Stands for any service: tells what it was asked.
+local function echo(req) return { json = { method = req.method, path = req.path, query = req.query } } end
+
+local function auth(req)
+  if req.path ~= "/auth/session" then return echo(req) end
+  if req:header "Authorization" == "Bearer ann" then return { json = { user = "1", role = "CUSTOMER" } } end
+  return { status = 401, json = {} }
+end
+
+local function shop()
+  return T.load(FOLDER .. "moongate.yaml", { upstreams = {
+    users = echo, products = echo, orders = echo, reviews = echo, inventory = echo, payments = echo, auth = auth,
+  } })
+end
+
+describe("shop", function()
+  describe("forwards", function()
+    local cases = {
+      { "/api/products", "products", "/products" },
+      { "/api/products/2", "products", "/products/2" },
+      { "/api/products?cat=optics", "products", "/products", "category=optics" },
+      { "/api/reviews?productId=1", "reviews", "/reviews", "productId=1" },
+      { "/api/users/1", "users", "/users/1" },
+      { "/api/orders?user=2", "orders", "/orders", "user=1" },
+      { "/api/inventory/1", "inventory", "/inventory/1" },
+    }
+    for _, case in ipairs(cases) do
+      local asked, service, path, query = table.unpack(case)
+      it(asked .. " to " .. service, function()
+        local t = shop()
+        local res = t:request { path = asked, headers = ANN, client_ip = "10.1.2.3" }
+        assert.status(res, 200)
+        assert.header(res, "Access-Control-Allow-Origin", "*")
+        assert.header(res, "X-Content-Type-Options", "nosniff")
+        assert.matches("^%x+$", res:header "X-Request-ID")
+        local count, last = t:seen(service)
+        assert.equal(1, count)
+        assert.equal(path, last.path)
+        assert.equal(query, last.query)
+      end)
+    end
+  end)
+
+  it("puts three services together under two paths", function()
+    for _, path in ipairs { "/product-details/1", "/api/product-details/1" } do
+      local body = shop():request(path):json()
+      assert.equal("/products/1", body.product.path)
+      assert.equal("/reviews", body.reviews.path)
+      assert.equal("/inventory/1", body.inventory.path)
+      assert.is_false(body.inStock)
+    end
+  end)
+
+  it("puts a profile together for its owner only", function()
+    local t = shop()
+    local res = t:request { path = "/profile/1", headers = ANN }
+    assert.status(res, 200)
+    assert.equal("/users/1", res:json().user.path)
+    assert.problem(t:request { path = "/profile/2", headers = ANN }, 403, "not-yours")
+    assert.problem(t:request { path = "/api/users/2", headers = ANN }, 403, "not-yours")
+    assert.equal(1, (t:seen "users"))
+  end)
+
+  for _, path in ipairs { "/api/users/1", "/api/orders", "/api/payments", "/profile/1" } do
+    it("asks for a session: " .. path, function()
+      local t = shop()
+      assert.problem(t:request(path), 401, "no-token")
+      assert.problem(t:request { path = path, headers = { Authorization = "Bearer bob" } }, 401, "bad-token")
+    end)
+  end
+
+  it("takes JSON only where bodies go", function()
+    local t = shop()
+    local function post(path, fields)
+      fields.path, fields.headers = path, fields.headers or ANN
+      return t:request(fields)
+    end
+    assert.status(post("/api/orders", { json = { product = 1 } }), 200)
+    assert.status(post("/api/payments", { body = "x", method = "POST" }), 415)
+    assert.status(post("/api/orders", { json = { text = ("x"):rep(20000) } }), 413)
+    assert.status(post("/api/auth/login", { json = {}, method = "PUT" }), 405)
+    assert.equal(1, (t:seen "orders"))
+  end)
+
+  it("never passes on who a client says it is", function()
+    local t = shop()
+    t:request { path = "/api/products", headers = { ["X-User-Id"] = "1" } }
+    local _, last = t:seen "products"
+    assert.is_nil(last:header "X-User-Id")
+  end)
+
+  it("shows the stock to private networks only", function()
+    local t = shop()
+    assert.status(t:request { path = "/api/inventory/1", client_ip = "192.0.2.7" }, 403)
+    assert.status(t:request { path = "/api/inventory/1", client_ip = "192.168.1.7" }, 200)
+    assert.equal(1, (t:seen "inventory"))
+  end)
+
+  it("answers preflights", function()
+    local headers = { Origin = "https://x.example", ["Access-Control-Request-Method"] = "GET" }
+    local res = shop():request { path = "/profile/1", method = "OPTIONS", headers = headers }
+    assert.status(res, 204)
+    assert.header(res, "Access-Control-Allow-Origin", "*")
+  end)
+
+  it("says that it is well", function()
+    assert.json(shop():request "/health", { status = "ok" })
+    assert.status(shop():request "/", 200)
+  end)
+
+  -- The services that the gateway plays itself, at their own doors.
+  describe("service", function()
+    local function ask(listener, request)
+      request.listener = listener
+      return shop():request(request)
+    end
+
+    it("users, products, orders, reviews and inventory have records", function()
+      assert.equal("Ann", ask("users", { path = "/users/1" }):json().name)
+      assert.equal(3, #ask("products", { path = "/products" }):json())
+      assert.equal(2, #ask("orders", { path = "/orders?user=1" }):json())
+      assert.equal(2, #ask("reviews", { path = "/reviews?productId=1" }):json())
+      assert.equal(0, ask("inventory", { path = "/inventory/3" }):json().quantity)
+      assert.status(ask("users", { path = "/users/9" }), 404)
+      assert.status(ask("users", { path = "/products" }), 404)
+    end)
+
+    it("orders takes orders", function()
+      local res = ask("orders", { path = "/orders", json = { product = 2 }, headers = { ["X-User-Id"] = "1" } })
+      assert.status(res, 201)
+      assert.json(res, { product = 2, status = "open", user = "1" })
+      assert.problem(ask("orders", { path = "/orders", json = { product = "two" } }), 400, "bad-order")
+      assert.problem(ask("orders", { path = "/orders", body = "{" }), 400, "bad-order")
+    end)
+
+    it("payments takes payments", function()
+      local res = ask("payments", { path = "/payments", json = { amount = 12.5 } })
+      assert.status(res, 201)
+      assert.json(res, { amount = 12.5, status = "paid" })
+      assert.problem(ask("payments", { path = "/payments", json = { amount = -1 } }), 400, "bad-payment")
+    end)
+
+    it("auth knows accounts and their tokens", function()
+      local login = ask("auth", { path = "/auth/login", json = { username = "ann", password = "moon" } })
+      assert.json(login, { token = "demo-token-ann", user = "1" })
+      assert.problem(ask("auth", { path = "/auth/login", json = { username = "ann" } }), 401, "bad-login")
+      local function session(token)
+        return ask("auth", { path = "/auth/session", headers = { Authorization = "Bearer " .. token } })
+      end
+      assert.json(session "demo-token-bob", { user = "2", role = "CUSTOMER" })
+      assert.problem(session "nobody", 401, "bad-token")
+    end)
+  end)
+end)

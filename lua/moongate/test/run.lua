@@ -1,0 +1,78 @@
+-- What `moongate test` does in its Lua state: finds busted, runs it with the given arguments, gives the exit status.
+-- The chunk is called `moongate test`; its arguments are those of the command line.
+
+arg = { [0] = "moongate test", "--ignore-lua", ... } -- it is Lua 5.4 that runs, whatever `.busted` asks for
+
+local found, run = pcall(require, "busted.runner")
+if not found then
+  if not tostring(run):find("module 'busted.runner' not found", 1, true) then error(run, 0) end
+  io.stderr:write("moongate test: busted is not installed for Lua 5.4 (Debian: apt install lua-busted)\n")
+  return 1
+end
+
+-- ------------------------------------------------------------------------------------------------ policies
+
+local function readable(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- require "x" in a spec finds policy x beside the spec, below it and next to its folder, then in ./policies; the same
+-- with what policies require. The built-in ones come after that.
+local function folders()
+  local out = {}
+  for level = 3, 50 do
+    local info = debug.getinfo(level, "S")
+    if not info then break end
+    local folder = info.source:match "^@(.*)_spec%.lua$"
+    if folder then
+      folder = folder:match "^(.*)/" or "."
+      for _, more in ipairs { "", "/..", "/policies", "/../policies" } do out[#out + 1] = folder .. more end
+      break
+    end
+  end
+  out[#out + 1] = "policies"
+  return out
+end
+
+table.insert(package.searchers, #package.searchers, function(name)
+  if not name:find "^[%w_-][%w_.-]*$" or name:find "^moongate%f[.%z]" then return nil end
+  local file = name:gsub("%.", "/")
+  for _, folder in ipairs(folders()) do
+    for _, path in ipairs { ("%s/%s.lua"):format(folder, file), ("%s/%s/%s.lua"):format(folder, file, file) } do
+      if readable(path) then return assert(loadfile(path, "t")), path end
+    end
+  end
+  return ("no policy or module '%s' around the spec"):format(name)
+end)
+
+-- ------------------------------------------------------------------------------------------------ leaving
+
+-- os.exit ends the run, not the process: what is open must be closed. In a spec it is an error of that spec.
+local Exit = { __tostring = function(e) return ("os.exit(%d) was called"):format(e.status) end }
+
+local stock_exit = os.exit
+os.exit = function(status) -- luacheck: ignore
+  if status == nil or status == true then status = 0 elseif status == false then status = 1 end
+  error(setmetatable({ status = status }, Exit), 0)
+end
+
+-- Loaded before the specs, so that busted does not load it anew for each file.
+local T = require "moongate.test"
+
+local ok, fault = xpcall(function()
+  run { standalone = false }
+  return nil -- no tail call: busted asks who has called it
+end, function(e)
+  return getmetatable(e) == Exit and e or debug.traceback(tostring(e), 2)
+end)
+os.exit = stock_exit -- luacheck: ignore
+
+if ok then return 0 end
+if getmetatable(fault) ~= Exit then
+  io.stderr:write("moongate test: ", tostring(fault), "\n")
+  return 1
+end
+if fault.status ~= 0 and T.used then io.stderr:write(("seed %d (--seed=%d gives the same order)\n"):format(T.seed, T.seed)) end
+return fault.status

@@ -2,12 +2,15 @@
 --
 --     local T = require "moongate.test"
 --
---     local t = T.new { policies = { { ["token-bucket"] = { rate = 1, burst = 2 } } }, upstreams = { api = { body = "ok" } } }
+--     local t = T.new {
+--       policies = { { ["token-bucket"] = { rate = 1, burst = 2 } } },
+--       upstreams = { api = { body = "ok" } },
+--     }
 --     assert.status(t:request "/", 200)
 --     t:advance(60)
 --
--- What runs is the gateway itself: its parser, router, pipeline, pools and limiters. Only connections and the clock are in
--- memory. When nothing can run the clock jumps to the next thing that is due, so waiting takes no time. The gateway
+-- What runs is the gateway itself: its parser, router, pipeline, pools and limiters. Only connections and the clock are
+-- in memory. When nothing can run the clock jumps to the next thing that is due, so waiting takes no time. A gateway
 -- begins with empty dictionaries and an empty log, at 2026-01-01T00:00:00Z.
 --
 --     T.new { ... }          one route with these steps (below)
@@ -60,7 +63,8 @@ local function folders_of_spec()
 end
 
 local NEW = {
-  policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true, timeout = true,
+  policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true,
+  timeout = true,
 }
 
 -- The only upstream, when there is one.

@@ -13,7 +13,7 @@
 #include "http/client.h"
 #include "http/h1_output.h"
 
-#define READS_A_TURN 4
+#define READS_A_TURN 16
 /* How long a request that expects a 100 waits for it before it sends its body all the same (RFC 9110
  * 10.1.1: a backend may not know it). */
 #define CONTINUE_NS (1 * MG_SECOND)

@@ -163,14 +163,15 @@ static struct request *detach(struct conn *c)
     return r;
 }
 
-/* The client left, or is treated as if it had. */
+/* The client left, or is treated as if it had. One that only ended its side may still be reading the answers
+ * to its earlier requests, which a reset would take from it. */
 static void gone(struct conn *c, const char *reason)
 {
     if (c->state == CLOSED)
         return;
     struct request *r = c->state == EXCHANGE ? detach(c) : NULL;
     const struct mg_inbound_handler *handler = c->server->handler;
-    close_conn(c, r != NULL);
+    close_conn(c, r && (r->base.responded || !c->peer_ended));
     if (r)
         handler->on_gone(&r->base, reason);
 }

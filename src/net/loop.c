@@ -182,15 +182,15 @@ static struct mg_timer *earliest(struct mg_loop *loop)
     return NULL;
 }
 
-/* True when any fired. */
+/* True when any fired, or is left for the next turn. */
 static bool fire_due(struct mg_loop *loop)
 {
     bool any = false;
     /* What a timer sets for "now" waits for the next turn, so that a loop of timers cannot starve I/O. */
     uint64_t last_seq = loop->timer_seq;
     for (struct mg_timer *t; (t = earliest(loop)) && t->_key <= loop->now_ns;) {
-        if (t->_seq > last_seq && loop->base)
-            break;
+        if (t->_seq > last_seq)
+            return true;
         heap_remove(loop, t);
         t->_deadline = 0;
         t->_fn(t->_arg);

@@ -1,6 +1,7 @@
 /*
- * A stock Lua state for specs: the whole standard library, the system's modules (busted among them), our own
- * modules from the program, and lua/moongate/test/run.lua, which does the rest. The main thread.
+ * A stock Lua state for specs: the whole standard library, the system's modules (busted among
+ * them), our own modules from the program, and lua/moongate/test/run.lua, which does the rest. The
+ * main thread.
  */
 #include "script/busted.h"
 

@@ -2,8 +2,8 @@
 #ifndef MG_SCRIPT_BUSTED_H
 #define MG_SCRIPT_BUSTED_H
 
-/* Runs busted with these arguments, which do not include the program's name. Returns the exit status: 0 when all
- * specs passed. Complains on standard error when busted is not installed. */
+/* Runs busted with these arguments, which do not include the program's name. Returns the exit
+ * status: 0 when all specs passed. Complains on standard error when busted is not installed. */
 int mg_busted_run(int argc, char **argv);
 
 #endif

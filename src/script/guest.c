@@ -1,8 +1,8 @@
 /*
  * Guests in a Lua state of others. One thread.
  *
- * Always true: of the registry's entries under addresses of this program, all but the common ones belong to
- * the guest that is in (or to none, when the state has had no guest yet).
+ * Always true: of the registry's entries under addresses of this program, all but the common ones
+ * belong to the guest that is in (or to none, when the state has had no guest yet).
  */
 #include "script/guest.h"
 
@@ -16,6 +16,7 @@
 /* Names, so that they are no entries of a guest. */
 #define PRESENT "moongate.guest.present" /* the guest that is in */
 #define COMMON "moongate.guest.common"   /* set of the keys that all guests share */
+#define SCRIPTS "moongate.guest.scripts" /* list of all there were */
 
 /* --- whose entry is it --- */
 
@@ -183,8 +184,11 @@ struct mg_script *mg_guest_new_script(struct mg_guest *g)
 {
     struct mg_script *s = lua_newuserdatauv(g->host, sizeof *s, 0);
     memset(s, 0, sizeof *s);
-    luaL_ref(g->host, LUA_REGISTRYINDEX);
     s->guest = g;
+    luaL_getsubtable(g->host, LUA_REGISTRYINDEX, SCRIPTS);
+    lua_insert(g->host, -2);
+    lua_rawseti(g->host, -2, (lua_Integer)lua_rawlen(g->host, -2) + 1);
+    lua_pop(g->host, 1);
     return s;
 }
 
@@ -195,8 +199,8 @@ static int open_sandbox(lua_State *L)
 }
 
 /*
- * The sandbox changes the libraries that it offers, so it must have its own, not those of the state: while it
- * opens, the state's are out of sight. `_G` is only read.
+ * The sandbox changes the libraries that it offers, so it must have its own, not those of the
+ * state: while it opens, the state's are out of sight. `_G` is only read.
  */
 static int open_beside(lua_State *L)
 {

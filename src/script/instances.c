@@ -261,6 +261,7 @@ enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *
         .guest = ((const struct mg_plan *)gen->script)->guest,
     };
     wg->script = all;
+    all->module = LUA_NOREF;
     all->wg = wg;
     all->plan = gen->script;
     mg_buf_init(&all->scratch, SCRATCH_MAX);
@@ -291,11 +292,27 @@ static void call_close(struct mg_instances *all)
     }
 }
 
+/* A guest's state lives on; its own goes with all that is in it. */
+static void forget_functions(struct mg_instances *all)
+{
+    lua_State *L = all->script->L;
+    for (uint32_t n = 0; n < all->plan->step_count; n++) {
+        const struct mg_instance *i = &all->v[n];
+        const int refs[] = {i->request, i->response, i->finish, i->around, i->close, i->when};
+        for (size_t r = 0; r < sizeof refs / sizeof refs[0]; r++)
+            luaL_unref(L, LUA_REGISTRYINDEX, refs[r]);
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, all->module);
+}
+
 void mg_instances_drop(struct mg_worker_generation *wg)
 {
     struct mg_instances *all = wg->script;
-    if (all->script)
+    if (all->script) {
         call_close(all);
+        if (all->script->guest)
+            forget_functions(all);
+    }
     mg_script_free(all->script);
     mg_adhocs_release(&all->adhocs);
     mg_buf_release(&all->scratch);

@@ -1,8 +1,8 @@
 /*
  * Gateways in simulation: making, running and closing them. The spec's thread.
  *
- * Always true: while kit->home->active is a gateway, its guest is in; in between the base guest answers, whose
- * script has no loop, so that spec code that calls `mg.sleep` is told so.
+ * Always true: while kit->home->active is a gateway, its guest is in; in between the base guest
+ * answers, whose script has no loop, so that spec code that calls `mg.sleep` is told so.
  */
 #include "script/kit.h"
 
@@ -25,10 +25,11 @@
 #define CHUNK_BYTES 8192
 #define BLOCK_BYTES 65536
 #define LOG_MAX ((size_t)64 << 20)
-/* CPU time that a step may take in one go when the config does not say: enough for a debugger's hook and a
- * sanitizer, little enough to end an endless loop. */
+/* CPU time that a step may take in one go when the config does not say: enough for a debugger's
+ * hook and a sanitizer, little enough to end an endless loop. */
 #define RUN_NS (5 * MG_SECOND)
-/* What a gateway holds outside of Lua's heap, so that the collector does not let too many pile up. */
+/* What a gateway holds outside of Lua's heap, so that the collector does not let too many pile up.
+ */
 #define OUTSIDE_KB 256
 
 /* --- the home --- */
@@ -49,7 +50,8 @@ static double log_time(void *arg)
     return mg_loop_wall(kit->loop);
 }
 
-/* Gateways that were collected: that may happen in the middle of anything, also while another runs. */
+/* Gateways that were collected: that may happen in the middle of anything, also while another runs.
+ */
 static void close_collected(lua_State *L)
 {
     if (lua_getfield(L, LUA_REGISTRYINDEX, COLLECTED) == LUA_TTABLE) {
@@ -108,10 +110,17 @@ static struct mg_kit_home *home_of(lua_State *L)
 
 /* --- entering and leaving --- */
 
+static void check_idle(lua_State *L, const struct mg_kit_home *home)
+{
+    if (home->active)
+        luaL_error(L,
+                   "a gateway runs already: what it calls (policies, upstreams) cannot run, make "
+                   "or close one");
+}
+
 static void enter(struct mg_kit *kit, lua_State *L)
 {
-    if (kit->home->active)
-        luaL_error(L, "a gateway runs already: what it calls (policies, upstreams) cannot run one");
+    check_idle(L, kit->home);
     mg_guest_enter(&kit->guest, L);
     kit->home->active = kit;
     mg_random_simulate(&kit->random);
@@ -178,8 +187,7 @@ int mg_kit_check_config(lua_State *L)
     luaL_checkany(L, 1);
     luaL_checkstring(L, 2);
     lua_settop(L, 3);
-    if (home->active)
-        return luaL_error(L, "a gateway runs: what it calls cannot make one");
+    check_idle(L, home);
     mg_guest_enter(&home->base, L);
     lua_pushcfunction(L, check_protected);
     lua_insert(L, 1);
@@ -488,6 +496,13 @@ static int l_present(lua_State *L)
     return 0;
 }
 
+/* kit:check(): raises when it cannot run. */
+static int l_check(lua_State *L)
+{
+    check_idle(L, mg_kit_check(L, 1)->home);
+    return 0;
+}
+
 static int l_now(lua_State *L)
 {
     const struct mg_kit *kit = mg_kit_check(L, 1);
@@ -505,8 +520,7 @@ static int l_log(lua_State *L)
 static int l_close(lua_State *L)
 {
     struct mg_kit *kit = luaL_checkudata(L, 1, MG_KIT_TYPE);
-    if (kit->home->active)
-        return luaL_error(L, "a gateway runs: what it calls cannot close one");
+    check_idle(L, kit->home);
     mg_kit_close(kit);
     return 0;
 }
@@ -527,8 +541,7 @@ static int l_module(lua_State *L)
 {
     struct mg_kit_home *home = home_of(L);
     const char *name = luaL_checkstring(L, 1);
-    if (home->active)
-        return luaL_error(L, "a gateway runs");
+    check_idle(L, home);
     mg_guest_enter(&home->base, L);
     if (mg_sandbox_require(L, name) != MG_OK)
         return lua_error(L);
@@ -554,11 +567,16 @@ static void preload(lua_State *L, const char *name, lua_CFunction open)
 int mg_kit_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"start", mg_kit_client_start}, {"connect", mg_kit_client_connect},
+        {"start", mg_kit_client_start},
+        {"connect", mg_kit_client_connect},
         {"wait", mg_kit_client_wait},
-        {"advance", l_advance},         {"settle", l_settle},
-        {"present", l_present},         {"now", l_now},
-        {"log", l_log},                 {"close", l_close},
+        {"check", l_check},
+        {"advance", l_advance},
+        {"settle", l_settle},
+        {"present", l_present},
+        {"now", l_now},
+        {"log", l_log},
+        {"close", l_close},
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {

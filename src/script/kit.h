@@ -1,9 +1,10 @@
 /*
- * The test kit's core: a whole gateway in simulation, inside the Lua state of a spec. One real worker on a
- * simulated loop; its clients and backends are the other ends of pair streams. lua/moongate/test.lua makes the
- * kit of it that specs see.
+ * The test kit's core: a whole gateway in simulation, inside the Lua state of a spec. One real
+ * worker on a simulated loop; its clients and backends are the other ends of pair streams.
+ * lua/moongate/test.lua makes the kit of it that specs see.
  *
- *     spec -> kit_client.c -> pair -> worker (http, gateway, script, upstream) -> pair -> kit_upstream.c -> spec
+ *     spec -> kit_client.c -> pair -> worker (http, gateway, script, upstream) -> pair ->
+ * kit_upstream.c -> spec
  *
  * Several gateways may be there; one runs at a time. One thread: the spec's.
  */
@@ -25,7 +26,8 @@
 
 /* What all gateways of one Lua state share. A userdata of it. */
 struct mg_kit_home {
-    struct mg_guest base;  /* where configs are checked, and what spec code finds when it calls `mg` itself */
+    struct mg_guest
+        base; /* where configs are checked, and what spec code finds when it calls `mg` itself */
     struct mg_kit *active; /* the one that is built, runs or closes; NULL: none */
     lua_State *main;
 };
@@ -56,7 +58,7 @@ struct mg_kit {
     struct mg_link plays; /* of kit_upstream.c: requests that stubs have got */
     struct mg_link dials; /* of kit_upstream.c */
     int play;             /* reference: the Lua function that plays a stub */
-    int failure;          /* reference: what went wrong in the spec's own part; LUA_NOREF: nothing */
+    int failure; /* reference: what went wrong in the spec's own part; LUA_NOREF: nothing */
 
     struct mg_link calls; /* of kit_client.c: requests under way, connections */
     uint16_t last_port;   /* of a client; tells them apart */
@@ -69,29 +71,31 @@ struct mg_kit *mg_kit_check(lua_State *L, int arg);
 
 /* Lua functions.
  *
- * check(config, file, identity) -> checked table | nil, text: `config` is a table or a text; with `identity` no
- * step needs to provide one.
- * new(checked, file, { seed=, play=, stubs = { [name] = "reached" | "refused" | "silent" }, functions= }) ->
- * gateway: `play` is called as play(stub, name, request) for each request to an upstream; `functions` is a
- * table like the config, with the functions in it that are steps. Raises with the config's errors. */
+ * check(config, file, identity) -> checked table | nil, text: `config` is a table or a text; with
+ * `identity` no step needs to provide one. new(checked, file, { seed=, play=, stubs = { [name] =
+ * "reached" | "refused" | "silent" }, functions= }) -> gateway: `play` is called as play(stub,
+ * name, request) for each request to an upstream; `functions` is a table like the config, with the
+ * functions in it that are steps. Raises with the config's errors. */
 int mg_kit_check_config(lua_State *L);
 int mg_kit_new(lua_State *L);
 void mg_kit_close(struct mg_kit *kit);
 
-/* Runs until `*stop` (may be NULL) is true, or the clock is at `until_ns`, or nothing is left to do. */
+/* Runs until `*stop` (may be NULL) is true, or the clock is at `until_ns`, or nothing is left to
+ * do. */
 void mg_kit_run(struct mg_kit *kit, lua_State *L, uint64_t until_ns, const bool *stop);
 /* Runs all that can be done without waiting. */
 void mg_kit_run_present(struct mg_kit *kit, lua_State *L);
 /* Runs until no request, play or background task is under way any more. */
 void mg_kit_settle(struct mg_kit *kit, lua_State *L);
 
-/* Takes the error value on top of `L` as the spec's own failure: what runs the gateway raises it. */
+/* Takes the error value on top of `L` as the spec's own failure: what runs the gateway raises it.
+ */
 void mg_kit_fail(struct mg_kit *kit, lua_State *L);
 /* Raises it, if there is one. */
 void mg_kit_raise_failure(struct mg_kit *kit, lua_State *L);
 
-/* A message as plain data: method, path, query or status; version; fields = { name, value, ... }; body. Unprotected
- * callers must not mind a memory error. */
+/* A message as plain data: method, path, query or status; version; fields = { name, value, ... };
+ * body. Unprotected callers must not mind a memory error. */
 void mg_kit_push_message(lua_State *L, const struct mg_message *m, struct mg_str body);
 
 /* The module `moongate.core`. A lua_CFunction. */

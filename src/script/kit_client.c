@@ -1,8 +1,9 @@
 /*
- * Clients of a gateway in simulation: requests that the spec sends, and connections on which it says exactly
- * these bytes. Spec's thread.
+ * Clients of a gateway in simulation: requests that the spec sends, and connections on which it
+ * says exactly these bytes. Spec's thread.
  *
- * Always true: what is in kit->calls has its other end in the worker's server, and is anchored in the registry.
+ * Always true: what is in kit->calls has its other end in the worker's server, and is anchored in
+ * the registry.
  */
 #include <lauxlib.h>
 
@@ -16,7 +17,7 @@
 
 /* A client's end of a connection, of either kind. */
 struct peer {
-    struct mg_kit *kit; /* NULL: the gateway is closed */
+    struct mg_kit *kit;  /* NULL: the gateway is closed */
     struct mg_link link; /* in kit->calls */
     void (*cut)(struct peer *p);
     uint16_t port;
@@ -43,8 +44,8 @@ struct conn {
     struct mg_stream *stream; /* NULL: closed by the spec */
     struct mg_buf got, to_send;
     size_t sent;
-    bool ended;  /* the gateway has closed */
-    bool reset;  /* ... and not cleanly */
+    bool ended; /* the gateway has closed */
+    bool reset; /* ... and not cleanly */
 };
 
 /* --- both kinds --- */
@@ -166,7 +167,8 @@ static void on_response(struct mg_outbound *o)
     struct mg_kit_call *c = o->owner;
     c->answered = true;
     if (o->response.status == 101) {
-        end_call(c, NULL); /* what follows is not HTTP: a connection of the spec's own is for that */
+        end_call(c,
+                 NULL); /* what follows is not HTTP: a connection of the spec's own is for that */
         return;
     }
     o->response_body.on_ready = on_body;
@@ -192,7 +194,8 @@ static void on_closed(void *owner, struct mg_client_conn *conn)
     c->conn = NULL;
 }
 
-static const struct mg_client_conn_events conn_events = {.on_free = on_free, .on_closed = on_closed};
+static const struct mg_client_conn_events conn_events = {.on_free = on_free,
+                                                         .on_closed = on_closed};
 
 static void cut_call(struct peer *p)
 {
@@ -273,7 +276,8 @@ static void read_request(lua_State *L, int table, struct mg_kit_call *c)
     lua_pop(L, 1);
 }
 
-/* start(kit, { method=, target=, host=, fields=, body=, chunked=, client_ip=, listener=, inject= }) -> call */
+/* start(kit, { method=, target=, host=, fields=, body=, chunked=, client_ip=, listener=, inject= })
+ * -> call */
 int mg_kit_client_start(lua_State *L)
 {
     struct mg_kit *kit = mg_kit_check(L, 1);
@@ -328,7 +332,8 @@ static void set_ref(lua_State *L, int ref, const char *key)
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
 }
 
-/* call:result() -> { status=, fields=, body=, broken=, at=, touched=, request= } once it is done; nil before. */
+/* call:result() -> { status=, fields=, body=, broken=, at=, touched=, request= } once it is done;
+ * nil before. */
 static int l_result(lua_State *L)
 {
     struct mg_kit_call *c = luaL_checkudata(L, 1, CALL_TYPE);
@@ -360,7 +365,8 @@ static int l_result(lua_State *L)
 
 struct mg_kit_call *mg_kit_client_find(struct mg_kit *kit, uint16_t port)
 {
-    MG_LIST_FOREACH(it, &kit->calls) {
+    MG_LIST_FOREACH(it, &kit->calls)
+    {
         struct peer *p = MG_CONTAINER_OF(it, struct peer, link);
         if (p->port == port && p->cut == cut_call)
             return call_of(p);
@@ -517,8 +523,11 @@ static int l_conn_gc(lua_State *L)
 void mg_kit_client_open(lua_State *L)
 {
     static const luaL_Reg call_methods[] = {{"result", l_result}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"put", l_put}, {"take", l_take}, {"half_close", l_half_close}, {"cut", l_cut}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"put", l_put},
+                                       {"take", l_take},
+                                       {"half_close", l_half_close},
+                                       {"cut", l_cut},
+                                       {NULL, NULL}};
     luaL_newmetatable(L, CALL_TYPE);
     luaL_newlib(L, call_methods);
     lua_setfield(L, -2, "__index");

@@ -1,9 +1,10 @@
 /*
- * A step of the kit's own in front of every pipeline: gives a request the identity and the parameters that the
- * spec chose, and keeps what became of it for the spec to see. It enters Lua for the former only. Spec's thread.
+ * A step of the kit's own in front of every pipeline: gives a request the identity and the
+ * parameters that the spec chose, and keeps what became of it for the spec to see. It enters Lua
+ * for the former only. Spec's thread.
  *
- * Always true: its index is the last of the generation, one for all places where it stands; the plan does not
- * know it.
+ * Always true: its index is the last of the generation, one for all places where it stands; the
+ * plan does not know it.
  */
 #include <lauxlib.h>
 
@@ -81,8 +82,7 @@ static void push_handle_values(lua_State *L, const struct mg_exchange *ex)
     static const struct {
         const char *name;
         int value;
-    } values[] = {
-        {"auth", MG_HANDLE_AUTH}, {"ctx", MG_HANDLE_CTX}, {"params", MG_HANDLE_PARAMS}};
+    } values[] = {{"auth", MG_HANDLE_AUTH}, {"ctx", MG_HANDLE_CTX}, {"params", MG_HANDLE_PARAMS}};
     const struct mg_handle *h = ex->script ? mg_handle_find(ex->script, &ex->req) : NULL;
     if (!h)
         return;
@@ -90,7 +90,10 @@ static void push_handle_values(lua_State *L, const struct mg_exchange *ex)
         lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
         lua_getiuservalue(L, -1, values[i].value);
         lua_remove(L, -2);
-        lua_setfield(L, -2, values[i].name);
+        if (lua_isnil(L, -1))
+            lua_pop(L, 1);
+        else
+            lua_setfield(L, -2, values[i].name);
     }
 }
 

@@ -1,9 +1,10 @@
 /*
- * Backends in simulation. The worker dials them as it dials real ones; what answers is our own HTTP server, and
- * behind that a Lua function of the spec, which runs as a task and may wait. Spec's thread.
+ * Backends in simulation. The worker dials them as it dials real ones; what answers is our own HTTP
+ * server, and behind that a Lua function of the spec, which runs as a task and may wait. Spec's
+ * thread.
  *
- * A play is one request at a stub. Always true: it is in kit->plays while its inbound or its task is there, and
- * its userdata is anchored as long.
+ * A play is one request at a stub. Always true: it is in kit->plays while its inbound or its task
+ * is there, and its userdata is anchored as long.
  */
 #include <errno.h>
 #include <lauxlib.h>
@@ -70,9 +71,8 @@ static struct mg_str service_of(const struct mg_generation *gen, const struct mg
 /* An origin may be written without its port. */
 static bool is_origin(struct mg_str name, struct mg_str authority)
 {
-    return mg_str_ieq(name, authority) ||
-           (mg_str_ends(authority, MG_STR(":80")) &&
-            mg_str_ieq(name, mg_str(authority.p, authority.n - 3)));
+    return mg_str_ieq(name, authority) || (mg_str_ends(authority, MG_STR(":80")) &&
+                                           mg_str_ieq(name, mg_str(authority.p, authority.n - 3)));
 }
 
 static bool find_stub(struct mg_kit *kit, const struct mg_backend *b, uint32_t *stub)
@@ -123,8 +123,8 @@ static void publish(struct mg_service *s, uint32_t number)
     struct mg_endpoint *v = mg_calloc(count, sizeof *v);
     for (size_t i = 0; i < count; i++) {
         /* 10.S.0.N for the n-th backend of the s-th service; nothing listens there, nor need it. */
-        struct mg_addr addr = {
-            .family = 4, .bytes = {10, (uint8_t)number, (uint8_t)(i >> 8), (uint8_t)(i + 1)}};
+        struct mg_addr addr = {.family = 4,
+                               .bytes = {10, (uint8_t)number, (uint8_t)(i >> 8), (uint8_t)(i + 1)}};
         bool named = entries[i].address.kind == MG_ADDRESS_NAME;
         v[i] = mg_service_endpoint(&entries[i], named ? &addr : NULL);
     }

@@ -37,7 +37,9 @@ function M.check(name, answer)
   if type(answer) ~= "table" then fail("the answer must be a table or a function, not a %s", type(answer)) end
   for _, key in ipairs(sorted_keys(answer)) do
     local wants = KEYS[key]
-    if not wants then fail("an answer has no '%s'; it may have %s", tostring(key), table.concat(sorted_keys(KEYS), ", ")) end
+    if not wants then
+      fail("an answer has no '%s'; it may have %s", tostring(key), table.concat(sorted_keys(KEYS), ", "))
+    end
     if wants ~= true and type(answer[key]) ~= wants then
       fail("%s must be a %s, not a %s", key, wants, type(answer[key]))
     end
@@ -68,7 +70,7 @@ function M.fields(headers)
   return out
 end
 
-local function has_field(fields, name)
+function M.has_field(fields, name)
   for i = 1, #fields, 2 do
     if fields[i]:lower() == name then return true end
   end
@@ -105,7 +107,10 @@ function M.give(play, answer)
   local body = answer.body or ""
   if answer.json ~= nil then
     body = assert(mg.json.encode(answer.json))
-    if not has_field(fields, "content-type") then table.move({ "Content-Type", "application/json" }, 1, 2, #fields + 1, fields) end
+    if not M.has_field(fields, "content-type") then
+      fields[#fields + 1] = "Content-Type"
+      fields[#fields + 1] = "application/json"
+    end
   end
   if not play:respond(answer.status or 200, fields, not answer.chunks and #body or nil) then return end
   if answer.close == "after-headers" then

@@ -126,13 +126,6 @@ local function target_of(what)
   return path
 end
 
-local function has_type(fields)
-  for i = 1, #fields, 2 do
-    if fields[i]:lower() == "content-type" then return true end
-  end
-  return false
-end
-
 function Gateway:_read_request(what)
   if what == nil then what = {} end
   if type(what) == "string" then what = { path = what } end
@@ -141,7 +134,10 @@ function Gateway:_read_request(what)
   local fields, body = answers.fields(what.headers), what.body
   if what.json ~= nil then
     body = assert(json.encode(what.json))
-    if not has_type(fields) then table.move({ "Content-Type", "application/json" }, 1, 2, #fields + 1, fields) end
+    if not answers.has_field(fields, "content-type") then
+      fields[#fields + 1] = "Content-Type"
+      fields[#fields + 1] = "application/json"
+    end
   end
   if what.chunks then body = table.concat(what.chunks) end
   local auth = what.auth == nil and self._auth or what.auth
@@ -200,7 +196,10 @@ end
 -- Sends a request and waits for its response: res, req. `req` is the request as the gateway's policies left it; nil
 -- when no route took it.
 function Gateway:request(what)
-  return protect(function() return self:_start(what):wait() end)
+  return protect(function()
+    self._kit:check() -- or else what the gateway calls could start one after the other
+    return self:_start(what):wait()
+  end)
 end
 
 -- Runs until nothing is under way any more: requests, what upstreams still do, background tasks.
@@ -236,18 +235,23 @@ function Gateway:connect(opts)
   return setmetatable({ _conn = conn, _gateway = self, state = "open" }, Connection)
 end
 
--- Sends, and runs until nothing is under way: what came back, and "open", "closed" or "reset".
-function Connection:send(bytes)
-  self._conn:put(bytes)
-  return self:receive()
-end
-
--- What came since; runs until nothing is under way, or for so many seconds.
-function Connection:receive(seconds)
-  if seconds then self._gateway:advance(seconds) else self._gateway:settle() end
+function Connection:_take()
   local bytes
   bytes, self.state = self._conn:take()
   return bytes, self.state
+end
+
+-- Sends, and runs what can be run without waiting: what came back, and "open", "closed" or "reset".
+function Connection:send(bytes)
+  protect(self._conn.put, self._conn, bytes)
+  protect(self._gateway._kit.present, self._gateway._kit)
+  return self:_take()
+end
+
+-- What came since; waits until nothing is under way, or for so many seconds.
+function Connection:receive(seconds)
+  if seconds then self._gateway:advance(seconds) else self._gateway:settle() end
+  return self:_take()
 end
 
 -- Says that no more will come.
@@ -269,9 +273,10 @@ end
 -- Sends these bytes on a connection of their own; gives all that the gateway says to them.
 function Gateway:raw(bytes)
   local conn = self:connect()
-  local said, state = conn:send(bytes)
+  local said = conn:send(bytes)
+  local more, state = conn:receive()
   conn:close()
-  return said, state
+  return said .. more, state
 end
 
 -- ------------------------------------------------------------------------------------------------ looking
@@ -301,7 +306,8 @@ function M.complaints(res)
   for line in (ok and log or ""):sub(res._log_from or 1):gmatch "[^\n]+" do
     local entry = json.decode(line)
     if entry and entry.level == "error" then
-      local step = entry.step and (" in step %s%s"):format(entry.step, entry.path and " (" .. entry.path .. ")" or "") or ""
+      local place = entry.path and (" (%s)"):format(entry.path) or ""
+      local step = entry.step and (" in step %s%s"):format(entry.step, place) or ""
       out[#out + 1] = ("%s%s: %s"):format(entry.msg, step, entry.error or "")
     end
   end

@@ -16,7 +16,9 @@ local say = require "say"
 
 local M = { latest = nil } -- the gateway made last
 
-say:set("moongate.test", "%s")
+local TEXT = "moongate.test" -- key of the text that is nothing but what a matcher says
+
+say:set(TEXT, "%s")
 
 -- ------------------------------------------------------------------------------------------------ showing
 
@@ -34,7 +36,9 @@ local function show(res)
   if res.broken then lines[#lines + 1] = ("(broken: %s)"):format(res.broken) end
   local complaints = gateway.complaints(res)
   if complaints ~= "" then lines[#lines + 1] = "\n" .. complaints end
-  if res._gateway then lines[#lines + 1] = ("\nseed %d (--seed=%d gives the same order)"):format(res._gateway.seed, res._gateway.seed) end
+  if res._gateway then
+    lines[#lines + 1] = ("\nseed %d (--seed=%d gives the same order)"):format(res._gateway.seed, res._gateway.seed)
+  end
   return "  " .. table.concat(lines, "\n"):gsub("\n", "\n  ")
 end
 
@@ -52,25 +56,19 @@ local function add(name, is_ours, check)
   local before = namespaces.assertion and namespaces.assertion[name]
   luassert:register("assertion", name, function(state, arguments, level)
     local thing = arguments[1]
-    if before and (rawget(state, "payload") or not is_ours(thing)) then return before.callback(state, arguments, level) end
+    local own = namespaces.assertion[name]
+    if before and (rawget(state, "payload") or not is_ours(thing)) then
+      own.positive_message, own.negative_message = before.positive_message, before.negative_message
+      return before.callback(state, arguments, level)
+    end
+    own.positive_message, own.negative_message = TEXT, TEXT
     local ok, fault = false, ("expected a response, got %s"):format(tostring(thing))
     if is_ours(thing) then ok, fault = check(table.unpack(arguments, 1, arguments.n)) end
-    arguments[1] = ok and ("expected the contrary of %s"):format(name) .. (message.is(thing) and "\n" .. show(thing) or "")
-      or fault
+    if ok then fault = ("expected the contrary of %s\n%s"):format(name, message.is(thing) and show(thing) or "") end
+    arguments[1] = fault
     arguments.nofmt = { true }
     return ok
-  end, before and before.positive_message or "moongate.test", before and before.negative_message or "moongate.test")
-  if before then
-    -- The text follows from who answered.
-    local own = namespaces.assertion[name]
-    local callback = own.callback
-    own.callback = function(state, arguments, level)
-      local ours = not rawget(state, "payload") and is_ours(arguments[1])
-      own.positive_message = ours and "moongate.test" or before.positive_message
-      own.negative_message = ours and "moongate.test" or before.negative_message
-      return callback(state, arguments, level)
-    end
-  end
+  end, TEXT, TEXT)
 end
 
 add("status", message.is, function(res, status)
@@ -102,7 +100,8 @@ local function difference(expected, got, path)
   end
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   for _, key in ipairs(keys) do
-    local at = type(key) == "number" and ("%s[%d]"):format(path, key - 1) or path .. (path ~= "" and "." or "") .. tostring(key)
+    local at = type(key) == "number" and ("%s[%d]"):format(path, key - 1)
+      or path .. (path ~= "" and "." or "") .. tostring(key)
     local where, want, have = difference(expected[key], got[key], at)
     if where then return where, want, have end
   end

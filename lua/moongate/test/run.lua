@@ -1,7 +1,8 @@
 -- What `moongate test` does in its Lua state: finds busted, runs it with the given arguments, gives the exit status.
 -- The chunk is called `moongate test`; its arguments are those of the command line.
 
-arg = { [0] = "moongate test", "--ignore-lua", ... } -- it is Lua 5.4 that runs, whatever `.busted` asks for
+-- It is Lua 5.4 that runs, whatever `.busted` asks for.
+_G.arg = { [0] = "moongate test", "--ignore-lua", ... }
 
 local found, run = pcall(require, "busted.runner")
 if not found then
@@ -74,5 +75,7 @@ if getmetatable(fault) ~= Exit then
   io.stderr:write("moongate test: ", tostring(fault), "\n")
   return 1
 end
-if fault.status ~= 0 and T.used then io.stderr:write(("seed %d (--seed=%d gives the same order)\n"):format(T.seed, T.seed)) end
+if fault.status ~= 0 and T.used then
+  io.stderr:write(("seed %d (--seed=%d gives the same order)\n"):format(T.seed, T.seed))
+end
 return fault.status

@@ -1,3 +1,4 @@
+-- luacheck: no max line length
 local T = require "moongate.test"
 
 describe("product-page", function()

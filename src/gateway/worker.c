@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "crypto/random.h"
+#include "net/pipe.h"
 
 /* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that bodies are
  * streamed in. What is kept for reuse is a steady load's need, not a peak's. */
@@ -133,6 +134,7 @@ void mg_worker_release(struct mg_worker *w)
     mg_loop_settle(w->loop); /* connections give their blocks back at the end of a turn */
     mg_pool_release(&w->chunks);
     mg_pool_release(&w->blocks);
+    mg_pipe_close_all();
 }
 
 static bool is_drained(const struct mg_worker *w)

@@ -18,6 +18,7 @@
 #define MG_HTTP_BODY_H
 
 #include "http/message.h"
+#include "net/stream.h"
 
 enum mg_body_state {
     MG_BODY_BYTES,
@@ -33,6 +34,11 @@ struct mg_body_ops {
     enum mg_body_state (*peek)(struct mg_body *b, struct mg_str *bytes);
     /* n is at most what the latest peek gave. May start reading again; never calls back. */
     void (*consume)(struct mg_body *b, size_t n);
+    /* Moves bytes that are not in memory yet straight from the source's socket into a pipe, at most `max`.
+     * > 0: so many; MG_STREAM_AGAIN: on_ready will come; 0: it cannot be done now, and peek tells why. Never
+     * calls back. NULL: the source has no socket. A reader that moves sets `moves`, so that the source does
+     * not read into memory meanwhile. */
+    ssize_t (*move)(struct mg_body *b, struct mg_pipe *p, size_t max);
     /* The reader wants no more. The source stops or drains as it sees fit; no callback comes after.
      * Once at most; also allowed after the end. NULL: nothing to do. */
     void (*cancel)(struct mg_body *b);
@@ -42,6 +48,7 @@ struct mg_body {
     const struct mg_body_ops *ops;
     int64_t length;             /* all of it in bytes when known beforehand, else -1 */
     struct mg_fields *trailers; /* valid after MG_BODY_END; NULL: none */
+    bool moves;                 /* set by the reader; see ops->move */
     bool at_end;                /* set by peek: the bytes it gave are the last ones */
     const char *reason;         /* after MG_BODY_BROKEN: the word for the log, static */
     int status;                 /* after MG_BODY_BROKEN: what it is for the client (408, 413, 400, 502) */

@@ -232,6 +232,13 @@ int mg_h1_body_decode(struct mg_h1_body *b, char *dst, const char *src, size_t n
     return 0;
 }
 
+void mg_h1_body_skip(struct mg_h1_body *b, uint64_t n)
+{
+    b->left -= n;
+    b->total += n;
+    b->done = b->left == 0;
+}
+
 int mg_h1_body_eof(struct mg_h1_body *b)
 {
     if (b->kind == MG_H1_UNTIL_CLOSE)

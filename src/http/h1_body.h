@@ -44,6 +44,9 @@ void mg_h1_body_init(struct mg_h1_body *b, const struct mg_h1_framing *framing,
 int mg_h1_body_decode(struct mg_h1_body *b, char *dst, const char *src, size_t n, size_t *used,
                       size_t *payload, struct mg_h1_fault *fault);
 
+/* `n` bytes of a MG_H1_LENGTH body, at most `left`, went another way than through decode. */
+void mg_h1_body_skip(struct mg_h1_body *b, uint64_t n);
+
 /* The connection ended: 0 if that is a proper end (MG_H1_UNTIL_CLOSE, or already done), else -1. */
 int mg_h1_body_eof(struct mg_h1_body *b);
 

@@ -41,6 +41,7 @@ struct conn {
     bool sent;       /* the request is out, or cannot be sent any further */
     bool cut;        /* ... the latter */
     bool keep_alive; /* by the response's head */
+    bool drained;    /* a reader that moves has emptied the socket */
 };
 
 static void pump(struct conn *c);
@@ -86,6 +87,7 @@ static struct mg_outbound *detach(struct conn *c)
     struct mg_outbound *o = c->current;
     c->current = NULL;
     o->_conn = NULL;
+    mg_h1_output_release(&c->output);
     if (o->body)
         o->body->on_ready = NULL;
     return o;
@@ -306,7 +308,9 @@ static void queue_head(struct conn *c, struct mg_outbound *o)
 
 static enum mg_body_state response_peek(struct mg_body *b, struct mg_str *bytes);
 static void response_consume(struct mg_body *b, size_t n);
-static const struct mg_body_ops response_ops = {.peek = response_peek, .consume = response_consume};
+static ssize_t response_move(struct mg_body *b, struct mg_pipe *p, size_t max);
+static const struct mg_body_ops response_ops = {
+    .peek = response_peek, .consume = response_consume, .move = response_move};
 
 void mg_client_conn_send(struct mg_client_conn *base, struct mg_outbound *o)
 {
@@ -388,6 +392,36 @@ static void response_consume(struct mg_body *b, size_t n)
         arm(c);
     }
     mg_h1_input_trim(input);
+}
+
+static bool is_empty(const struct mg_h1_input *in)
+{
+    return mg_h1_input_payload(in).n == 0 && mg_h1_input_raw(in).n == 0;
+}
+
+/* What goes wrong here is left for a read to find. */
+static ssize_t response_move(struct mg_body *b, struct mg_pipe *p, size_t max)
+{
+    struct mg_outbound *o = outbound_of(b);
+    struct conn *c = o->_conn ? from(o->_conn) : NULL;
+    if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || o->_decoder.done ||
+        o->_decoder.kind != MG_H1_LENGTH)
+        return 0;
+    ssize_t n = c->stream->ops->to_pipe(c->stream, p, max < o->_decoder.left ? max : o->_decoder.left);
+    if (n == MG_STREAM_AGAIN) {
+        c->drained = true;
+        mg_stream_watch(c->stream, true, c->stream->watch_write);
+        arm(c);
+        return n;
+    }
+    if (n <= 0)
+        return 0;
+    mg_h1_body_skip(&o->_decoder, (uint64_t)n);
+    if (is_complete(c))
+        release(c);
+    else
+        arm(c);
+    return n;
 }
 
 void mg_outbound_end(struct mg_outbound *o)
@@ -605,11 +639,30 @@ static void on_new_bytes(struct conn *c)
         take_body(c);
 }
 
+/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass them on, the
+ * socket is not watched until it comes back for them. */
+static void let_reader_move(struct conn *c)
+{
+    uint32_t request = c->base.requests;
+    c->drained = false;
+    mg_body_ready(&c->current->response_body);
+    if (c->state != BUSY || c->base.requests != request || !c->current)
+        return;
+    if (!c->drained && c->current->response_body.moves) {
+        mg_stream_watch(c->stream, false, c->stream->watch_write);
+        arm(c);
+    }
+}
+
 static void on_readable(void *arg)
 {
     struct conn *c = arg;
     uint32_t request = c->base.requests;
     bool short_read = false;
+    if (c->current && c->current->_got_head && c->current->response_body.moves && is_empty(&c->input)) {
+        let_reader_move(c);
+        return;
+    }
     for (int i = 0; i < READS_A_TURN && c->state != CLOSED && c->base.requests == request; i++) {
         ssize_t n = mg_h1_input_read(&c->input, c->stream, &short_read);
         if (n > 0) {

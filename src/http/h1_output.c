@@ -8,10 +8,31 @@
 #include "http/h1_output.h"
 
 #include "http/h1_write.h"
+#include "net/pipe.h"
+
+/* Bodies of which less is left go through memory: setting a pipe up costs some calls. */
+#define MOVE_MIN ((uint64_t)128 * 1024)
+#define MOVE_MAX ((uint64_t)1024 * 1024)
 
 void mg_h1_output_init(struct mg_h1_output *o)
 {
     *o = (struct mg_h1_output){.ended = true};
+}
+
+static void stop_moving(struct mg_h1_output *o)
+{
+    mg_pipe_put(o->_pipe);
+    o->_pipe = NULL;
+    if (o->body)
+        o->body->moves = false;
+}
+
+void mg_h1_output_release(struct mg_h1_output *o)
+{
+    stop_moving(o);
+    if (o->body)
+        o->body->on_ready = NULL;
+    o->body = NULL;
 }
 
 void mg_h1_output_queue(struct mg_h1_output *o, struct mg_arena *arena, struct mg_str bytes)
@@ -154,18 +175,66 @@ static void book(struct mg_h1_output *o, size_t written)
     advance(&o->_post, &written);
 }
 
+/* Large bodies of known length between two plain sockets, once what was in memory is out. */
+static bool may_move(const struct mg_h1_output *o, const struct mg_stream *stream)
+{
+    return o->framing == MG_H1_LENGTH && o->left >= MOVE_MIN && o->head.n == 0 && o->body->ops->move &&
+           stream->ops->from_pipe;
+}
+
+/* Moves what can be moved. MG_H1_OUT_DONE: go on through memory. */
+static enum mg_h1_output_state move(struct mg_h1_output *o, struct mg_stream *stream)
+{
+    for (;;) {
+        while (o->_pipe->held) {
+            ssize_t n = stream->ops->from_pipe(stream, o->_pipe);
+            if (n == MG_STREAM_AGAIN)
+                return MG_H1_OUT_WAIT_SOCKET;
+            if (n <= 0)
+                return MG_H1_OUT_SOCKET_BROKEN;
+            o->sent += (uint64_t)n;
+        }
+        uint64_t max = o->left < MOVE_MAX ? o->left : MOVE_MAX;
+        ssize_t n = max ? o->body->ops->move(o->body, o->_pipe, (size_t)max) : 0;
+        if (n == MG_STREAM_AGAIN)
+            return MG_H1_OUT_WAIT_BODY;
+        if (n == 0)
+            break;
+        o->left -= (uint64_t)n;
+    }
+    o->ended = o->left == 0;
+    stop_moving(o);
+    return MG_H1_OUT_DONE;
+}
+
+static void start_moving(struct mg_h1_output *o)
+{
+    o->_pipe = mg_pipe_get();
+    o->body->moves = o->_pipe != NULL;
+}
+
 enum mg_h1_output_state mg_h1_output_pump(struct mg_h1_output *o, struct mg_stream *stream,
                                           struct mg_arena *arena)
 {
     for (;;) {
         struct mg_str bytes = MG_STR_NONE;
         enum mg_h1_output_state waiting = MG_H1_OUT_DONE;
+        if (o->_pipe) {
+            enum mg_h1_output_state state = move(o, stream);
+            if (state != MG_H1_OUT_DONE)
+                return state;
+        }
         if (o->_piece) {
             mg_body_peek(o->body, &bytes); /* the same bytes again: they were not consumed */
         } else if (!o->ended && o->_post.n == 0) {
             waiting = next_piece(o, &bytes, arena);
             if (waiting == MG_H1_OUT_BODY_BROKEN)
                 return waiting;
+            if (waiting == MG_H1_OUT_WAIT_BODY && may_move(o, stream)) {
+                start_moving(o);
+                if (o->_pipe)
+                    continue;
+            }
         }
 
         struct iovec iov[4];

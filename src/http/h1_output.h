@@ -27,10 +27,14 @@ struct mg_h1_output {
     uint8_t _line_at, _line_n; /* the part of _line not yet written */
     char _line[24];      /* chunk size line */
     size_t _piece;       /* bytes of the present piece of the body still to be written */
+    struct mg_pipe *_pipe; /* bytes go from socket to socket; NULL: through memory */
     struct mg_str _post; /* what follows the present piece */
 };
 
 void mg_h1_output_init(struct mg_h1_output *o);
+
+/* Lets go of the body and of what is still held of it. The struct must be set up anew. */
+void mg_h1_output_release(struct mg_h1_output *o);
 
 /* Adds bytes to go out before the body. They live in the arena. */
 void mg_h1_output_queue(struct mg_h1_output *o, struct mg_arena *arena, struct mg_str bytes);

@@ -52,6 +52,7 @@ struct conn {
     struct mg_h1_output output;
     struct request *current; /* EXCHANGE only */
     uint64_t until[WAIT_COUNT];
+    uint64_t serial;         /* of the current request: addresses may come again */
     uint64_t body_awaited_ns; /* WAIT_BODY: since when; 0: it is not waited for */
     uint32_t lingered;        /* bytes */
     uint8_t state;
@@ -59,6 +60,7 @@ struct conn {
     bool keep_alive;  /* another request may follow the current one */
     bool peer_ended;  /* the client will send no more */
     bool tunnel;      /* after a 101 */
+    bool drained;     /* a reader that moves has emptied the socket */
     bool out_done;    /* tunnel: our direction has ended */
 };
 
@@ -153,8 +155,7 @@ static void close_conn(struct conn *c, bool reset)
 static struct request *detach(struct conn *c)
 {
     struct request *r = c->current;
-    if (c->output.body)
-        c->output.body->on_ready = NULL;
+    mg_h1_output_release(&c->output);
     c->current = NULL;
     r->base.conn = NULL;
     r->broken = true;
@@ -274,7 +275,35 @@ static void body_consume(struct mg_body *b, size_t n)
     }
 }
 
-static const struct mg_body_ops body_ops = {.peek = body_peek, .consume = body_consume};
+static bool is_empty(const struct mg_h1_input *in)
+{
+    return mg_h1_input_payload(in).n == 0 && mg_h1_input_raw(in).n == 0;
+}
+
+/* What goes wrong here is left for a read to find. */
+static ssize_t body_move(struct mg_body *b, struct mg_pipe *p, size_t max)
+{
+    struct request *r = request_of(b);
+    struct conn *c = r->base.conn;
+    if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || r->decoder.done || r->broken ||
+        r->owes_continue || r->decoder.kind != MG_H1_LENGTH)
+        return 0;
+    ssize_t n = c->stream->ops->to_pipe(c->stream, p, max < r->decoder.left ? max : r->decoder.left);
+    if (n == MG_STREAM_AGAIN) {
+        c->drained = true;
+        if (!c->peer_ended)
+            mg_stream_watch(c->stream, true, c->stream->watch_write);
+    } else if (n > 0) {
+        mg_h1_body_skip(&r->decoder, (uint64_t)n);
+    } else {
+        return 0;
+    }
+    expect_body(c);
+    return n;
+}
+
+static const struct mg_body_ops body_ops = {
+    .peek = body_peek, .consume = body_consume, .move = body_move};
 
 /* --- responses --- */
 
@@ -288,8 +317,7 @@ static void finish_response(struct conn *c)
 {
     struct request *r = c->current;
     bool body_left = !r->decoder.done;
-    if (c->output.body)
-        c->output.body->on_ready = NULL;
+    mg_h1_output_release(&c->output);
     c->current = NULL;
     r->base.conn = NULL;
     wait_for_nothing(c);
@@ -494,6 +522,7 @@ static struct request *new_request(struct conn *c)
     r->body.length = -1;
     mg_message_init(&r->base.request, &r->base.arena);
     c->current = r;
+    c->serial++;
     c->state = EXCHANGE;
     wait_for_nothing(c);
     mg_h1_output_init(&c->output);
@@ -643,10 +672,30 @@ static void on_end(struct conn *c)
         wait_for(c, WAIT_STATE, now(c) + HALF_CLOSED_NS);
 }
 
+/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass them on, the
+ * socket is not watched until it comes back for them. */
+static void let_reader_move(struct conn *c)
+{
+    struct request *r = c->current;
+    uint64_t serial = c->serial;
+    c->drained = false;
+    mg_body_ready(&r->body);
+    if (c->state != EXCHANGE || c->serial != serial)
+        return;
+    if (!c->drained && r->body.moves) {
+        mg_stream_watch(c->stream, false, c->stream->watch_write);
+        expect_body(c);
+    }
+}
+
 static void on_readable(void *arg)
 {
     struct conn *c = arg;
     bool short_read = false;
+    if (c->state == EXCHANGE && c->current->body.moves && is_empty(&c->input)) {
+        let_reader_move(c);
+        return;
+    }
     for (int i = 0; i < READS_A_TURN && c->state != CLOSED; i++) {
         ssize_t n = mg_h1_input_read(&c->input, c->stream, &short_read);
         if (n > 0) {

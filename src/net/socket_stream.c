@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 #include "net/loop_private.h"
+#include "net/pipe.h"
 #include "net/stream.h"
 
 struct socket_stream {
@@ -78,6 +80,32 @@ static ssize_t socket_writev(struct mg_stream *base, const struct iovec *iov, in
     return put >= 0 ? put : fault(s);
 }
 
+static ssize_t socket_to_pipe(struct mg_stream *base, struct mg_pipe *p, size_t max)
+{
+    struct socket_stream *s = from(base);
+    ssize_t n;
+    do
+        n = splice(s->fd, NULL, p->write_fd, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return fault(s);
+    p->held += (size_t)n;
+    return n;
+}
+
+static ssize_t socket_from_pipe(struct mg_stream *base, struct mg_pipe *p)
+{
+    struct socket_stream *s = from(base);
+    ssize_t n;
+    do
+        n = splice(p->read_fd, NULL, s->fd, NULL, p->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return fault(s);
+    p->held -= (size_t)n;
+    return n;
+}
+
 static void socket_watch(struct mg_stream *base, bool want_read, bool want_write)
 {
     struct socket_stream *s = from(base);
@@ -129,6 +157,8 @@ static void socket_close(struct mg_stream *base, bool reset)
 static const struct mg_stream_ops socket_ops = {
     .read = socket_read,
     .writev = socket_writev,
+    .to_pipe = socket_to_pipe,
+    .from_pipe = socket_from_pipe,
     .watch = socket_watch,
     .shutdown = socket_shutdown,
     .close = socket_close,

@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "net/loop.h"
 
+struct mg_pipe;
 struct mg_stream;
 
 /* Results of read and writev besides byte counts. A read of 0 is the end of what the peer sends. */
@@ -24,6 +25,10 @@ struct mg_stream_ops {
     ssize_t (*read)(struct mg_stream *s, void *out, size_t n);
     ssize_t (*writev)(struct mg_stream *s, const struct iovec *iov, int count);
     void (*watch)(struct mg_stream *s, bool read, bool write);
+    /* Moves bytes between the socket and a pipe inside the kernel; results as read and writev. NULL: this kind
+     * of stream cannot. */
+    ssize_t (*to_pipe)(struct mg_stream *s, struct mg_pipe *p, size_t max);
+    ssize_t (*from_pipe)(struct mg_stream *s, struct mg_pipe *p);
     void (*shutdown)(struct mg_stream *s);
     void (*close)(struct mg_stream *s, bool reset);
 };

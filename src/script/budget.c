@@ -127,12 +127,17 @@ UNCHECKED static void on_tick(int number, siginfo_t *info, void *machine)
     if (b->seen_run != b->run) {
         b->seen_run = b->run;
         b->seen_ticks = 0; /* the first tick says only that the run is on */
+        b->next_arm = 0;
         return;
     }
     b->seen_ticks += 1 + (uint64_t)(info->si_overrun > 0 ? info->si_overrun : 0);
     if (b->seen_ticks * MG_BUDGET_TICK_NS < b->run_ns)
         return;
     b->overrun = true;
+    /* lua_sethook walks all frames: with 200,000 of them, at each tick, there would be time for nothing else. */
+    if (b->seen_ticks < b->next_arm)
+        return;
+    b->next_arm = 2 * b->seen_ticks;
     _mg_budget_arm(b);
 }
 

@@ -35,6 +35,7 @@ struct mg_budget {
     /* The handler's own. */
     uint64_t seen_run;
     uint64_t seen_ticks;
+    uint64_t next_arm; /* tick from which the hook may be armed again */
 
     uint32_t graces; /* extra allowances used in this run */
     uint32_t refs;

@@ -62,9 +62,40 @@ static const char *push_error_text(lua_State *L, size_t *n)
     return lua_tolstring(L, -1, n);
 }
 
+/* Of a traceback too deep to be shown whole. */
+#define LEVELS_SHOWN 20
+
+/* luaL_traceback counts all levels, in a time that is more than linear: a second for 200,000 of them. */
+static bool is_deep(lua_State *of)
+{
+    lua_Debug ar;
+    return lua_getstack(of, 1000, &ar) != 0;
+}
+
+/* The innermost levels alone, as luaL_traceback writes them but for the functions' names. */
+static void push_inner_levels(lua_State *L, lua_State *of, const char *text, int level)
+{
+    lua_Debug ar;
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, text);
+    luaL_addstring(&b, "\nstack traceback:");
+    for (int i = level; i < level + LEVELS_SHOWN && lua_getstack(of, i, &ar); i++) {
+        lua_getinfo(of, "Sl", &ar);
+        lua_pushfstring(L, "\n\t%s:%d:", ar.short_src, ar.currentline);
+        luaL_addvalue(&b);
+    }
+    luaL_addstring(&b, "\n\t...");
+    luaL_pushresult(&b);
+}
+
 /* Pushes a traceback of `of` below the text, without the C function that every task begins with. */
 static void push_traceback(lua_State *L, lua_State *of, const char *text, int level)
 {
+    if (is_deep(of)) {
+        push_inner_levels(L, of, text, level);
+        return;
+    }
     static const char bottom[] = "\n\t[C]: in ?";
     size_t n;
     luaL_traceback(L, of, text, level);

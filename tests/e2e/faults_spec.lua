@@ -199,7 +199,6 @@ end)
 describe("deep recursion", function()
   it("ends as 500, and others go on", function()
     local g = start {
-      ["/lua"] = "local function f(n) return 1 + f(n + 1) end return { request = function() return f(1) end }",
       ["/pcall"] = "local function f() return pcall(f), 1 end return { request = function() f() error 'deep' end }",
       ["/metamethod"] = [[local t = setmetatable({}, {}) getmetatable(t).__index = function(s, k) return s[k .. "x"] end
         return { request = function() return t.a end }]],
@@ -212,23 +211,25 @@ describe("deep recursion", function()
       end }]],
       ["/gsub"] = [[local function f(s) return (s:gsub(".", f)) end return { request = function() return f "x" end }]],
     }
-    for _, path in ipairs { "/lua", "/pcall", "/metamethod", "/tostring", "/json", "/gsub" } do
+    for _, path in ipairs { "/pcall", "/metamethod", "/tostring", "/json", "/gsub" } do
       assert.problem(g:get(path), 500, "internal-error")
       assert.equal("fine", g:get("/fine").body)
     end
-    assert.equal(6, #g:log("policy failed"))
+    assert.equal(5, #g:log("policy failed"))
   end)
 
-  pending("holds up other requests no longer than an endless loop does", function()
+  it("of plain Lua calls holds up other requests no longer than an endless loop does, however often", function()
     local g = start { ["/lua"] = [[local function f(n) return 1 + f(n + 1) end
       return { request = function() return f(1) end }]] }
-    local client = g:connect()
-    client:send_request { path = "/lua" }
-    local took, res = E.timed(function() return g:get("/fine") end)
-    assert.equal("fine", res.body)
-    assert.is_true(took < E.limit(0.7), took)
-    assert.status(client:response(), 500)
-    g:log("policy failed")
+    for _ = 1, 6 do
+      local client = g:connect()
+      client:send_request { path = "/lua" }
+      local took, res = E.timed(function() return g:get("/fine") end)
+      assert.equal("fine", res.body)
+      assert.is_true(took < E.limit(0.7), took)
+      assert.status(client:response(), 500)
+    end
+    assert.equal(6, #g:log("policy failed"))
   end)
 end)
 

@@ -98,6 +98,25 @@ static void child_repeats_nothing(void **state)
     close(ends[1]);
 }
 
+static void a_simulation_repeats(void **state)
+{
+    uint64_t seed = 7, again = 7, other = 8;
+    char a[64], b[64], c[64];
+    (void)state;
+    mg_random_simulate(&seed);
+    mg_random_bytes(a, sizeof a);
+    mg_random_simulate(&again);
+    mg_random_bytes(b, 40);
+    mg_random_bytes(b + 40, 24);
+    mg_random_simulate(&other);
+    mg_random_bytes(c, sizeof c);
+    mg_random_simulate(NULL);
+    assert_memory_equal(a, b, sizeof a);
+    assert_memory_not_equal(a, c, sizeof a);
+    mg_random_bytes(c, sizeof c);
+    assert_memory_not_equal(a, c, sizeof a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +124,7 @@ int main(void)
         cmocka_unit_test(threads_make_different_uuids),
         cmocka_unit_test(every_length),
         cmocka_unit_test(child_repeats_nothing),
+        cmocka_unit_test(a_simulation_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

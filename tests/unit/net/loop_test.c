@@ -393,6 +393,31 @@ static void set_stop(struct actor *self, struct actor *other)
 }
 
 /* The clock stands where it was stopped, not at what would have come next. */
+static void set_own_timer_for_now(struct actor *self, struct actor *other)
+{
+    if (self->story->n < 4)
+        mg_timer_set(&self->timer, mg_loop_now(self->story->loop));
+    mg_soon_run(self->story->loop, &other->soon);
+}
+
+/* What a timer does is all done before one that it sets for the same time. */
+static void a_simulated_timer_for_now_waits_a_turn(void **state)
+{
+    struct story s = begin();
+    struct actor a[2];
+    (void)state;
+    cast(a, 2, &s);
+    a[0].then = set_own_timer_for_now;
+    a[0].other = &a[1];
+    assert_int_equal(mg_loop_next_timer(s.loop), 0);
+    mg_timer_set(&a[0].timer, in_ms(s.loop, 5));
+    assert_int_equal(mg_loop_next_timer(s.loop), in_ms(s.loop, 5));
+    run_ms(&s, 5);
+    assert_string_equal(s.text, "ababab");
+    assert_int_equal(mg_loop_next_timer(s.loop), 0);
+    mg_loop_free(s.loop);
+}
+
 static void simulation_stops_at_once(void **state)
 {
     struct story s = begin();
@@ -583,6 +608,7 @@ int main(void)
         cmocka_unit_test(memory_goes_at_the_end_of_the_turn),
         cmocka_unit_test(the_clock_jumps),
         cmocka_unit_test(simulation_stops_at_once),
+        cmocka_unit_test(a_simulated_timer_for_now_waits_a_turn),
         cmocka_unit_test(messages_to_oneself_are_not_forgotten),
         cmocka_unit_test(a_real_loop_keeps_time),
         cmocka_unit_test(a_timer_for_now_waits_a_turn),

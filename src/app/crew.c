@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "net/listener.h"
 
-/* How often a draining worker looks whether its connections have closed. */
+/* How often a draining worker looks whether its connections have closed and its background tasks ended. */
 #define DRAIN_LOOK_NS (10 * MG_MILLISECOND)
 
 struct member;
@@ -117,7 +117,7 @@ static void close_doors(struct member *m)
 static void look_if_drained(void *arg)
 {
     struct member *m = arg;
-    if (m->worker.server.connection_count == 0 && m->worker.current->exchange_count == 0)
+    if (mg_worker_is_idle(&m->worker))
         mg_loop_stop(m->loop);
     else
         mg_timer_set(&m->drain_look, mg_loop_now(m->loop) + DRAIN_LOOK_NS);

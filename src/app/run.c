@@ -4,8 +4,8 @@
  *     starting -> serving -> stopping
  *
  * Workers accept when all of them have built the generation and the names of backends are resolved,
- * or were waited for long enough. The first SIGTERM or SIGINT lets open exchanges finish; the
- * second, or STOP_NS, cuts them.
+ * or were waited for long enough. The first SIGTERM or SIGINT lets open exchanges and background
+ * tasks finish; the second, or STOP_NS, cuts them.
  */
 #include "app/run.h"
 
@@ -114,7 +114,7 @@ static void on_limit(void *arg)
         mg_log_warn("names of backends are not resolved yet; serving without them");
         on_settled(g);
     } else if (g->state == STOPPING) {
-        mg_log_warn("requests are still open after the time to stop; cutting them");
+        mg_log_warn("requests or background tasks are under way after the time to stop; cutting them");
         mg_crew_cut(g->crew);
     }
 }

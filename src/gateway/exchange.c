@@ -34,14 +34,14 @@ static void end(struct mg_exchange *ex)
 static bool has_finish(const struct mg_exchange *ex)
 {
     const struct mg_route *route = ex->req.route;
-    return route && ex->entered && ex->wg->route_finish[route->index];
+    return ex->entered && (route ? ex->wg->route_finish[route->index] : ex->wg->fallback_finish);
 }
 
 /* Runs the finish steps of what was entered, in pipeline order; then ends the exchange. */
 static void run_finish(struct mg_exchange *ex)
 {
-    const struct mg_pipeline *p = ex->req.route ? &ex->req.route->pipeline : NULL;
-    while (p && ex->finish_at < ex->entered && ex->finish_at < p->count) {
+    const struct mg_pipeline *p = ex->walk.pipeline;
+    while (ex->finish_at < ex->entered) {
         const struct mg_step *step = &p->steps[ex->finish_at++];
         if (!(ex->wg->step_flags[step->index] & MG_STEP_HAS_FINISH))
             continue;
@@ -184,9 +184,16 @@ static struct mg_str host_of(struct mg_str authority)
     return colon < 0 ? authority : mg_str(authority.p, (size_t)colon);
 }
 
-/* NULL when a route was found, else what to answer. */
-static struct mg_response *find_route(struct mg_request *req)
+/* A terminal (see mg_walk). */
+static void answer_refusal(struct mg_walk *w)
 {
+    mg_walk_answer(w, w->ex->refuse(w->req));
+}
+
+/* NULL when a route was found, or none takes the request (ex->refuse); else what to answer. */
+static struct mg_response *find_route(struct mg_exchange *ex)
+{
+    struct mg_request *req = &ex->req;
     const struct mg_message *m = req->msg;
     const struct mg_generation *gen = req->wg->gen;
     if (mg_str_eq(m->path, MG_STR("*")))
@@ -208,13 +215,15 @@ static struct mg_response *find_route(struct mg_request *req)
         req->route = req->found.route;
         return NULL;
     case MG_ROUTER_WRONG_METHOD:
-        return wrong_method(req);
+        ex->refuse = wrong_method;
+        return NULL;
     case MG_ROUTER_GAVE_UP:
         return mg_problem(req, 400, "bad-path", MG_STR("the path is too costly to match"), "bad_path");
     case MG_ROUTER_NONE:
         break;
     }
-    return no_route(req);
+    ex->refuse = no_route;
+    return NULL;
 }
 
 static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbound *in)
@@ -244,9 +253,8 @@ static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbo
 
 static void set_deadline(struct mg_exchange *ex)
 {
-    uint64_t limit = ex->wg->gen->request_time_ns;
-    if (ex->req.route->timeout_ns)
-        limit = ex->req.route->timeout_ns;
+    const struct mg_route *route = ex->req.route;
+    uint64_t limit = route && route->timeout_ns ? route->timeout_ns : ex->wg->gen->request_time_ns;
     ex->deadline_ns = ex->in->started_ns + limit;
     ex->wait.deadline_ns = ex->deadline_ns;
     mg_inbound_set_deadline(ex->in, ex->deadline_ns);
@@ -255,7 +263,10 @@ static void set_deadline(struct mg_exchange *ex)
 static void on_request(void *ctx, struct mg_inbound *in)
 {
     struct mg_exchange *ex = new_exchange(ctx, in);
-    struct mg_response *refusal = find_route(&ex->req);
+    const struct mg_pipeline *fallback = &ex->wg->gen->fallback;
+    struct mg_response *refusal = find_route(ex);
+    if (!refusal && ex->refuse && fallback->count == 0)
+        refusal = ex->refuse(&ex->req);
     if (refusal) {
         respond(ex, refusal);
         return;
@@ -263,8 +274,8 @@ static void on_request(void *ctx, struct mg_inbound *in)
     set_deadline(ex);
     ex->walk.ex = ex;
     ex->walk.req = &ex->req;
-    ex->walk.pipeline = &ex->req.route->pipeline;
-    ex->walk.terminal = mg_forward;
+    ex->walk.pipeline = ex->refuse ? fallback : &ex->req.route->pipeline;
+    ex->walk.terminal = ex->refuse ? answer_refusal : mg_forward;
     ex->walk.on_done = on_walk_done;
     ex->walk.arg = ex;
     mg_walk_start(&ex->walk);

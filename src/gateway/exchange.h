@@ -48,6 +48,7 @@ struct mg_response {
     struct mg_body *body; /* NULL: none */
     struct mg_str buffered;
     bool is_buffered;
+    bool fetched; /* a step's own: it has asked a service for it */
     enum mg_source source;
     const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */
     struct mg_str error_policy; /* the step that failed; may be empty */
@@ -123,8 +124,10 @@ struct mg_exchange {
     struct mg_link link;     /* in the worker generation's list */
     uint64_t deadline_ns;
     const char *reason; /* why it ended early; NULL: it did not */
+    /* No route takes the request: makes what it is told instead, each time anew. */
+    struct mg_response *(*refuse)(struct mg_request *req);
     uint32_t finish_at;
-    uint32_t entered; /* steps of the pipeline whose finish is to run */
+    uint32_t entered; /* steps of walk.pipeline that were reached */
     void *script;     /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
 };

@@ -83,6 +83,7 @@ struct mg_generation {
     uint32_t service_count;
     struct mg_route *routes;
     uint32_t route_count;
+    struct mg_pipeline fallback; /* the policies of the file, for requests that no route takes */
     uint32_t step_count;
     struct mg_router *router;
     struct mg_cidr_set *trusted; /* NULL: nobody */

@@ -89,7 +89,8 @@ static void response_collected(struct collecting *c, enum mg_collect_result resu
     }
     mg_body_cancel(c->body);
     const char *code = result == MG_COLLECT_TOO_LARGE ? "response_too_large" : "reset";
-    mg_log_warn("cannot hold a response for a step", MG_LOG_STR("route", w->req->route->name),
+    mg_log_warn("cannot hold a response for a step",
+                MG_LOG_STR("route", w->req->route ? w->req->route->name : MG_STR_NONE),
                 MG_LOG_C("reason", result == MG_COLLECT_TOO_LARGE ? "larger than buffered_body_bytes"
                                                                   : c->body->reason));
     w->res = mg_problem(w->req, 502, "bad-upstream-response", MG_STR_NONE, code);
@@ -164,7 +165,7 @@ static enum progress step_down(struct mg_walk *w)
         return w->res ? GO_ON : PAUSE;
     }
     const struct mg_step *step = &w->pipeline->steps[w->at];
-    if (&w->ex->walk == w && w->ex->entered <= w->at)
+    if (w->pipeline == w->ex->walk.pipeline && w->ex->entered <= w->at)
         w->ex->entered = w->at + 1;
     enum mg_step_entry entry = MG_STEP_SKIP;
     if (flags_of(w, step) & MG_STEP_HAS_REQUEST)
@@ -267,8 +268,6 @@ struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req)
     inner->first = w->at + 1;
     inner->depth = w->depth + 1;
     inner->terminal = w->terminal;
-    if (&w->ex->walk == w || w->ex->entered < w->pipeline->count)
-        w->ex->entered = w->pipeline->count;
     return inner;
 }
 

@@ -50,14 +50,19 @@ static void free_generation(struct mg_worker_generation *wg)
     free(wg);
 }
 
+static bool finishes(const struct mg_worker_generation *wg, const struct mg_pipeline *p)
+{
+    for (uint32_t s = 0; s < p->count; s++)
+        if (wg->step_flags[p->steps[s].index] & MG_STEP_HAS_FINISH)
+            return true;
+    return false;
+}
+
 static void note_finish_steps(struct mg_worker_generation *wg)
 {
-    for (uint32_t r = 0; r < wg->gen->route_count; r++) {
-        const struct mg_pipeline *p = &wg->gen->routes[r].pipeline;
-        for (uint32_t s = 0; s < p->count; s++)
-            if (wg->step_flags[p->steps[s].index] & MG_STEP_HAS_FINISH)
-                wg->route_finish[r] = 1;
-    }
+    for (uint32_t r = 0; r < wg->gen->route_count; r++)
+        wg->route_finish[r] = finishes(wg, &wg->gen->routes[r].pipeline);
+    wg->fallback_finish = finishes(wg, &wg->gen->fallback);
 }
 
 static struct mg_worker_generation *new_generation(struct mg_worker *w, struct mg_generation *gen,
@@ -140,6 +145,14 @@ void mg_worker_release(struct mg_worker *w)
 static bool is_drained(const struct mg_worker *w)
 {
     return w->current->exchange_count == 0;
+}
+
+bool mg_worker_is_idle(const struct mg_worker *w)
+{
+    const struct mg_worker_generation *wg = w->current;
+    if (w->server.connection_count || wg->exchange_count)
+        return false;
+    return !wg->script || w->hooks->background_count(wg) == 0;
 }
 
 void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg)

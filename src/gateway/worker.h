@@ -23,6 +23,8 @@ struct mg_script_hooks {
     void (*drop)(struct mg_worker_generation *wg);
     /* An exchange that Lua has seen ends: its handles go dead, its tasks are cancelled. */
     void (*exchange_ends)(struct mg_exchange *ex);
+    /* Tasks that belong to no exchange and have not ended. */
+    uint32_t (*background_count)(const struct mg_worker_generation *wg);
 };
 
 /* A generation in one worker. */
@@ -32,6 +34,7 @@ struct mg_worker_generation {
     struct mg_picker *pickers; /* by service index */
     uint8_t *step_flags;       /* by step index */
     uint8_t *route_finish;     /* by route index: some step of it has a finish */
+    bool fallback_finish;      /* the same of requests without a route */
     void *script;              /* row 6's */
     struct mg_link exchanges;
     uint32_t exchange_count;
@@ -61,6 +64,8 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
                           struct mg_error *err) MG_MUST_CHECK;
 /* Cuts what is open and frees all. The loop must still be there. */
 void mg_worker_release(struct mg_worker *w);
+/* Is nothing under way: no connection, no exchange, no background task? */
+bool mg_worker_is_idle(const struct mg_worker *w);
 /* Lets exchanges finish; calls back when none is left, at once if there is none. */
 void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg);
 /* For lots (splits, balancing), not for secrets. */

@@ -1,9 +1,9 @@
 /*
  * Writing HTTP/1 messages.
  *
- * A "piece" is what one peek of the body gave. For chunked bodies each piece is one chunk, so that nothing is
- * copied or held back; its size line goes before it and its CRLF after it, all in one writev. The last chunk
- * joins the last piece when the source knows that it is the last.
+ * A "piece" is what one peek of the body gave. For chunked bodies each piece is one chunk, so that
+ * nothing is copied or held back; its size line goes before it and its CRLF after it, all in one
+ * writev. The last chunk joins the last piece when the source knows that it is the last.
  */
 #include "http/h1_output.h"
 
@@ -13,6 +13,7 @@
 /* Bodies of which less is left go through memory: setting a pipe up costs some calls. */
 #define MOVE_MIN ((uint64_t)128 * 1024)
 #define MOVE_MAX ((uint64_t)1024 * 1024)
+#define MOVE_ROUNDS 8
 
 void mg_h1_output_init(struct mg_h1_output *o)
 {
@@ -47,8 +48,8 @@ void mg_h1_output_queue(struct mg_h1_output *o, struct mg_arena *arena, struct m
     o->head = mg_str(both, o->head.n + bytes.n);
 }
 
-void mg_h1_output_body(struct mg_h1_output *o, struct mg_body *body, enum mg_h1_framing_kind framing,
-                       uint64_t length)
+void mg_h1_output_body(struct mg_h1_output *o, struct mg_body *body,
+                       enum mg_h1_framing_kind framing, uint64_t length)
 {
     o->body = body;
     o->framing = framing;
@@ -72,6 +73,7 @@ static void end_chunks(struct mg_h1_output *o, struct mg_arena *arena, bool afte
 static void begin_piece(struct mg_h1_output *o, struct mg_str bytes, struct mg_arena *arena)
 {
     o->_piece = bytes.n;
+    o->_stuck = false;
     switch (o->framing) {
     case MG_H1_CHUNKED:
         o->_line_at = 0;
@@ -139,7 +141,8 @@ static size_t take(size_t *written, size_t have)
 /* Head and body of a small message are cheaper copied together than handed over in pieces. */
 #define JOIN_BYTES 2048
 
-static ssize_t write_parts(struct mg_stream *stream, const struct iovec *iov, int count, size_t total)
+static ssize_t write_parts(struct mg_stream *stream, const struct iovec *iov, int count,
+                           size_t total)
 {
     char joined[JOIN_BYTES];
     if (count == 1 || total > sizeof joined)
@@ -178,14 +181,16 @@ static void book(struct mg_h1_output *o, size_t written)
 /* Large bodies of known length between two plain sockets, once what was in memory is out. */
 static bool may_move(const struct mg_h1_output *o, const struct mg_stream *stream)
 {
-    return o->framing == MG_H1_LENGTH && o->left >= MOVE_MIN && o->head.n == 0 && o->body->ops->move &&
-           stream->ops->from_pipe;
+    return o->framing == MG_H1_LENGTH && o->left >= MOVE_MIN && o->head.n == 0 && !o->_stuck &&
+           o->body->ops->move && stream->ops->from_pipe;
 }
 
-/* Moves what can be moved. MG_H1_OUT_DONE: go on through memory. */
+/* Moves what can be moved. MG_H1_OUT_DONE: go on through memory. Two fast sockets could keep this
+ * going for the whole body; after some rounds the loop sees to others, and the sockets, still
+ * ready, call again. */
 static enum mg_h1_output_state move(struct mg_h1_output *o, struct mg_stream *stream)
 {
-    for (;;) {
+    for (int round = 0;; round++) {
         while (o->_pipe->held) {
             ssize_t n = stream->ops->from_pipe(stream, o->_pipe);
             if (n == MG_STREAM_AGAIN)
@@ -194,6 +199,8 @@ static enum mg_h1_output_state move(struct mg_h1_output *o, struct mg_stream *st
                 return MG_H1_OUT_SOCKET_BROKEN;
             o->sent += (uint64_t)n;
         }
+        if (round == MOVE_ROUNDS)
+            return MG_H1_OUT_WAIT_SOCKET;
         uint64_t max = o->left < MOVE_MAX ? o->left : MOVE_MAX;
         ssize_t n = max ? o->body->ops->move(o->body, o->_pipe, (size_t)max) : 0;
         if (n == MG_STREAM_AGAIN)
@@ -204,6 +211,7 @@ static enum mg_h1_output_state move(struct mg_h1_output *o, struct mg_stream *st
     }
     o->ended = o->left == 0;
     stop_moving(o);
+    o->_stuck = !o->ended; /* not again before something came through memory */
     return MG_H1_OUT_DONE;
 }
 

@@ -5,36 +5,7 @@
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 
-#define ERROR_META "moongate.Error"
-
-/* --- errors --- */
-
-static int error_tostring(lua_State *L)
-{
-    lua_getfield(L, 1, "code");
-    lua_getfield(L, 1, "message");
-    lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-    return 1;
-}
-
-void mg_call_error_open(lua_State *L)
-{
-    if (luaL_newmetatable(L, ERROR_META)) {
-        lua_pushcfunction(L, error_tostring);
-        lua_setfield(L, -2, "__tostring");
-    }
-    lua_pop(L, 1);
-}
-
-void mg_call_error_push(lua_State *L, const char *code, struct mg_str detail)
-{
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, code);
-    lua_setfield(L, -2, "code");
-    lua_pushlstring(L, detail.n ? detail.p : "", detail.n);
-    lua_setfield(L, -2, "message");
-    luaL_setmetatable(L, ERROR_META);
-}
+#define RETRIES_MAX 15
 
 /* --- single options --- */
 
@@ -160,6 +131,15 @@ static void pass_headers(lua_State *L, struct mg_context *ctx, const char *what,
     }
 }
 
+static uint32_t read_retries(lua_State *L, const char *what)
+{
+    int is_integer;
+    lua_Integer n = lua_tointegerx(L, -1, &is_integer);
+    if (!is_integer || n < 0 || n > RETRIES_MAX)
+        luaL_error(L, "%s: retries must be an integer from 0 to %d", what, RETRIES_MAX);
+    return (uint32_t)n;
+}
+
 static void read_option(lua_State *L, struct mg_context *ctx, const char *what, const char *key,
                         struct mg_call_options *o)
 {
@@ -174,7 +154,7 @@ static void read_option(lua_State *L, struct mg_context *ctx, const char *what, 
     else if (strcmp(key, "timeout") == 0)
         o->timeout_ns = mg_call_seconds(L, -1, what, "timeout");
     else if (strcmp(key, "retries") == 0)
-        o->retries = (uint32_t)luaL_checkinteger(L, -1) & 15;
+        o->retries = read_retries(L, what);
     else if (strcmp(key, "pass") == 0)
         pass_headers(L, ctx, what, o);
     else if (strcmp(key, "stream") == 0)

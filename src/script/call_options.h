@@ -28,8 +28,4 @@ struct mg_str mg_call_options_target(const struct mg_call_options *o, struct mg_
 /* A number of seconds, above 0, as nanoseconds. */
 uint64_t mg_call_seconds(lua_State *L, int index, const char *what, const char *name);
 
-/* Error values: err.code, tostring(err). */
-void mg_call_error_open(lua_State *L);
-void mg_call_error_push(lua_State *L, const char *code, struct mg_str detail);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include <glob.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@
 #include "script/policies.h"
 #include "script/sandbox.h"
 #include "script/task.h"
+#include "script/trial.h"
 #include "script/yaml.h"
 
 struct load {
@@ -281,6 +283,20 @@ static void render(lua_State *L, int config, struct mg_buf *out, unsigned *count
     lua_pop(L, 1);
 }
 
+/* Cuts "FILE:12: " off the front of the message; false when it does not begin so. */
+static bool take_position(struct mg_str *message, struct mg_str file, lua_Integer *line)
+{
+    uint64_t number;
+    if (!mg_str_starts(*message, file) || message->n == file.n || message->p[file.n] != ':')
+        return false;
+    struct mg_str rest = mg_str(message->p + file.n + 1, message->n - file.n - 1), digits;
+    if (!mg_str_split(&rest, ':', &digits) || !mg_str_to_u64(digits, INT32_MAX, &number))
+        return false;
+    *line = (lua_Integer)number;
+    *message = mg_str_trim(rest);
+    return true;
+}
+
 static void mark_warnings(lua_State *L)
 {
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
@@ -292,6 +308,49 @@ static void mark_warnings(lua_State *L)
         lua_setfield(L, -2, "message");
         lua_pop(L, 1);
     }
+}
+
+/* Steps of a pipeline and of the file are built once for each route, and fail as often: takes back what was added
+ * at `from` when it stands there already. */
+static void forget_repeated(struct mg_config_report *r, size_t from)
+{
+    struct mg_buf *all = &r->errors_text;
+    if (!memmem(all->p, from, all->p + from, all->n - from))
+        return;
+    all->n = from;
+    r->errors--;
+}
+
+/* A step that cannot be built. What inline text raises names a line of the config: that is where to look. */
+static void on_fault(void *arg, const struct mg_plan_step *step, struct mg_str message)
+{
+    struct load *load = arg;
+    struct mg_config_place place = {.path = MG_STR_NONE};
+    char path[512];
+    if (step) {
+        int n = snprintf(path, sizeof path, "%s.%s", step->step->path.p, step->step->policy.p);
+        place.file = step->file;
+        place.line = step->at_line;
+        place.col = step->at_col;
+        place.path = mg_str(path, (size_t)n < sizeof path ? (size_t)n : sizeof path - 1);
+        if (step->kind == MG_PLAN_LUA && take_position(&message, step->file, &place.line))
+            place.col = 0;
+    }
+    size_t before = load->report.errors_text.n;
+    mg_config_report_error(&load->report, &load->source, &place, message);
+    forget_repeated(&load->report, before);
+}
+
+/* Whether workers will be able to build its steps. */
+static void try_generation(struct load *load)
+{
+    if (!load->gen)
+        return;
+    mg_trial_run(load->gen, on_fault, load);
+    if (load->report.errors == 0)
+        return;
+    mg_generation_unref(load->gen);
+    load->gen = NULL;
 }
 
 static int run_load(lua_State *L)
@@ -352,6 +411,7 @@ static void load_text(struct load *load)
     run_protected(script->L, mg_config_open, load);
     run_protected(script->L, run_load, load);
     mg_script_free(script);
+    try_generation(load);
 }
 
 static void load_file(struct load *load)

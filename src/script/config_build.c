@@ -8,12 +8,17 @@
 #include "script/config_build.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "script/table.h"
 
+/* Longer lines are not quoted. */
+#define LINE_SHOWN_MAX 200
 #define REPORT_MAX ((size_t)1 << 20)
 #define PACK_MAX ((size_t)64 << 20)
 /* Longer than anybody waits, and far from overflowing when a deadline is reckoned. */
@@ -34,17 +39,89 @@ void mg_config_report_release(struct mg_config_report *r)
     mg_buf_release(&r->warnings_text);
 }
 
-static void add_line(const struct mg_config_build *b, struct mg_buf *out,
-                     const struct mg_config_place *place, const char *kind, const char *message)
+/* Where a file of the config lies; false when that is too long. */
+static bool file_path(char out[PATH_MAX], const struct mg_config_source *source, struct mg_str file)
 {
-    struct mg_str file = place->file.n ? place->file : mg_str_c(b->source->file);
+    const char *slash = strrchr(source->file, '/');
+    bool below = slash && file.n && file.p[0] != '/' && !mg_str_eq(file, mg_str_c(source->file));
+    int n = snprintf(out, PATH_MAX, "%.*s%.*s", below ? (int)(slash - source->file) + 1 : 0, source->file,
+                     MG_STR_ARGS(file));
+    return n > 0 && n < PATH_MAX;
+}
+
+/* The n-th line of a file of the config; empty when it cannot be had. Read again, for most configs are right. */
+static struct mg_str find_line(const struct mg_config_source *source, struct mg_str file, lua_Integer n,
+                               struct mg_buf *text)
+{
+    struct mg_str rest = MG_STR_NONE, line = MG_STR_NONE;
+    char path[PATH_MAX];
+    if (source->text && mg_str_eq(file, mg_str_c(source->file)))
+        rest = *source->text;
+    else if (file_path(path, source, file) && mg_file_read(path, text, NULL) == MG_OK)
+        rest = mg_buf_str(text);
+    while (n > 0 && mg_str_split(&rest, '\n', &line))
+        n--;
+    return n == 0 && line.n <= LINE_SHOWN_MAX ? line : MG_STR_NONE;
+}
+
+static lua_Integer first_column(struct mg_str line)
+{
+    lua_Integer col = 1;
+    for (size_t i = 0; i < line.n && (line.p[i] == ' ' || line.p[i] == '\t'); i++)
+        col++;
+    return col;
+}
+
+/* The line, and below it a mark. Columns count characters; tabs stay tabs, so that the mark keeps its place. */
+static void quote_line(struct mg_buf *out, struct mg_str line, lua_Integer col)
+{
+    if (line.n && line.p[line.n - 1] == '\r')
+        line.n--;
+    if (line.n == 0)
+        return;
+    mg_buf_printf(out, "%.*s\n", MG_STR_ARGS(line));
+    for (size_t i = 0; i < line.n && col > 1; i++) {
+        if (((unsigned char)line.p[i] & 0xc0) == 0x80)
+            continue;
+        mg_buf_add_char(out, line.p[i] == '\t' ? '\t' : ' ');
+        col--;
+    }
+    mg_buf_add_c(out, "^\n");
+}
+
+static void add_line(const struct mg_config_source *source, struct mg_buf *out,
+                     const struct mg_config_place *place, const char *kind, struct mg_str message)
+{
+    struct mg_str file = place->file.n ? place->file : mg_str_c(source->file), line = MG_STR_NONE;
+    struct mg_buf text;
+    lua_Integer col = place->col;
+    mg_buf_init(&text, MG_CONFIG_FILE_MAX);
     mg_buf_add_str(out, file);
-    if (place->line)
-        mg_buf_printf(out, ":%lld", (long long)place->line);
+    if (place->line) {
+        line = find_line(source, file, place->line, &text);
+        col = col ? col : first_column(line);
+        mg_buf_printf(out, ":%lld:%lld", (long long)place->line, (long long)col);
+    }
     mg_buf_add_c(out, ": ");
     if (place->path.n)
         mg_buf_printf(out, "%.*s: ", MG_STR_ARGS(place->path));
-    mg_buf_printf(out, "%s%s\n", kind, message);
+    mg_buf_printf(out, "%s%.*s\n", kind, MG_STR_ARGS(message));
+    quote_line(out, line, col);
+    mg_buf_release(&text);
+}
+
+void mg_config_report_error(struct mg_config_report *r, const struct mg_config_source *source,
+                            const struct mg_config_place *place, struct mg_str message)
+{
+    add_line(source, &r->errors_text, place, "", message);
+    r->errors++;
+}
+
+void mg_config_report_warning(struct mg_config_report *r, const struct mg_config_source *source,
+                              const struct mg_config_place *place, struct mg_str message)
+{
+    add_line(source, &r->warnings_text, place, "warning: ", message);
+    r->warnings++;
 }
 
 void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
@@ -55,8 +132,7 @@ void mg_config_error(struct mg_config_build *b, const struct mg_config_place *pl
     va_start(args, format);
     vsnprintf(text.text, sizeof text.text, format, args);
     va_end(args);
-    add_line(b, &b->report->errors_text, place, "", text.text);
-    b->report->errors++;
+    mg_config_report_error(b->report, b->source, place, mg_str_c(text.text));
 }
 
 void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *place,
@@ -67,8 +143,7 @@ void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *
     va_start(args, format);
     vsnprintf(text.text, sizeof text.text, format, args);
     va_end(args);
-    add_line(b, &b->report->warnings_text, place, "warning: ", text.text);
-    b->report->warnings++;
+    mg_config_report_warning(b->report, b->source, place, mg_str_c(text.text));
 }
 
 /* An error at a path of the main file. */

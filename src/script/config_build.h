@@ -27,6 +27,19 @@ struct mg_config_report {
 void mg_config_report_init(struct mg_config_report *r);
 void mg_config_report_release(struct mg_config_report *r);
 
+/* Where something stands. `file` empty: the main file; `line` 0: not known; `col` 0: where the line's text begins. */
+struct mg_config_place {
+    struct mg_str file;
+    lua_Integer line, col;
+    struct mg_str path; /* "routes[0]" */
+};
+
+/* Adds "FILE:LINE:COL: PATH: MESSAGE" and the line with a mark below that column. */
+void mg_config_report_error(struct mg_config_report *r, const struct mg_config_source *source,
+                            const struct mg_config_place *place, struct mg_str message);
+void mg_config_report_warning(struct mg_config_report *r, const struct mg_config_source *source,
+                              const struct mg_config_place *place, struct mg_str message);
+
 /* Builds from the checked table at `index`, in any state. NULL when something was added to the
  * report's errors. Never raises. */
 struct mg_generation *mg_config_build(lua_State *L, int index,
@@ -45,12 +58,6 @@ struct mg_config_build {
     struct mg_buf scratch; /* for packing */
 };
 
-/* Where something stands. `file` empty: the main file; `line` 0: not known. */
-struct mg_config_place {
-    struct mg_str file;
-    lua_Integer line;
-    struct mg_str path; /* "routes[0]" */
-};
 
 void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
                      const char *format, ...) __attribute__((format(printf, 3, 4)));

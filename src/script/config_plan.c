@@ -71,6 +71,7 @@ static void build_secrets(struct mg_config_build *b)
     mg_table_push_keys(b->L, -1);
     uint32_t count = (uint32_t)lua_rawlen(b->L, -1);
     plan->secrets = mg_arena_calloc(&b->gen->arena, count * sizeof *plan->secrets);
+    plan->secrets_absent = b->source->check_only;
     while (plan->secret_count < count) {
         struct mg_plan_pair *pair = &plan->secrets[plan->secret_count++];
         lua_rawgeti(b->L, -1, plan->secret_count);
@@ -95,11 +96,6 @@ static void build_dicts(struct mg_config_build *b)
         dict->name = mg_config_copy(b, -1);
         dict->bytes = (size_t)mg_config_integer(b, lua_gettop(b->L) - 2, dict->name.p);
         lua_pop(b->L, 1);
-        if (dict->bytes < MG_DICT_BYTES_MIN) {
-            struct mg_config_place place = {
-                .path = mg_arena_printf(&b->gen->arena, "shared.%s", dict->name.p)};
-            mg_config_error(b, &place, "must be at least %zu bytes", MG_DICT_BYTES_MIN);
-        }
     }
     lua_pop(b->L, 2);
 }
@@ -113,6 +109,13 @@ static void build_paths(struct mg_config_build *b)
     lua_pop(b->L, 1);
     for (size_t i = 0; i < count; i++)
         b->plan->paths[i] = mg_config_path(b, b->plan->paths[i]);
+}
+
+static void build_redact(struct mg_config_build *b)
+{
+    mg_config_list(b, b->config, "log");
+    b->plan->redact = mg_config_texts(b, lua_gettop(b->L), "redact", &b->plan->redact_count);
+    lua_pop(b->L, 1);
 }
 
 /* A .lua config is run again where its functions are wanted. */
@@ -130,4 +133,5 @@ void mg_config_build_plan(struct mg_config_build *b)
     build_paths(b);
     build_secrets(b);
     build_dicts(b);
+    build_redact(b);
 }

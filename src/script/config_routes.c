@@ -9,11 +9,13 @@
 
 /* --- steps --- */
 
+/* Of the step or route at `step`. */
 static struct mg_config_place step_place(struct mg_config_build *b, int step)
 {
     struct mg_config_place place = {
         .file = mg_config_text(b, step, "file"),
         .line = (lua_Integer)mg_config_integer(b, step, "line"),
+        .col = (lua_Integer)mg_config_integer(b, step, "col"),
         .path = mg_config_text(b, step, "path"),
     };
     return place;
@@ -49,7 +51,7 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
     if (mg_config_is(b, step, "kind", "lua")) {
         out->kind = MG_PLAN_LUA;
         out->source = mg_config_text(b, step, "source");
-        out->line = (uint32_t)mg_config_integer(b, step, "line");
+        out->line = (uint32_t)mg_config_integer(b, step, "source_line");
     } else if (mg_config_is(b, step, "kind", "function")) {
         out->kind = MG_PLAN_FUNCTION;
         check_function(b, step);
@@ -57,17 +59,20 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
         out->kind = MG_PLAN_POLICY;
         out->conf = pack_conf(b, step);
     }
-    struct mg_str file = mg_config_text(b, step, "file");
-    out->chunk_name = mg_arena_printf(&b->gen->arena, "@%.*s", MG_STR_ARGS(file));
+    out->chunk_name = mg_arena_printf(&b->gen->arena, "@%.*s", MG_STR_ARGS(out->file));
 }
 
-/* The module's own `body`, which nobody has checked. */
+/* The module's own `body`: "buffer" or "stream" for what it reads. Steps that are no modules say nothing, and may
+ * read all. */
 static void read_body(struct mg_config_build *b, int step, struct mg_step *out)
 {
+    out->declares_bodies = mg_config_is(b, step, "kind", "policy");
     if (lua_getfield(b->L, step, "body") == LUA_TTABLE) {
         int body = lua_gettop(b->L);
         out->buffer_request = mg_config_is(b, body, "request", "buffer");
         out->buffer_response = mg_config_is(b, body, "response", "buffer");
+        out->reads_request = out->buffer_request || mg_config_is(b, body, "request", "stream");
+        out->reads_response = out->buffer_response || mg_config_is(b, body, "response", "stream");
     }
     lua_pop(b->L, 1);
 }
@@ -84,12 +89,15 @@ static void build_step(struct mg_config_build *b, struct mg_step *step,
     step->on_error_continue = mg_config_is(b, from, "on_error", "continue");
     read_body(b, from, step);
     planned->step = step;
+    planned->file = mg_config_text(b, from, "file");
+    planned->at_line = (uint32_t)mg_config_integer(b, from, "line");
+    planned->at_col = (uint32_t)mg_config_integer(b, from, "col");
     planned->policy = step->policy;
     planned->when = mg_config_text(b, from, "when");
     read_kind(b, from, planned);
 }
 
-/* The list of that name in the route at `table`. */
+/* The list of that name in the table at `table`. */
 static void build_pipeline(struct mg_config_build *b, int table, const char *key,
                            const struct mg_plan_step *common, struct mg_pipeline *out)
 {
@@ -108,7 +116,8 @@ static void build_pipeline(struct mg_config_build *b, int table, const char *key
 
 static uint32_t count_steps(struct mg_config_build *b, int routes, uint32_t route_count)
 {
-    uint32_t count = 0;
+    uint32_t count = mg_config_list(b, b->config, "fallback");
+    lua_pop(b->L, 1);
     for (uint32_t i = 1; i <= route_count; i++) {
         lua_rawgeti(b->L, routes, i);
         int route = lua_gettop(b->L);
@@ -323,6 +332,7 @@ void mg_config_build_routes(struct mg_config_build *b)
         ok = add_to_router(b, services + 1, &g->routes[i]);
         lua_pop(b->L, 1);
     }
+    build_pipeline(b, b->config, "fallback", &(struct mg_plan_step){0}, &g->fallback);
     if (ok)
         finish_router(b);
     lua_pop(b->L, 2);

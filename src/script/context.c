@@ -96,6 +96,12 @@ struct mg_context *mg_context_check(lua_State *L, const char *what)
     return ctx;
 }
 
+const struct mg_step *mg_context_step(lua_State *L)
+{
+    const struct mg_task *t = mg_script_of(L)->current;
+    return t ? t->source : NULL;
+}
+
 struct mg_str mg_context_copy(struct mg_context *ctx, lua_State *L, int index)
 {
     size_t n;

@@ -23,7 +23,7 @@ struct mg_context {
     struct mg_link tasks;         /* of mg_task.owned: they end with the context */
     struct mg_link handles;
     struct mg_wait wait;          /* cancels the tasks when the exchange is cancelled */
-    const struct mg_step *step;   /* whose code ran last, for log lines */
+    uint8_t *conditions;          /* what `when` gave, by place in the exchange's pipeline; NULL: not asked yet */
     bool over;                    /* handles are dead */
 };
 
@@ -48,6 +48,9 @@ void mg_context_end(struct mg_context *ctx);
 
 /* The context of the running task; raises outside of one, with `what` in the message. */
 struct mg_context *mg_context_check(lua_State *L, const char *what);
+
+/* The step whose code runs now; NULL: code that belongs to none. */
+const struct mg_step *mg_context_step(lua_State *L);
 
 /* Pushes the handle of an object, the same one each time. May raise a memory error. */
 void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object);

@@ -77,6 +77,17 @@ static void add_prefixed(struct scope *s, luaL_Buffer *b, struct mg_str kind, st
     }
 }
 
+/* Fields of the request that have a text. */
+static bool is_field(struct mg_str name)
+{
+    static const char *const fields[] = {"id",    "method",  "scheme",    "host",        "port",   "path", "raw_path",
+                                         "query", "version", "client_ip", "client_port", "service"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (mg_str_eq(name, mg_str_c(fields[i])))
+            return true;
+    return false;
+}
+
 static void add_plain(struct scope *s, luaL_Buffer *b, struct mg_str name)
 {
     lua_State *L = s->L;
@@ -92,7 +103,8 @@ static void add_plain(struct scope *s, luaL_Buffer *b, struct mg_str name)
             luaL_addlstring(b, s->req->route->name.p, s->req->route->name.n);
         return;
     }
-    /* The rest are fields of the request. */
+    if (!is_field(name))
+        return;
     lua_pushlstring(L, name.p, name.n);
     lua_gettable(L, 1);
     add_value(L, b);

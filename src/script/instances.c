@@ -26,7 +26,7 @@
 
 static bool dict_size(void *arg, struct mg_str name, size_t *bytes)
 {
-    const struct mg_plan *plan = arg;
+    const struct mg_plan *plan = ((struct mg_instances *)arg)->plan;
     for (uint32_t i = 0; i < plan->dict_count; i++) {
         if (mg_str_eq(plan->dict_sizes[i].name, name)) {
             *bytes = plan->dict_sizes[i].bytes;
@@ -38,7 +38,9 @@ static bool dict_size(void *arg, struct mg_str name, size_t *bytes)
 
 static bool secret(void *arg, struct mg_str name, struct mg_str *value)
 {
-    const struct mg_plan *plan = arg;
+    struct mg_instances *all = arg;
+    const struct mg_plan *plan = all->plan;
+    all->secret_asked = true;
     for (uint32_t i = 0; i < plan->secret_count; i++) {
         if (mg_str_eq(plan->secrets[i].name, name)) {
             *value = plan->secrets[i].value;
@@ -56,24 +58,38 @@ static struct mg_str folder_of(struct mg_str file)
     return file.n > 1 ? mg_str(file.p, file.n - 1) : file;
 }
 
-static void set_env(lua_State *L, const struct mg_plan *plan)
+static void set_env(lua_State *L, struct mg_instances *all)
 {
+    const struct mg_plan *plan = all->plan;
     struct mg_lib_env env = {
         .folder = folder_of(plan->config_file),
         .dicts = plan->dicts,
         .dict_size = dict_size,
         .secret = secret,
-        .log_fields = mg_steps_log_fields,
-        .arg = (void *)plan,
+        .redact = plan->redact,
+        .redact_count = plan->redact_count,
+        .arg = all,
     };
     mg_lib_set_env(L, &env);
 }
 
 /* --- one step --- */
 
-static int fail_step(lua_State *L, const struct mg_plan_step *s, const char *message)
+/* Raises the text, without position. */
+static int fail_step(lua_State *L, const char *message)
 {
-    return luaL_error(L, "%s.%s: %s", s->step->path.p, s->step->policy.p, message);
+    lua_pushstring(L, message);
+    return lua_error(L);
+}
+
+/* Raises the text on top, which has a traceback: that is no help to whoever wrote the config. */
+static int fail_call(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_tolstring(L, -1, &n);
+    const char *traceback = strstr(text, "\nstack traceback:");
+    lua_pushlstring(L, text, traceback ? (size_t)(traceback - text) : n);
+    return lua_error(L);
 }
 
 static void set_text(lua_State *L, const char *key, struct mg_str value)
@@ -103,35 +119,33 @@ static void push_conf(lua_State *L, const struct mg_plan_step *s)
     if (s->conf.n == 0)
         lua_newtable(L);
     else if (mg_unpack(L, s->conf) != MG_OK)
-        fail_step(L, s, "its config cannot be unpacked");
+        fail_step(L, "its config cannot be unpacked");
 }
 
 static void call_new(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
 {
     struct mg_error err;
     if (mg_policies_load(L, s->policy, &err) != MG_OK)
-        fail_step(L, s, err.text);
+        fail_step(L, err.text);
     if (lua_getfield(L, -1, "new") != LUA_TFUNCTION)
-        fail_step(L, s, "the module has no function 'new'");
+        fail_step(L, "the module has no function 'new'");
     push_conf(L, s);
     push_env(L, all, s);
     if (mg_task_call(L, 2, 1) != MG_OK)
-        fail_step(L, s, luaL_tolstring(L, -1, NULL));
+        fail_call(L);
     lua_remove(L, -2);
 }
 
 static void call_inline(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
 {
-    if (mg_sandbox_load_expression(L, s->source, s->chunk_name.p, s->line) != MG_OK)
-        fail_step(L, s, lua_tostring(L, -1));
-    lua_pushnil(L);
-    lua_pushnil(L);
+    if (mg_sandbox_load_function(L, s->source, s->chunk_name.p, s->line) != MG_OK)
+        fail_step(L, lua_tostring(L, -1));
     lua_rawgeti(L, LUA_REGISTRYINDEX, all->module);
-    if (mg_task_call(L, 3, 1) != MG_OK)
-        fail_step(L, s, luaL_tolstring(L, -1, NULL));
+    if (mg_task_call(L, 1, 1) != MG_OK)
+        fail_call(L);
 }
 
-static int take_function(lua_State *L, const struct mg_plan_step *s, const char *key)
+static int take_function(lua_State *L, const char *key)
 {
     switch (lua_getfield(L, -1, key)) {
     case LUA_TNIL:
@@ -140,31 +154,30 @@ static int take_function(lua_State *L, const struct mg_plan_step *s, const char 
     case LUA_TFUNCTION:
         return luaL_ref(L, LUA_REGISTRYINDEX);
     default:
-        return fail_step(L, s, lua_pushfstring(L, "'%s' must be a function, not a %s", key,
-                                               luaL_typename(L, -1)));
+        return fail_step(L, lua_pushfstring(L, "'%s' must be a function, not a %s", key, luaL_typename(L, -1)));
     }
 }
 
 /* Takes the instance on top of the stack apart. */
-static void take_instance(lua_State *L, const struct mg_plan_step *s, struct mg_instance *i)
+static void take_instance(lua_State *L, struct mg_instance *i)
 {
     if (lua_isfunction(L, -1)) {
         i->around = luaL_ref(L, LUA_REGISTRYINDEX);
         return;
     }
     if (!lua_istable(L, -1))
-        fail_step(L, s, lua_pushfstring(L, "'new' must return a table or a function, not a %s",
+        fail_step(L, lua_pushfstring(L, "'new' must return a table or a function, not a %s",
                                         luaL_typename(L, -1)));
-    i->request = take_function(L, s, "request");
-    i->response = take_function(L, s, "response");
-    i->finish = take_function(L, s, "finish");
-    i->around = take_function(L, s, "around");
-    i->close = take_function(L, s, "close");
+    i->request = take_function(L, "request");
+    i->response = take_function(L, "response");
+    i->finish = take_function(L, "finish");
+    i->around = take_function(L, "around");
+    i->close = take_function(L, "close");
     if (i->request == LUA_NOREF && i->response == LUA_NOREF && i->finish == LUA_NOREF &&
         i->around == LUA_NOREF)
-        fail_step(L, s, "'new' returned a table without request, response, finish or around");
+        fail_step(L, "'new' returned a table without request, response, finish or around");
     if (i->around != LUA_NOREF && (i->request != LUA_NOREF || i->response != LUA_NOREF))
-        fail_step(L, s, "'around' stands for 'request' and 'response'; give either");
+        fail_step(L, "'around' stands for 'request' and 'response'; give either");
     lua_pop(L, 1);
 }
 
@@ -187,13 +200,16 @@ static void load_when(lua_State *L, const struct mg_plan_step *s, struct mg_inst
         return;
     const char *name = lua_pushfstring(L, "=%s.when", s->step->path.p);
     if (mg_sandbox_load_expression(L, s->when, name, 0) != MG_OK)
-        fail_step(L, s, lua_tostring(L, -1));
+        fail_step(L, lua_tostring(L, -1));
     i->when = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pop(L, 1);
 }
 
-static void build_step(lua_State *L, struct mg_instances *all, uint32_t index)
+/* (instances, index) */
+static int build_step(lua_State *L)
 {
+    struct mg_instances *all = lua_touserdata(L, 1);
+    lua_Integer index = lua_tointeger(L, 2);
     const struct mg_plan_step *s = &all->plan->steps[index];
     struct mg_instance *i = &all->v[index];
     switch (s->kind) {
@@ -207,27 +223,51 @@ static void build_step(lua_State *L, struct mg_instances *all, uint32_t index)
         mg_functions_push(L, all->plan, s);
         break;
     }
-    take_instance(L, s, i);
+    take_instance(L, i);
     load_when(L, s, i);
     all->wg->step_flags[index] = flags_of(i);
+    return 0;
 }
 
 /* --- all of it, protected --- */
+
+/* The step has failed; why is on top. In a check without secrets nobody can say whether one that asked for some
+ * would. */
+static void report_fault(lua_State *L, struct mg_instances *all, const struct mg_plan_step *s)
+{
+    size_t n;
+    const char *text = luaL_tolstring(L, -1, &n);
+    if (!all->on_fault)
+        luaL_error(L, "%s.%s: %s", s->step->path.p, s->step->policy.p, text);
+    if (!all->plan->secrets_absent || !all->secret_asked)
+        all->on_fault(all, s, mg_str(text, n));
+}
+
+static void build_steps(lua_State *L, struct mg_instances *all)
+{
+    for (uint32_t i = 0; i < all->plan->step_count; i++) {
+        all->secret_asked = false;
+        lua_pushcfunction(L, build_step);
+        lua_pushlightuserdata(L, all);
+        lua_pushinteger(L, i);
+        if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+            report_fault(L, all, &all->plan->steps[i]);
+        lua_settop(L, 1);
+    }
+}
 
 static int build_all(lua_State *L)
 {
     struct mg_instances *all = lua_touserdata(L, 1);
     const struct mg_plan *plan = all->plan;
-    set_env(L, plan);
+    set_env(L, all);
     mg_lua_module_open(L);
     lua_pushvalue(L, -1);
     all->module = luaL_ref(L, LUA_REGISTRYINDEX);
     mg_sandbox_preload(L, "moongate");
     mg_policies_set_paths(L, plan->paths, plan->path_count);
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        build_step(L, all, i);
-        lua_settop(L, 1);
-    }
+    lua_settop(L, 1);
+    build_steps(L, all);
     return 0;
 }
 
@@ -248,33 +288,56 @@ static enum mg_rc build_protected(struct mg_instances *all, struct mg_error *err
     return MG_FAIL;
 }
 
-enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err)
+/* Everything but the state. */
+static struct mg_instances *new_instances(struct mg_worker_generation *wg)
 {
-    const struct mg_generation *gen = wg->gen;
     struct mg_instances *all = mg_calloc(1, sizeof *all);
-    struct mg_script_options options = {
-        .memory_bytes = (size_t)gen->lua_memory_bytes,
-        .run_ns = gen->lua_run_ns,
-        .loop = wg->worker->loop,
-        .owner = wg,
-        .worker = wg->worker->number,
-        .guest = ((const struct mg_plan *)gen->script)->guest,
-    };
     wg->script = all;
-    all->module = LUA_NOREF;
     all->wg = wg;
-    all->plan = gen->script;
+    all->plan = wg->gen->script;
+    all->module = LUA_NOREF;
     mg_buf_init(&all->scratch, SCRATCH_MAX);
     mg_adhocs_init(&all->adhocs, wg->worker->loop);
     all->v = mg_calloc(all->plan->step_count, sizeof *all->v);
     for (uint32_t i = 0; i < all->plan->step_count; i++)
         all->v[i] = (struct mg_instance){LUA_NOREF, LUA_NOREF, LUA_NOREF,
                                          LUA_NOREF, LUA_NOREF, LUA_NOREF};
+    return all;
+}
+
+static enum mg_rc build(struct mg_instances *all, struct mg_error *err)
+{
+    struct mg_worker_generation *wg = all->wg;
+    struct mg_script_options options = {
+        .memory_bytes = (size_t)wg->gen->lua_memory_bytes,
+        .run_ns = wg->gen->lua_run_ns,
+        .loop = wg->worker->loop,
+        .owner = wg,
+        .worker = wg->worker->number,
+        .guest = all->plan->guest,
+    };
     all->script = mg_script_new(&options);
     if (!all->script)
         return mg_error_set(err, "out of memory for a Lua state");
     all->script->tasks_of = mg_steps_tasks_of;
+    all->script->log_fields = mg_steps_log_fields;
+    all->script->trial = all->on_fault != NULL;
     return build_protected(all, err);
+}
+
+enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err)
+{
+    return build(new_instances(wg), err);
+}
+
+enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
+                            void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
+                                             struct mg_str message),
+                            struct mg_error *err)
+{
+    struct mg_instances *all = new_instances(wg);
+    all->on_fault = on_fault;
+    return build(all, err);
 }
 
 static void call_close(struct mg_instances *all)

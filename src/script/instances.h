@@ -23,11 +23,19 @@ struct mg_instances {
     struct mg_buf scratch; /* for text that is built and copied on at once */
     struct mg_adhocs adhocs;
     int module;            /* reference of the `mg` table, for expressions */
+    /* A trial: is told of each step that cannot be built, and the next is tried. NULL: the first one fails it all. */
+    void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step, struct mg_str message);
+    bool secret_asked; /* ... of which no value is there */
 };
 
 /* The hooks of mg_script_hooks: builds the state and all steps; fills wg->step_flags. */
 enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err);
 void mg_instances_drop(struct mg_worker_generation *wg);
+/* The same for a trial, whose code starts no tasks and writes no log. */
+enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
+                            void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
+                                             struct mg_str message),
+                            struct mg_error *err);
 
 static inline struct mg_script *mg_instances_script(const struct mg_instances *i)
 {

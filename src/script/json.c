@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "script/fail.h"
+
 #define BATCH 32 /* items or fields held on the Lua stack before there is a table */
 #define SCRATCH_KEEP ((size_t)256 << 10) /* a scratch that grew beyond gives its memory back */
 #define SHOWN_KEY 40                     /* bytes of a key in an error text */
@@ -711,14 +713,7 @@ static bool read_encode_option(lua_State *L, const char *name, void *options)
     return true;
 }
 
-static int push_failure(lua_State *L, const struct mg_error *err)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, err->text);
-    return 2;
-}
-
-/* json.decode(text [, {big = "float"|"error", depth = integer}]) -> value | nil, message */
+/* json.decode(text [, {big = "float"|"error", depth = integer}]) -> value | nil, error */
 static int lua_decode(lua_State *L)
 {
     struct mg_json_options options = {0};
@@ -726,12 +721,12 @@ static int lua_decode(lua_State *L)
     luaL_checktype(L, 1, LUA_TSTRING);
     each_option(L, 2, read_decode_option, &options);
     if (mg_json_push(L, string_at(L, 1), &options, &err) != MG_OK)
-        return push_failure(L, &err);
+        return mg_fail_push(L, MG_JSON_BAD, err.text);
     return 1;
 }
 
 /* json.encode(value [, {sort = boolean, pretty = boolean, depth = integer}]) -> string | nil,
- * message */
+ * error */
 static int lua_encode(lua_State *L)
 {
     struct mg_json_encode_options options = {0};
@@ -743,7 +738,7 @@ static int lua_encode(lua_State *L)
     if (ok)
         lua_pushlstring(L, scratch->buf.p, scratch->buf.n);
     give_scratch(scratch);
-    return ok ? 1 : push_failure(L, &err);
+    return ok ? 1 : mg_fail_push(L, MG_JSON_BAD_VALUE, err.text);
 }
 
 /* json.array([table]) -> table: marks it, or a new one. A table with a metatable of its own is

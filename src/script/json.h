@@ -29,6 +29,10 @@
 
 #define MG_JSON_TEXT_MAX ((size_t)64 << 20) /* bytes that mg.json.encode may write */
 
+/* err.code of what is no JSON, and of values that have none. */
+#define MG_JSON_BAD "bad_json"
+#define MG_JSON_BAD_VALUE "bad_value"
+
 struct mg_json_encode_options {
     bool sort;            /* fields by the bytes of their names */
     bool pretty;          /* a line for each item and field, two spaces a level */

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "shared/dicts.h"
 
@@ -27,9 +26,9 @@ struct mg_lib_env {
     /* Sets the value, borrowed until the next call; false when there is no such secret. */
     bool (*secret)(void *arg, struct mg_str name, struct mg_str *value);
 
-    /* Fills in at most `room` fields that every log line of this task's context carries (request
-     * id, route, step) and returns how many. Borrowed until the line is written. */
-    size_t (*log_fields)(void *context, struct mg_log_field *out, size_t room);
+    /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed. */
+    const struct mg_str *redact;
+    size_t redact_count;
 
     struct mg_str folder; /* of the config file, for mg.file; borrowed; empty: where we are */
 

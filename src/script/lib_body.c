@@ -8,8 +8,12 @@
 #include "script/lib_body.h"
 
 #include "base/log.h"
+#include "script/fail.h"
 #include "script/json.h"
 #include "script/lib_message.h"
+
+/* Why a body broke that a policy's code makes. */
+#define POLICY_ERROR "policy-error"
 
 /* --- what a handle's body is --- */
 
@@ -43,14 +47,15 @@ static void set_buffered(const struct mg_handle *h, struct mg_str bytes)
  * background tasks need not. */
 static void check_declared(lua_State *L, const struct mg_handle *h)
 {
-    const struct mg_step *step = h->ctx->step;
+    const struct mg_step *step = mg_context_step(L);
     const char *side = h->kind == MG_HANDLE_REQUEST ? "request" : "response";
     if (!step || !step->declares_bodies)
         return;
     if (h->kind == MG_HANDLE_REQUEST ? step->reads_request : step->reads_response)
         return;
-    if (h->kind == MG_HANDLE_RESPONSE && ((struct mg_response *)h->object)->is_buffered)
-        return; /* its own, or one that was fetched */
+    const struct mg_response *res = h->kind == MG_HANDLE_RESPONSE ? h->object : NULL;
+    if (res && (res->fetched || res->is_buffered))
+        return;
     luaL_error(L,
                "policy '%s' reads the %s body without declaring it; add body = { %s = \"buffer\" } (or "
                "\"stream\") to its module",
@@ -71,10 +76,31 @@ static void cancel_collecting(void *arg)
     mg_body_cancel(c->collector.body);
 }
 
-static int push_failure(lua_State *L, const char *code)
+const char *mg_lib_body_error_code(const struct mg_body *b, bool request)
 {
-    luaL_pushfail(L);
-    lua_pushstring(L, code);
+    struct mg_str reason = mg_str_c(b->reason);
+    if (mg_str_eq(reason, MG_STR(POLICY_ERROR)))
+        return "policy_error";
+    if (request)
+        return b->status == 413 ? "too_large" : "request_body";
+    if (b->status == 504)
+        return "idle_timeout";
+    return mg_str_starts(reason, MG_STR("upstream-")) ? "reset" : "bad_response";
+}
+
+static int push_too_large(lua_State *L, size_t limit)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "the body is larger than %I bytes", (LUAI_UACINT)limit);
+    mg_fail_wrap(L, "too_large");
+    return 2;
+}
+
+static int push_broken(lua_State *L, const struct mg_handle *h, const struct mg_body *b)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "the body broke off: %s", b->reason ? b->reason : "unknown");
+    mg_fail_wrap(L, mg_lib_body_error_code(b, h->kind == MG_HANDLE_REQUEST));
     return 2;
 }
 
@@ -89,11 +115,11 @@ static int collected(lua_State *L, struct collecting *c, enum mg_collect_result 
     case MG_COLLECT_TOO_LARGE:
         /* What was read stands in front again: the body can still go on as a stream. */
         *body_of(c->handle) = mg_body_chain(c->handle->ctx->arena, bytes, c->collector.body);
-        return push_failure(L, "body larger than the limit");
+        return push_too_large(L, c->collector.limit);
     case MG_COLLECT_BROKEN:
         break;
     }
-    return push_failure(L, c->collector.body->reason ? c->collector.body->reason : "body broken");
+    return push_broken(L, c->handle, c->collector.body);
 }
 
 static void on_collected(void *arg, enum mg_collect_result result)
@@ -104,21 +130,31 @@ static void on_collected(void *arg, enum mg_collect_result result)
     mg_task_resume(c->task, collected(c->task->co, c, result));
 }
 
+/* What a policy gives at 2, or the config's limit. */
+static size_t check_limit(lua_State *L, const struct mg_handle *h)
+{
+    if (lua_isnoneornil(L, 2))
+        return (size_t)h->ctx->wg->gen->buffered_body_bytes;
+    lua_Integer limit = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, limit >= 0, 2, "expected a number of bytes");
+    return (size_t)limit;
+}
+
 /* Continues with the text (or nil, err) on the stack. */
 static int read_all(lua_State *L, const char *what, lua_KFunction k)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
+    size_t limit = check_limit(L, h);
     struct mg_str bytes;
     if (buffered(h, &bytes)) {
+        if (bytes.n > limit && !lua_isnoneornil(L, 2))
+            return push_too_large(L, limit);
         lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
         return k(L, LUA_OK, 0);
     }
     check_declared(L, h);
     if (h->kind == MG_HANDLE_REQUEST && ((struct mg_request *)h->object)->body_taken)
         return luaL_error(L, "%s: the body has been read as a stream already", what);
-    size_t limit = (size_t)h->ctx->wg->gen->buffered_body_bytes;
-    if (lua_type(L, 2) == LUA_TNUMBER)
-        limit = (size_t)luaL_checkinteger(L, 2);
     struct collecting *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
     enum mg_collect_result result;
     c->handle = h;
@@ -133,8 +169,7 @@ static int read_all(lua_State *L, const char *what, lua_KFunction k)
 static int whole_text(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status, (void)ctx;
-    /* A failed wait has pushed nil and a reason. */
-    return lua_gettop(L) >= 2 && lua_isnil(L, -2) && lua_isstring(L, -1) ? 2 : 1;
+    return lua_type(L, -1) == LUA_TSTRING ? 1 : 2; /* a failed wait has pushed nil and an error */
 }
 
 int mg_lib_body_text(lua_State *L)
@@ -145,35 +180,31 @@ int mg_lib_body_text(lua_State *L)
     return read_all(L, "text", whole_text);
 }
 
-static int parse_json(lua_State *L, int status, lua_KContext ctx)
+static int push_json(lua_State *L, struct mg_str text)
 {
     struct mg_error err;
-    size_t n;
-    (void)status, (void)ctx;
-    if (lua_gettop(L) >= 2 && lua_isnil(L, -2) && lua_isstring(L, -1))
-        return 2;
-    const char *text = lua_tolstring(L, -1, &n);
-    if (mg_json_push(L, mg_str(text, n), NULL, &err) == MG_OK)
+    if (mg_json_push(L, text, NULL, &err) == MG_OK)
         return 1;
-    luaL_pushfail(L);
-    lua_pushstring(L, err.text);
-    return 2;
+    return mg_fail_push(L, MG_JSON_BAD, err.text);
+}
+
+static int parse_json(lua_State *L, int status, lua_KContext ctx)
+{
+    struct mg_str text;
+    (void)status, (void)ctx;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return 2;
+    text.p = lua_tolstring(L, -1, &text.n);
+    return push_json(L, text);
 }
 
 int mg_lib_body_json(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
     struct mg_str bytes;
-    struct mg_error err;
     lua_settop(L, 1);
-    if (!buffered(h, &bytes))
-        return read_all(L, "json", parse_json);
     /* Straight from the buffer: no Lua string in between. */
-    if (mg_json_push(L, bytes, NULL, &err) == MG_OK)
-        return 1;
-    luaL_pushfail(L);
-    lua_pushstring(L, err.text);
-    return 2;
+    return buffered(h, &bytes) ? push_json(L, bytes) : read_all(L, "json", parse_json);
 }
 
 /* --- reading in pieces --- */
@@ -319,9 +350,8 @@ int mg_lib_body_set_json(lua_State *L)
     check_not_sent(L, h);
     struct mg_message *m = mg_lib_message_of(h);
     replace_body(h, mg_lib_body_encode_json(L, 2, h->ctx));
-    if (!mg_fields_get(&m->fields, MG_FIELD_CONTENT_TYPE))
-        mg_fields_add_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE,
-                         MG_STR("application/json"));
+    if (!mg_lib_message_is_json(m))
+        mg_fields_set_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE, MG_STR("application/json"));
     return 0;
 }
 
@@ -373,7 +403,7 @@ static void take_output(struct made *m, lua_State *L)
 static void made_failed(struct made *m, struct mg_str message)
 {
     m->failed = true;
-    m->base.reason = "policy-error";
+    m->base.reason = POLICY_ERROR;
     m->base.status = 500;
     mg_log_error("policy failed", MG_LOG_STR("policy", m->step ? m->step->policy : MG_STR_NONE),
                  MG_LOG_STR("step", m->step ? m->step->id : MG_STR_NONE),
@@ -412,7 +442,7 @@ static void run_transform(struct made *m, struct mg_str bytes, bool eof)
     }
     mg_list_push_back(&m->ctx->tasks, &t->owned);
     m->task = t;
-    m->ctx->step = m->step;
+    t->source = m->step;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
     lua_pushlstring(t->co, bytes.p ? bytes.p : "", bytes.n);
     lua_pushboolean(t->co, eof);
@@ -498,7 +528,7 @@ static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
 {
     struct made *m = mg_arena_calloc(ctx->arena, sizeof *m);
     m->ctx = ctx;
-    m->step = ctx->step;
+    m->step = mg_context_step(L);
     m->base.length = -1;
     m->output = OUTPUT_NONE;
     lua_pushvalue(L, fn_index);
@@ -603,6 +633,7 @@ static void start_writer(struct made *m)
         return;
     }
     mg_list_push_back(&m->ctx->tasks, &t->owned);
+    t->source = m->step;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
     lua_pushlightuserdata(t->co, m);
     lua_pushcclosure(t->co, l_write, 1);

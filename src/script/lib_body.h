@@ -20,6 +20,9 @@ int mg_lib_body_transform(lua_State *L);
 /* A body that the Lua function at `index` writes: fn(write). In the context's arena. */
 struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *ctx);
 
+/* The word for a body that broke, as err.code has it. */
+const char *mg_lib_body_error_code(const struct mg_body *b, bool request);
+
 /* Encodes the value at `index` as JSON into the arena; raises when it cannot be. */
 struct mg_str mg_lib_body_encode_json(lua_State *L, int index, struct mg_context *ctx);
 

@@ -8,6 +8,7 @@
 #include "script/lib_fetch.h"
 
 #include "script/call_options.h"
+#include "script/fail.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 
@@ -89,7 +90,8 @@ static void on_collected(void *arg, enum mg_collect_result result)
         return;
     }
     if (result == MG_COLLECT_BROKEN) {
-        fail_call(c, "reset", mg_str_c(c->fetch.out.response_body.reason));
+        fail_call(c, mg_lib_body_error_code(&c->fetch.out.response_body, false),
+                  mg_str_c(c->fetch.out.response_body.reason));
         return;
     }
     mg_response_set_body(&c->res, c->group->ctx->arena, mg_str(c->collector.bytes, c->collector.n));
@@ -105,6 +107,7 @@ static void on_response(struct mg_fetch *f)
     c->res = (struct mg_response){.msg = &f->out.response,
                                   .body = &f->out.response_body,
                                   .source = MG_SOURCE_UPSTREAM,
+                                  .fetched = true,
                                   .fetch = f};
     if (f->out.response.status >= 500 && c->group->kind != ONE && !c->o.accept_any) {
         fail_call(c, "status",
@@ -196,21 +199,20 @@ static void cancel_group(void *arg)
 
 static int push_error(lua_State *L, const struct call *c)
 {
-    luaL_pushfail(L);
-    mg_call_error_push(L, c->code, c->detail);
+    lua_pushnil(L);
+    lua_pushlstring(L, c->detail.n ? c->detail.p : "", c->detail.n);
+    mg_fail_wrap(L, c->code);
     return 2;
 }
 
 static int push_all(lua_State *L, struct group *g)
 {
-    if (g->decided) {
-        luaL_pushfail(L);
-        lua_createtable(L, 0, 3);
-        lua_pushlstring(L, g->decided->name.p, g->decided->name.n);
+    const struct call *failed = g->decided;
+    if (failed) {
+        push_error(L, failed);
+        lua_pushlstring(L, failed->name.p, failed->name.n);
         lua_setfield(L, -2, "name");
-        lua_pushstring(L, g->decided->code);
-        lua_setfield(L, -2, "code");
-        lua_pushfstring(L, "%s: %s", g->decided->code, g->decided->detail.n ? g->decided->detail.p : "");
+        lua_pushfstring(L, "%s: %s", failed->code, failed->detail.n ? failed->detail.p : "");
         lua_setfield(L, -2, "reason");
         return 2;
     }
@@ -450,6 +452,5 @@ static const luaL_Reg functions[] = {
 
 void mg_lib_fetch_open(lua_State *L)
 {
-    mg_call_error_open(L);
     luaL_setfuncs(L, functions, 0);
 }

@@ -11,7 +11,7 @@
 #include "script/task.h"
 
 #define OWN_FIELDS 16 /* of the caller */
-#define ENV_FIELDS 8  /* of the running request */
+#define ENV_FIELDS MG_TASK_LOG_FIELDS /* of the running request */
 #define KEY_MAX 64
 #define VALUE_MAX 2048
 /* All texts of a line, counted as they are written. The frame of the line and the names fit beside
@@ -19,6 +19,7 @@
 #define TEXT_BUDGET 12000
 
 struct line {
+    const struct mg_lib_env *env;
     struct mg_log_field fields[ENV_FIELDS + OWN_FIELDS + 1]; /* and one for fields_left_out */
     size_t count;
     char keys[OWN_FIELDS][KEY_MAX + 2];
@@ -26,6 +27,36 @@ struct line {
     lua_Integer left_out;
     size_t budget;
 };
+
+/* --- what is never shown --- */
+
+static bool same_name(struct mg_str a, struct mg_str b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++) {
+        char x = a.p[i] == '_' ? '-' : mg_lower(a.p[i]), y = b.p[i] == '_' ? '-' : mg_lower(b.p[i]);
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+/* Header fields that carry secrets, and what the config adds to them. */
+static bool is_redacted(const struct mg_lib_env *env, struct mg_str name)
+{
+    static const char *const always[] = {"authorization", "cookie", "set-cookie", "proxy-authorization",
+                                         "x-api-key"};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        if (same_name(name, mg_str_c(always[i])))
+            return true;
+    for (size_t i = 0; i < env->redact_count; i++)
+        if (same_name(name, env->redact[i]))
+            return true;
+    return false;
+}
+
+/* --- one line --- */
 
 /* Whether a name stands in the line already; the first three are base/log's own. */
 static bool is_taken(const struct line *line, const char *key)
@@ -109,7 +140,8 @@ static void add_field(lua_State *L, struct line *line)
     copy_key(key, name);
     if (is_taken(line, key))
         memcpy(key + strlen(key), "_", 2);
-    line->fields[line->count++] = read_value(L, line, key);
+    line->fields[line->count++] = is_redacted(line->env, name) ? MG_LOG_C(key, "[redacted]")
+                                                               : read_value(L, line, key);
 }
 
 /* Reads the table at 2. Leaves one value a field on the stack, which keeps its text alive. */
@@ -148,10 +180,9 @@ static void sort_fields(struct mg_log_field *fields, size_t count)
 
 static void add_request_fields(lua_State *L, struct line *line)
 {
-    const struct mg_lib_env *env = mg_lib_env(L);
-    void *context = mg_task_context(L);
-    if (context && env->log_fields)
-        line->count = env->log_fields(context, line->fields, ENV_FIELDS);
+    const struct mg_task *t = mg_script_of(L)->current;
+    if (t && t->context)
+        line->count = mg_task_log_fields(t, line->fields);
 }
 
 /* The stack holds the message and the fields or nil. */
@@ -159,6 +190,7 @@ static void write_line(lua_State *L, enum mg_log_level level)
 {
     struct line line;
     struct mg_str msg;
+    line.env = mg_lib_env(L);
     line.count = line.own = 0;
     line.left_out = 0;
     line.budget = TEXT_BUDGET;
@@ -181,7 +213,7 @@ static int log_at(lua_State *L, enum mg_log_level level)
     lua_settop(L, 2);
     if (!lua_isnil(L, 2))
         luaL_checktype(L, 2, LUA_TTABLE);
-    if (mg_log_enabled(level))
+    if (mg_log_enabled(level) && !mg_script_of(L)->trial)
         write_line(L, level);
     return 0;
 }

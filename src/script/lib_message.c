@@ -12,6 +12,18 @@ struct mg_message *mg_lib_message_of(const struct mg_handle *h)
                                         : ((struct mg_response *)h->object)->msg;
 }
 
+bool mg_lib_message_is_json(const struct mg_message *m)
+{
+    const struct mg_field *f = mg_fields_get(&m->fields, MG_FIELD_CONTENT_TYPE);
+    struct mg_str type = f ? mg_field_value(f) : MG_STR_NONE, plus = MG_STR("+json");
+    ptrdiff_t end = mg_str_find(type, ';');
+    if (end >= 0)
+        type.n = (size_t)end;
+    type = mg_str_trim(type);
+    return mg_str_ieq(type, MG_STR("application/json")) || mg_str_ieq(type, MG_STR("text/json")) ||
+           (type.n > plus.n && mg_str_ieq(mg_str(type.p + type.n - plus.n, plus.n), plus));
+}
+
 static struct mg_str check_str(lua_State *L, int arg)
 {
     size_t n;

@@ -21,6 +21,9 @@ int mg_lib_message_headers(lua_State *L);
  * message that is being made; nil and none add nothing. Raises for what is no header. */
 void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, struct mg_message *m);
 
+/* Is its content type application/json, text/json, or something that ends in +json (RFC 6839 3.1)? */
+bool mg_lib_message_is_json(const struct mg_message *m);
+
 /* The message behind a handle. */
 struct mg_message *mg_lib_message_of(const struct mg_handle *h);
 

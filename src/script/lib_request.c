@@ -4,6 +4,7 @@
 #include "base/uri.h"
 #include "script/cookie.h"
 #include "script/expr.h"
+#include "script/fail.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 
@@ -458,8 +459,9 @@ static int l_cookie(lua_State *L)
 static int form_ready(lua_State *L, int status, lua_KContext k)
 {
     (void)status, (void)k;
-    if (!lua_isstring(L, -1) || lua_isnil(L, -2))
-        return 2;
+    if (lua_type(L, -2) != LUA_TSTRING)
+        return 2; /* nil and an error */
+    lua_pop(L, 1);
     struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_REQUEST);
     struct mg_str text;
     text.p = lua_tolstring(L, -1, &text.n);
@@ -475,16 +477,12 @@ static int l_form(lua_State *L)
     struct mg_str form = MG_STR("application/x-www-form-urlencoded");
     lua_settop(L, 1);
     if (!type || type->value_len < form.n || !mg_str_ieq(mg_str(type->value, form.n), form)) {
-        luaL_pushfail(L);
-        lua_pushliteral(L, "the content type is not application/x-www-form-urlencoded");
-        return 2;
+        return mg_fail_push(L, "content_type",
+                            "the content type is not application/x-www-form-urlencoded");
     }
     lua_pushcfunction(L, mg_lib_body_text);
     lua_pushvalue(L, 1);
     lua_callk(L, 1, 2, 0, form_ready);
-    if (lua_isnil(L, -2))
-        return 2;
-    lua_pop(L, 1);
     return form_ready(L, LUA_OK, 0);
 }
 

@@ -101,19 +101,9 @@ static void set(lua_State *L, struct mg_handle *h, int field)
     res->msg->phrase = MG_STR_NONE;
 }
 
-/* application/json, and what ends in +json (RFC 6839 3.1). */
 static int l_is_json(lua_State *L)
 {
-    struct mg_response *res = mg_handle_response(L, 1);
-    const struct mg_field *f = mg_fields_get(&res->msg->fields, MG_FIELD_CONTENT_TYPE);
-    struct mg_str type = f ? mg_field_value(f) : MG_STR_NONE, plus = MG_STR("+json");
-    ptrdiff_t end = mg_str_find(type, ';');
-    if (end >= 0)
-        type.n = (size_t)end;
-    type = mg_str_trim(type);
-    bool yes = mg_str_ieq(type, MG_STR("application/json")) || mg_str_ieq(type, MG_STR("text/json")) ||
-               (type.n > plus.n && mg_str_ieq(mg_str(type.p + type.n - plus.n, plus.n), plus));
-    lua_pushboolean(L, yes);
+    lua_pushboolean(L, mg_lib_message_is_json(mg_handle_response(L, 1)->msg));
     return 1;
 }
 

@@ -209,10 +209,16 @@ static void start(lua_State *L, int nargs, void *context, bool count)
     struct mg_script *s = mg_script_of(L);
     struct mg_link *owner = owner_of(s, context);
     const char *label = s->current ? s->current->label : NULL;
+    const void *source = s->current ? s->current->source : NULL;
     struct handle *h = push_handle(L, s);
     lua_pushvalue(L, -1);
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_insert(L, -(nargs + 2));
+    if (s->trial) {
+        luaL_unref(L, LUA_REGISTRYINDEX, ref);
+        lua_pop(L, nargs + 1);
+        return;
+    }
     int index = lua_gettop(L) - nargs - 1;
 
     struct mg_task *t = mg_task_new(s, context, label);
@@ -228,6 +234,7 @@ static void start(lua_State *L, int nargs, void *context, bool count)
     h->background = count;
     s->background += count;
     t->on_cancelled = on_cancelled;
+    t->source = source;
     if (owner)
         mg_list_push_back(owner, &t->owned);
     lua_xmove(L, t->co, nargs + 1);

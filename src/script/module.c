@@ -29,8 +29,15 @@ static void exchange_ends(struct mg_exchange *ex)
     mg_context_end(ex->script);
 }
 
+static uint32_t background_count(const struct mg_worker_generation *wg)
+{
+    const struct mg_instances *all = wg->script;
+    return mg_script_background_count(all->script);
+}
+
 const struct mg_script_hooks mg_script_hooks = {
     .build = mg_instances_build,
     .drop = mg_instances_drop,
     .exchange_ends = exchange_ends,
+    .background_count = background_count,
 };

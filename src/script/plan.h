@@ -28,6 +28,8 @@ struct mg_plan_step {
     struct mg_str route;      /* name; empty for none */
     struct mg_str service;    /* name; empty for none */
     bool in_on_error;         /* the step stands in a route's on_error */
+    struct mg_str file;       /* where the step stands: for messages */
+    uint32_t at_line, at_col; /* of its name in that file; 0: unknown */
 };
 
 struct mg_plan_pair {
@@ -47,8 +49,11 @@ struct mg_plan {
     uint32_t path_count;
     struct mg_plan_pair *secrets;
     uint32_t secret_count;
+    bool secrets_absent; /* their values were not read, since nothing is going to run */
     struct mg_plan_dict *dict_sizes;
     uint32_t dict_count;
+    struct mg_str *redact; /* log.redact */
+    size_t redact_count;
     struct mg_dicts *dicts;    /* of the process; borrowed */
     struct mg_str config_file; /* a .lua config: its name and text, to find functions in */
     struct mg_str config_text;

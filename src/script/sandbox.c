@@ -131,47 +131,23 @@ static bool is_word_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Goes past spaces and comments of one line. */
-static struct mg_str skip_blank(struct mg_str text)
+static enum mg_rc load_with_head(lua_State *L, struct mg_str head, struct mg_str text,
+                                 const char *chunk_name, uint32_t line)
 {
-    while (text.n) {
-        size_t n = 0;
-        if (strchr(" \t\r\n;", *text.p) && *text.p)
-            n = 1;
-        else if (mg_str_starts(text, MG_STR("--")) && !mg_str_starts(text, MG_STR("--[")))
-            n = (size_t)(mg_str_find(text, '\n') < 0 ? (ptrdiff_t)text.n : mg_str_find(text, '\n'));
-        else
-            break;
-        text = mg_str(text.p + n, text.n - n);
-    }
-    return text;
-}
-
-static bool begins_statement(struct mg_str text)
-{
-    static const char *const words[] = {"local", "return", "if",   "for",  "while",
-                                        "do",    "repeat", "goto", "break"};
-    text = skip_blank(text);
-    struct mg_str word = {text.p, 0};
-    while (word.n < text.n && is_word_char(text.p[word.n]))
-        word.n++;
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (mg_str_eq(word, mg_str_c(words[i])))
-            return true;
-    /* "function name()" is a statement, "function()" is a value. */
-    if (!mg_str_eq(word, MG_STR("function")))
-        return false;
-    text = skip_blank(mg_str(text.p + word.n, text.n - word.n));
-    return text.n && is_word_char(*text.p);
+    struct source s = {.empty_lines = line ? line - 1 : 0, .head = head, .text = text};
+    return load_rc(load_source(L, &s, chunk_name));
 }
 
 enum mg_rc mg_sandbox_load_expression(lua_State *L, struct mg_str text, const char *chunk_name,
                                       uint32_t line)
 {
-    struct source s = {.empty_lines = line ? line - 1 : 0, .text = text};
-    s.head = begins_statement(text) ? MG_STR("local req, res, mg = ...; ")
-                                    : MG_STR("local req, res, mg = ...; return ");
-    return load_rc(load_source(L, &s, chunk_name));
+    return load_with_head(L, MG_STR("local req, res, mg = ...; return "), text, chunk_name, line);
+}
+
+enum mg_rc mg_sandbox_load_function(lua_State *L, struct mg_str text, const char *chunk_name,
+                                    uint32_t line)
+{
+    return load_with_head(L, MG_STR("local mg = ...; "), text, chunk_name, line);
 }
 
 /* --- load --- */

@@ -40,11 +40,14 @@ enum mg_rc mg_sandbox_require(lua_State *L, const char *name) MG_MUST_CHECK;
  * does. */
 enum mg_rc mg_sandbox_load(lua_State *L, struct mg_str text, const char *chunk_name) MG_MUST_CHECK;
 
-/* The same for the text of a configuration, as a function of (req, res, mg): an expression whose
- * value it returns, or statements when the text begins with a word that only begins statements, as
- * inline policies do ("local", "return", ...). `line` is where the text begins in its file, for
- * messages; 0 is 1. */
+/* The same for the text of a condition: an expression, as a function of (req, res, mg) that returns
+ * its value. `line` is where the text begins in its file, for messages; 0 is 1. */
 enum mg_rc mg_sandbox_load_expression(lua_State *L, struct mg_str text, const char *chunk_name,
                                       uint32_t line) MG_MUST_CHECK;
+
+/* The same for the text of an inline policy: statements, as a function of (mg). It sees no `req`:
+ * there is none yet when it runs. */
+enum mg_rc mg_sandbox_load_function(lua_State *L, struct mg_str text, const char *chunk_name,
+                                    uint32_t line) MG_MUST_CHECK;
 
 #endif

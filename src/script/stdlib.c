@@ -63,10 +63,12 @@ static int l_print(lua_State *L)
         luaL_addvalue(&b);
     }
     luaL_pushresult(&b);
+    if (mg_script_of(L)->trial)
+        return 0;
     size_t bytes;
     const char *text = lua_tolstring(L, -1, &bytes);
-    const struct mg_log_field step = MG_LOG_C("step", t && t->label ? t->label : "-");
-    mg_log_fields(MG_LOG_INFO, mg_str(text, bytes), &step, 1);
+    struct mg_log_field fields[MG_TASK_LOG_FIELDS];
+    mg_log_fields(MG_LOG_INFO, mg_str(text, bytes), fields, t ? mg_task_log_fields(t, fields) : 0);
     return 0;
 }
 

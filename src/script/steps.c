@@ -90,7 +90,7 @@ static struct mg_task *begin(struct mg_walk *w, const struct mg_step *step, int 
     struct mg_task *t = mg_task_new(ctx->script, ctx, step->id.p);
     if (!t)
         return NULL;
-    ctx->step = step;
+    t->source = step;
     mg_list_push_back(&ctx->tasks, &t->owned);
     ctx->script->memory_lenient++;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, fn);
@@ -120,31 +120,66 @@ static enum mg_step_result no_memory(struct mg_walk *w, const struct mg_step *st
 
 /* --- when --- */
 
-static enum mg_step_entry evaluate_when(struct mg_walk *w, const struct mg_step *step, int when)
+enum { CONDITION_UNKNOWN, CONDITION_NO, CONDITION_YES };
+
+/* Where the answer is kept for `finish`; NULL: the step is not in the exchange's own pipeline. */
+static uint8_t *condition_of(struct mg_exchange *ex, const struct mg_step *step)
 {
-    struct mg_context *ctx = mg_context_of(w->ex);
+    struct mg_context *ctx = mg_context_of(ex);
+    const struct mg_pipeline *p = ex->walk.pipeline;
+    if (step < p->steps || step >= p->steps + p->count)
+        return NULL;
+    if (!ctx->conditions)
+        ctx->conditions = mg_arena_calloc(ctx->arena, p->count);
+    return &ctx->conditions[step - p->steps];
+}
+
+/* Behind an onion a step may be asked more than once: it has run if the answer was yes once. */
+static void keep_condition(struct mg_exchange *ex, const struct mg_step *step, bool yes)
+{
+    uint8_t *kept = condition_of(ex, step);
+    if (kept && *kept != CONDITION_YES)
+        *kept = yes ? CONDITION_YES : CONDITION_NO;
+}
+
+/* Asks the condition `when`; `res` may be NULL. MG_FAIL: `failure` says why. */
+static enum mg_rc ask(struct mg_exchange *ex, int when, struct mg_request *req,
+                      struct mg_response *res, bool *yes, struct mg_str *failure)
+{
+    struct mg_context *ctx = mg_context_of(ex);
+    struct mg_instances *all = ex->wg->script;
     lua_State *L = mg_script_host(ctx->script);
     ctx->script->memory_lenient++;
     lua_rawgeti(L, LUA_REGISTRYINDEX, when);
-    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, w->req);
-    if (w->res)
-        mg_handle_push(L, ctx, MG_HANDLE_RESPONSE, w->res);
+    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, req);
+    if (res)
+        mg_handle_push(L, ctx, MG_HANDLE_RESPONSE, res);
     else
         lua_pushnil(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, instances_of(w)->module);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, all->module);
     ctx->script->memory_lenient--;
-    ctx->step = step;
-    if (mg_task_call(L, 3, 1) != MG_OK) {
+    enum mg_rc rc = mg_task_call(L, 3, 1);
+    if (rc == MG_OK) {
+        *yes = lua_toboolean(L, -1);
+    } else {
         size_t n;
-        const char *message = luaL_tolstring(L, -1, &n);
-        struct mg_str text = mg_arena_printf(w->req->arena, "when: %.*s", (int)n, message);
-        lua_pop(L, 2);
-        mg_walk_step_failed(w, step, "policy_error", text);
-        return step->on_error_continue ? MG_STEP_SKIP : MG_STEP_FAILED;
+        const char *message = lua_tolstring(L, -1, &n);
+        *failure = mg_arena_printf(ctx->arena, "when: %.*s", (int)n, message ? message : "");
     }
-    bool yes = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    return yes ? MG_STEP_ENTER : MG_STEP_SKIP;
+    return rc;
+}
+
+static enum mg_step_entry evaluate_when(struct mg_walk *w, const struct mg_step *step, int when)
+{
+    bool yes = false;
+    struct mg_str failure;
+    enum mg_rc rc = ask(w->ex, when, w->req, w->res, &yes, &failure);
+    keep_condition(w->ex, step, yes);
+    if (rc == MG_OK)
+        return yes ? MG_STEP_ENTER : MG_STEP_SKIP;
+    mg_walk_step_failed(w, step, "policy_error", failure);
+    return step->on_error_continue ? MG_STEP_SKIP : MG_STEP_FAILED;
 }
 
 static bool is_response_only(const struct mg_instance *i)
@@ -461,10 +496,29 @@ static void push_info(lua_State *L, const struct mg_exchange *ex)
     }
 }
 
+/* Did `when` hold? A step that only has a finish is asked now, and one whose turn never came. */
+static bool applies(const struct mg_step *step, struct mg_exchange *ex, int when)
+{
+    bool yes = false;
+    struct mg_str failure;
+    uint8_t *kept = condition_of(ex, step);
+    if (*kept != CONDITION_UNKNOWN)
+        return *kept == CONDITION_YES;
+    if (ask(ex, when, &ex->req, ex->res, &yes, &failure) != MG_OK)
+        mg_log_error("policy failed", MG_LOG_STR("policy", step->policy), MG_LOG_STR("step", step->id),
+                     MG_LOG_STR("path", step->path),
+                     MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
+                     MG_LOG_STR("request_id", mg_request_id(&ex->req)), MG_LOG_STR("error", failure));
+    return yes;
+}
+
 static enum mg_step_result finish(const struct mg_step *step, struct mg_exchange *ex)
 {
-    struct mg_instances *all = ex->wg->script;
-    struct mg_task *t = begin(&ex->walk, step, all->v[step->index].finish);
+    const struct mg_instances *all = ex->wg->script;
+    const struct mg_instance *i = &all->v[step->index];
+    if (i->when != LUA_NOREF && !applies(step, ex, i->when))
+        return MG_STEP_NEXT;
+    struct mg_task *t = begin(&ex->walk, step, i->finish);
     if (!t)
         return MG_STEP_NEXT;
     push_request(&ex->walk, t);
@@ -487,15 +541,15 @@ const struct mg_step_ops mg_script_step_ops = {
 
 /* --- for the library --- */
 
-size_t mg_steps_log_fields(void *context, struct mg_log_field *out, size_t room)
+size_t mg_steps_log_fields(const struct mg_task *t, struct mg_log_field *out, size_t room)
 {
-    struct mg_context *ctx = context;
+    const struct mg_context *ctx = t->context;
+    const struct mg_step *step = t->source;
     size_t n = 0;
-    if (!ctx || room < 3)
+    if (room < 3)
         return 0;
-    if (ctx->step)
-        out[n++] = MG_LOG_STR("step", ctx->step->id);
-    if (ctx->req) {
+    out[n++] = step ? MG_LOG_STR("step", step->id) : MG_LOG_C("step", t->label ? t->label : "-");
+    if (ctx && ctx->req) {
         if (ctx->req->route)
             out[n++] = MG_LOG_STR("route", ctx->req->route->name);
         out[n++] = MG_LOG_STR("request_id", mg_request_id(ctx->req));

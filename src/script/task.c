@@ -310,6 +310,7 @@ static void forget(struct mg_task *t)
 {
     t->context = NULL;
     t->label = NULL;
+    t->source = NULL;
     t->on_done = NULL;
     t->on_cancelled = NULL;
     t->on_end = NULL;
@@ -347,10 +348,26 @@ int mg_task_move(struct mg_task *t, lua_State *to)
     return n;
 }
 
+size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out)
+{
+    if (t->script->log_fields && t->context)
+        return t->script->log_fields(t, out, MG_TASK_LOG_FIELDS);
+    out[0] = MG_LOG_C("step", t->label ? t->label : "-");
+    return 1;
+}
+
+static void log_error_of(const struct mg_task *t, enum mg_log_level level, const char *msg, struct mg_str error)
+{
+    struct mg_log_field fields[MG_TASK_LOG_FIELDS + 1];
+    size_t n = mg_task_log_fields(t, fields);
+    fields[n++] = MG_LOG_STR("error", error);
+    if (mg_log_enabled(level))
+        mg_log_fields(level, mg_str_c(msg), fields, n);
+}
+
 void mg_task_log_failure(const struct mg_task *t)
 {
-    mg_log_error("policy code failed", MG_LOG_C("step", t->label ? t->label : "-"),
-                 MG_LOG_STR("error", t->message));
+    log_error_of(t, MG_LOG_ERROR, "policy code failed", t->message);
 }
 
 /* --- waiting --- */
@@ -468,9 +485,8 @@ static void close_variables(struct mg_task *t)
         return;
     s->memory_lenient++;
     const char *text = lua_tostring(t->co, -1);
-    mg_log_warn("error while the variables of a cancelled task were closed",
-                MG_LOG_C("step", t->label ? t->label : "-"),
-                MG_LOG_C("error", text ? text : luaL_typename(t->co, -1)));
+    log_error_of(t, MG_LOG_WARN, "error while the variables of a cancelled task were closed",
+                 mg_str_c(text ? text : luaL_typename(t->co, -1)));
     s->memory_lenient--;
 }
 

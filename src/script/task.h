@@ -51,6 +51,7 @@ struct mg_task {
     lua_State *co;           /* push the function and its arguments here before mg_task_start */
     void *context;           /* what it runs for (the script side of an exchange); NULL: nothing */
     const char *label;       /* borrowed for the state's life; step id, for messages */
+    const void *source;      /* whose code it is (a struct mg_step), or NULL; the tasks that it starts inherit it */
     mg_task_done_fn on_done; /* NULL: failures are logged, results dropped */
     void (*on_cancelled)(struct mg_task *t, void *arg); /* NULL, or told by mg_task_cancel, last */
     void *arg;                                          /* of both */
@@ -109,7 +110,12 @@ void mg_task_cancel_all(struct mg_link *owned);
 /* For mg_script_free: cancels what waits, frees the idle ones. */
 void mg_task_end_all(struct mg_script *s);
 
-/* One error line about a failed task, with its label and traceback. */
+/* What log lines of a task's code say of it: by script->log_fields, else its label. Fills in at most
+ * MG_TASK_LOG_FIELDS and returns how many; borrowed until the line is written. */
+#define MG_TASK_LOG_FIELDS 4
+size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out);
+
+/* One error line about a failed task, with the fields above and its traceback. */
 void mg_task_log_failure(const struct mg_task *t);
 
 /* The running task, when this coroutine may wait here; else raises an error that says what to do

@@ -87,13 +87,13 @@ describe("a small file", function()
     }, c.services)
     assert.same({
       {
-        name = "/*", path = "routes[0]", file = "moongate.yaml", line = 5, match = { paths = { "/*" } },
+        name = "/*", path = "routes[0]", file = "moongate.yaml", line = 5, col = 5, match = { paths = { "/*" } },
         service = "products", strip_prefix = false, steps = {}, on_error = {},
       },
     }, c.routes)
     assert.same({ 1, "", 0, false }, { c.version, c.base_path, c.workers, c.dev })
     assert.same({ format = "problem" }, c.errors)
-    assert.same({ format = "json", level = "info", redact = { "authorization", "cookie" } }, c.log)
+    assert.same({ format = "json", level = "info", redact = {} }, c.log)
     assert.same({ { "policies" }, {}, {}, {}, { "moongate.yaml" } },
       { c.lua.path, c.secrets, c.shared, c.trusted_proxies, c.files })
     assert.is_nil(c.default_response)
@@ -524,8 +524,27 @@ routes:
   - lua: |
       return 1
   - { lua: 'return 2', id: x }]]
-    assert.same({ "lua", "return 1\n", 7, "lua" }, { steps[1].kind, steps[1].source, steps[1].line, steps[1].id })
-    assert.same({ "return 2", 8, "x" }, { steps[2].source, steps[2].line, steps[2].id })
+    assert.same({ "lua", "return 1\n", 7, "lua" }, { steps[1].kind, steps[1].source, steps[1].source_line, steps[1].id })
+    assert.same({ "return 2", 8, "x" }, { steps[2].source, steps[2].source_line, steps[2].id })
+  end)
+
+  it("know where their name stands", function()
+    local steps = steps_of "routes:\n- match: /a\n  policies:\n  - when: req\n    cors: {}\n  - lua: |\n      return 1\n  - cors"
+    local at = {}
+    for i, step in ipairs(steps) do at[i] = ("%d:%d"):format(step.line, step.col) end
+    assert.same({ "7:5", "8:5", "10:5" }, at)
+  end)
+
+  it("of the file are also those of requests without a route", function()
+    local c = load_ok [[
+pipelines: { edge: [cors] }
+policies: [use: edge, free: { x: 1 }, { cors: , enabled: false }]
+routes: [{ match: /a, policies: [cors], inherit: false } ]
+]]
+    local seen = {}
+    for i, step in ipairs(c.fallback) do seen[i] = step.path .. " " .. step.name end
+    assert.same({ "pipelines.edge[0] cors", "policies[1] free" }, seen)
+    assert.same({}, load_ok(SMALL).fallback)
   end)
 
   it("of on_error stand apart", function()

@@ -25,15 +25,16 @@
 --     workers       0 for "auto"
 --     services      [name] = { backends = { { address=, host=, port=, weight= }, ... }, path = "" | "/base", dns=?,
 --                   ... }; `url` becomes a backend and `path`
---     routes        { { name=, path=, file=, line=?, service=?, split=?, version=?, strip_prefix = boolean or string,
---                       rewrite=?, timeout=?, steps=, on_error=,
+--     routes        { { name=, path=, file=, line=?, col=?, service=?, split=?, version=?,
+--                       strip_prefix = boolean or string, rewrite=?, timeout=?, steps=, on_error=,
 --                       match = { paths=, methods=?, hosts=?, listener=?,
 --                                 headers = { { name=, value=? }, ... }?, query = likewise? } }, ... }
 --                   no value: any will do. Globals and pipelines are in `steps`, in order:
+--     fallback      the steps of requests that no route takes: those of the file
 --     steps         { { name=, id=, kind = "policy" | "lua" | "function", conf=?, source=?, func=?, path=, file=,
---                       line=?, when=?, on_error = "fail" | "continue", body=? }, ... }
---                   conf: checked by the policy's schema. source: Lua text that begins at `line`. Steps with
---                   `enabled: false` are gone.
+--                       line=?, col=?, source_line=?, when=?, on_error = "fail" | "continue", body=? }, ... }
+--                   conf: checked by the policy's schema. source: Lua text that begins at `source_line`. Steps
+--                   with `enabled: false` are gone.
 --     files         the names of all files that were read, the main one first
 
 local document = require "moongate.config.document"
@@ -192,6 +193,7 @@ local function finish(main, parts, opts)
   config.services = parts.services
   for _, service in pairs(parts.services) do finish_service(service) end
   config.routes = routes.export(parts.routes)
+  config.fallback = steps.export(parts.fallback, "", "")
   config.files = parts.files
   return config
 end
@@ -263,7 +265,7 @@ end
 local function link(docs)
   local services, homes = merge(docs, "services")
   local parts = { services = services, listen = finish_listen(docs[1]), routes = routes.collect(docs) }
-  routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
+  parts.fallback = routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
   return parts, homes
 end
 

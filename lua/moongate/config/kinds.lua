@@ -141,10 +141,11 @@ M.secret = reference("secret", "secrets")
 M.key = reference("key", "keys")
 M.service = reference("service", "services")
 
--- Names that ${...} may hold at run time; a dot at the end wants more behind it.
+-- Names that ${...} may hold at run time, as src/script/expr.c knows them; a dot at the end wants more behind it.
 local EXPR_NAMES = {
-  "client_ip", "method", "path", "host", "scheme", "query", "route", "service", "id", "status",
-  "auth.", "header.", "params.", "arg.", "claims.", "cookie.", "env.", "res.header.",
+  "id", "method", "scheme", "host", "port", "path", "raw_path", "query", "version", "client_ip", "client_port",
+  "route", "service", "status",
+  "auth.", "header.", "params.", "arg.", "claims.", "cookie.", "ctx.", "res.header.",
 }
 local EXPR_KNOWN = {}
 for _, name in ipairs(EXPR_NAMES) do EXPR_KNOWN[name] = true end

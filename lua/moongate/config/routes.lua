@@ -184,7 +184,8 @@ end
 
 -- ------------------------------------------------------------------------------------------------ all of it
 
--- Links routes to `globals` (entries) and `pipelines` (name to entries) and checks what needs that.
+-- Links routes to `globals` (entries) and `pipelines` (name to entries) and checks what needs that. Gives the
+-- steps for requests that no route takes: those of the file.
 function M.link(routes, globals, pipelines)
   for _, route in ipairs(routes) do route.match = conditions(route.checked) end
   give_names(routes)
@@ -199,11 +200,9 @@ function M.link(routes, globals, pipelines)
       check_answers(route)
     end
   end
-end
-
-local function position(route)
-  local at = route.doc.walk:locate(route.place, route.raw)
-  return at and at >> 20
+  local fallback = whole and steps.flatten({ globals or {} }, pipelines) or {}
+  steps.check_needs(fallback, "", nil, blamed)
+  return fallback
 end
 
 -- Routes as they leave the loader: plain data.
@@ -211,8 +210,10 @@ function M.export(routes)
   local out = {}
   for i, route in ipairs(routes) do
     local checked = route.checked
+    local at = route.doc.walk:locate(route.place, route.raw)
     out[i] = {
-      name = checked.name, path = route.path, file = route.doc.name, line = position(route),
+      name = checked.name, path = route.path, file = route.doc.name,
+      line = at and at >> 20, col = at and at & 0xFFFFF,
       match = route.match,
       service = checked.service, split = checked.split, version = checked.version,
       strip_prefix = checked.path_prefix and checked.strip_prefix == true and checked.path_prefix

@@ -203,7 +203,7 @@ M.main = with_shared {
   lua = s.record({ path = s.list(s.string { len = { 1 } }, { single = true, default = { "policies" } }) },
     { default = {} }),
   secrets = s.map(secret, { keys = s.name(), default = {} }),
-  shared = s.map(s.size { ge = 65536 }, { keys = s.name(), default = {} }),
+  shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
   policies = steps.list(),
   default_response = s.record {
     status_code = s.status { default = 404, ge = 200 },
@@ -217,7 +217,10 @@ M.main = with_shared {
   log = s.record({
     format = s.enum { "json", "plain", default = "json" },
     level = s.enum { "debug", "info", "warn", "error", default = "info" },
-    redact = s.list(s.header_name(), { default = { "authorization", "cookie" } }),
+    redact = s.list(s.header_name(), {
+      default = {},
+      help = "fields that no log line shows, beside authorization, cookie, set-cookie, proxy-authorization, x-api-key",
+    }),
   }, { default = {} }),
 }
 

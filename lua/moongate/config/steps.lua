@@ -60,6 +60,19 @@ end
 
 local NAME = "^[%l%d][%l%d-]*$"
 
+local SIDES, READS = { request = true, response = true }, { stream = true, buffer = true }
+
+-- What is wrong with a module's `body`, which says how it reads them.
+local function body_fault(body)
+  if body == nil then return nil end
+  if type(body) ~= "table" then return ("its body must be a table, not a %s"):format(type(body)) end
+  for side, reads in pairs(body) do
+    if not SIDES[side] then return ("its body has no '%s', only 'request' and 'response'"):format(tostring(side)) end
+    if not READS[reads] then return ('its body.%s must be "stream" or "buffer"'):format(side) end
+  end
+  return nil
+end
+
 -- Policies by name, each loaded once: find(name) -> module, or nil and what is wrong.
 function M.catalogue(opts)
   local found, faults = {}, {}
@@ -76,6 +89,8 @@ function M.catalogue(opts)
       return nil, ("cannot load policy '%s': its %s"):format(
         name, type(module) == "table" and "schema is none of moongate.schema" or "file must return a table")
     end
+    local fault = body_fault(module.body)
+    if fault then return nil, ("cannot load policy '%s': %s"):format(name, fault) end
     return module
   end
   return function(name)
@@ -110,7 +125,7 @@ end
 
 local function check_inline(item, place, w, entry)
   local at, source = walk.child(place, item, "lua"), item.lua
-  entry.name = "lua"
+  entry.name, entry.place, entry.keyed = "lua", at, true
   if type(source) == "function" then
     entry.kind, entry.func = "function", source
   elseif type(source) == "string" then
@@ -311,7 +326,7 @@ local function need_fault(steps, i, what, route)
 end
 
 -- Checks that what each step needs is provided before it. A shared step is blamed once, with the first route it fails
--- in; `blamed` remembers.
+-- in; `blamed` remembers. `route_name` nil: the steps of requests that no route takes.
 function M.check_needs(steps, route, route_name, blamed)
   local provided = {}
   for i, step in ipairs(steps) do
@@ -321,7 +336,7 @@ function M.check_needs(steps, route, route_name, blamed)
       if not provided[what] and not blamed[step] then
         blamed[step] = true
         local message = need_fault(steps, i, what, route)
-        if not own then message = ("%s (in route '%s')"):format(message, route_name) end
+        if not own and route_name then message = ("%s (in route '%s')"):format(message, route_name) end
         if step.keyed then step.walk:fail_key(step.place, message) else step.walk:fail(step.place, message) end
       end
     end
@@ -335,10 +350,11 @@ function M.export(steps, from, to)
   for i, step in ipairs(steps) do
     local path = step.path
     if path:sub(1, #from + 1) == from .. "." then path = to .. path:sub(#from + 1) end
+    local at = step.keyed and step.walk:locate_key(step.place) or step.walk:locate(step.place)
     out[i] = {
       name = step.name, kind = step.kind, conf = step.conf, func = step.func, source = step.source,
       path = path, id = step.id or step.name, when = step.when, on_error = step.on_error,
-      file = step.walk.ctx.file, line = step.line,
+      file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
     }
   end

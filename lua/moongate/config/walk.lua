@@ -136,6 +136,12 @@ function Walk:locate(place, value)
   return nil
 end
 
+-- The same of the key at a place.
+function Walk:locate_key(place)
+  local info = self.positions[place.container]
+  return info and info.key[place.key] or self:locate(place)
+end
+
 function Walk:_add(path, message, at)
   at = at or self.origin
   self.errors[#self.errors + 1] = {
@@ -155,8 +161,7 @@ end
 
 -- The same about the key.
 function Walk:fail_key(place, message)
-  local info = self.positions[place.container]
-  self:_add(place.path, message, info and info.key[place.key] or self:locate(place))
+  self:_add(place.path, message, self:locate_key(place))
 end
 
 -- The same at a packed position of the caller's.

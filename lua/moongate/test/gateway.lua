@@ -45,12 +45,15 @@ end
 -- The functions among the steps, where the core looks for them.
 local function functions_of(checked)
   local tree = {}
-  for _, route in ipairs(checked.routes) do
-    for _, list in ipairs { route.steps or {}, route.on_error or {} } do
-      for _, step in ipairs(list) do
-        if step.kind == "function" then plant(tree, step.path, step.func) end
-      end
+  local function plant_all(steps)
+    for _, step in ipairs(steps or {}) do
+      if step.kind == "function" then plant(tree, step.path, step.func) end
     end
+  end
+  plant_all(checked.fallback)
+  for _, route in ipairs(checked.routes) do
+    plant_all(route.steps)
+    plant_all(route.on_error)
   end
   return tree
 end

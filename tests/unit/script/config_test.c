@@ -16,8 +16,18 @@ struct fixture {
     struct mg_generation *gen;
 };
 
+static unsigned log_lines;
+
+static void count_line(void *arg, enum mg_log_level level, struct mg_str line)
+{
+    (void)arg, (void)level, (void)line;
+    log_lines++;
+}
+
 static int set_up(void **state)
 {
+    log_lines = 0;
+    mg_log_set_sink(count_line, NULL);
     struct fixture *f = calloc(1, sizeof *f);
     files_test_start(&f->files);
     mg_buf_init(&f->said, 1 << 20);
@@ -270,7 +280,7 @@ static void test_shadowed_routes(void **state)
             "  - { match: { path: ['/b', '/a/{z}'] }, service: a }\n");
     assert_int_equal(f->warnings, 2);
     assert_non_null(strstr(f->said.p, "moongate.yaml:4:5: routes[1]: warning: can never match"));
-    assert_non_null(strstr(f->said.p, "moongate.yaml:5: routes[2]: warning: '/a/{z}' can never "
+    assert_non_null(strstr(f->said.p, "moongate.yaml:5:5: routes[2]: warning: '/a/{z}' can never "
                                       "match: '/a/{x}' (routes[0]) comes first"));
 }
 
@@ -281,7 +291,7 @@ static const char stamp[] =
     "require 'moongate'\n"
     "return { name = 'stamp', body = { response = 'buffer' },\n"
     "  schema = s.record { n = s.integer { default = 7 }, any = s.any() },\n"
-    "  new = function() return {} end }\n";
+    "  new = function() return { request = function() end } end }\n";
 
 /* What a packed config is, unpacked in a state of its own. */
 static void check_conf(struct mg_str packed, const char *field, lua_Integer value)
@@ -315,8 +325,11 @@ static void test_steps(void **state)
            "    on_error: [{ stamp: { n: 3 } }]\n"
            "  - { match: /2, service: a, policies: [{ stamp: { n: 4, any: [~, { x: 1 }] } }] }\n");
     const struct mg_plan *plan = g->script;
-    assert_int_equal(g->step_count, 6);
-    assert_int_equal(plan->step_count, 6);
+    assert_int_equal(g->step_count, 7);
+    assert_int_equal(plan->step_count, 7);
+    assert_int_equal(g->fallback.count, 1); /* the file's own once more, without a route */
+    ASSERT_STR(plan->steps[6].route, "");
+    assert_ptr_equal(plan->steps[6].step, g->fallback.steps);
     const struct mg_route *one = &g->routes[0], *two = &g->routes[1];
     assert_int_equal(one->pipeline.count, 3);
     assert_int_equal(one->on_error.count, 1);
@@ -495,7 +508,7 @@ static void test_errors(void **state)
         {"a: [\n", "moongate.yaml:"},
         {SMALL "trusted_proxies: [10.0.0.1/8]\n", "moongate.yaml: trusted_proxies: "},
         {SMALL "shared: { x: 64KiB }\n",
-         "moongate.yaml: shared.x: must be at least 131072 bytes\n"},
+         "moongate.yaml:3:14: shared.x: must be >= 131072\n"},
         {SMALL "default_response: { headers: { Content-Length: '3' } }\n",
          "default_response.headers.Content-Length: is set by the gateway itself\n"},
         {"routes: [{ match: '~(', service: a }]\nservices: { a: { backends: [x] } }\n",
@@ -518,6 +531,83 @@ static void test_broken_policies(void **state)
                 "routes[0].policies[0].stamp.n: expected integer, got string \"x\"");
     check_error(f, "lua: { path: [1] }\nroutes: [{ match: /, policies: [stamp] }]\n",
                 "lua.path[0]");
+}
+
+/* What only shows when a worker's state is built. */
+static void test_steps_that_cannot_be_built(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"routes: [{ match: /, policies: [{ picky: { n: 0 } }] }]\n",
+         "moongate.yaml:1:35: routes[0].policies[0].picky: policies/picky.lua:3: n is 0\n"
+         "routes: [{ match: /, policies: [{ picky: { n: 0 } }] }]\n"
+         "                                  ^\n"},
+        {"policies: [picky]\nroutes: [{ match: /, policies: [picky] }, { match: /b, policies: [cors] }]\n",
+         "moongate.yaml:1:12: policies[0].picky: policies/picky.lua:3: n is nil\n"
+         "policies: [picky]\n"
+         "           ^\n"
+         "moongate.yaml:2:33: routes[0].policies[0].picky: policies/picky.lua:3: n is nil\n"
+         "routes: [{ match: /, policies: [picky] }, { match: /b, policies: [cors] }]\n"
+         "                                ^\n"},
+        {"routes:\n- match: /\n  policies:\n  - lua: |\n      local a = {}\n      return a.b.c\n",
+         "moongate.yaml:6:7: routes[0].policies[0].lua: attempt to index a nil value (field 'b')\n"
+         "      return a.b.c\n"
+         "      ^\n"},
+        {"routes:\n- match: /\n  policies:\n  - lua: return 7\n",
+         "moongate.yaml:4:5: routes[0].policies[0].lua: 'new' must return a table or a function, not a number\n"},
+        {"routes:\n- match: /\n  policies:\n  - lua: 'return { request = 1 }'\n",
+         "moongate.yaml:4:5: routes[0].policies[0].lua: 'request' must be a function, not a number\n"},
+    };
+    files_test_write(&f->files, "policies/picky.lua",
+                     "local M = { name = 'picky' }\n"
+                     "function M.new(conf)\n"
+                     "  if conf.n ~= 1 then error('n is ' .. tostring(conf.n)) end\n"
+                     "  return { request = function() end }\n"
+                     "end\n"
+                     "return M\n");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char said[4096];
+        size_t n = 0;
+        assert_null(load_text(f, "moongate.yaml", cases[i].text));
+        /* Without the folder, which has another name each time. */
+        for (const char *p = f->said.p, *folder = f->files.folder; *p && n < sizeof said - 1;) {
+            if (strncmp(p, folder, strlen(folder)) == 0)
+                p += strlen(folder) + 1;
+            else
+                said[n++] = *p++;
+        }
+        said[n] = '\0';
+        if (strncmp(said, cases[i].said, strlen(cases[i].said)) != 0 || strstr(said, "traceback"))
+            fail_msg("want: %s\ngot:  %s", cases[i].said, said);
+    }
+    load(f, "routes: [{ match: /, policies: [{ picky: { n: 1 } }] }]\n");
+}
+
+/* A trial has no effect beside what it tells. */
+static void test_trial_is_quiet(void **state)
+{
+    struct fixture *f = *state;
+    setenv("MOONGATE_TEST_SECRET", "hush", 1);
+    static const char text[] =
+        "secrets: { s: { env: MOONGATE_TEST_SECRET } }\n"
+        "services: { a: { backends: ['127.0.0.1:1'] } }\n"
+        "routes:\n- match: /\n  policies:\n  - lua: |\n"
+        "      mg.log.error('not shown')\n"
+        "      print('not shown')\n"
+        "      mg.background(function() error('not run') end)\n"
+        "      mg.every(1, function() error('not run') end)\n"
+        "      assert(mg.shared('d'):set('k', 1))\n"
+        "      if mg.secret('s') ~= 'hush' then error('no secret') end\n"
+        "      return { request = function() end, close = function() mg.log.error('not shown') end }\n";
+    load(f, text);
+    /* A check without secrets cannot say what a step makes of one. */
+    unsetenv("MOONGATE_TEST_SECRET");
+    struct mg_str s = mg_str_c(text);
+    assert_non_null(load_source(
+        f, (struct mg_config_source){.file = "x.yaml", .text = &s, .check_only = true}));
+    assert_int_equal(log_lines, 0);
 }
 
 static void test_warnings(void **state)
@@ -545,7 +635,7 @@ int main(void)
         TEST(test_small),    TEST(test_every_part), TEST(test_routes),   TEST(test_shadowed_routes),
         TEST(test_steps),    TEST(test_functions),  TEST(test_includes), TEST(test_from_disk),
         TEST(test_secrets),  TEST(test_overrides),  TEST(test_errors),   TEST(test_broken_policies),
-        TEST(test_warnings),
+        TEST(test_warnings), TEST(test_steps_that_cannot_be_built), TEST(test_trial_is_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,15 +22,16 @@ static const char *after_time(void)
     return at ? at : written;
 }
 
-static size_t request_fields(void *context, struct mg_log_field *out, size_t room)
+static size_t request_fields(const struct mg_task *t, struct mg_log_field *out, size_t room)
 {
     assert_true(room >= 2);
-    out[0] = MG_LOG_C("request_id", context);
+    out[0] = MG_LOG_C("request_id", t->context);
     out[1] = MG_LOG_C("route", "users");
     return 2;
 }
 
-static const struct mg_lib_env env = {.log_fields = request_fields};
+static const struct mg_str redacted[] = {{"x-session", 9}};
+static const struct mg_lib_env env = {.redact = redacted, .redact_count = 1};
 
 static int set_up(void **state)
 {
@@ -76,12 +77,34 @@ static void test_request(void **state)
     char id[] = "r-1";
     struct lua_test t;
     lua_test_start(&t, &env);
+    t.script.log_fields = request_fields;
     lua_test_in_task(&t, id);
     lua_test_run(&t, "mg.log.warn('x', {a = 1, route = 'mine'})");
     assert_string_equal(after_time(), "\"msg\":\"x\",\"request_id\":\"r-1\",\"route\":\"users\","
                                       "\"a\":1,\"route_\":\"mine\"}\n");
     assert_int_equal(written_level, MG_LOG_WARN);
     lua_test_in_task(&t, NULL);
+    lua_test_end(&t);
+}
+
+static void test_redaction(void **state)
+{
+    (void)state;
+    static const char *const hidden[] = {"authorization", "Authorization", "COOKIE",  "set-cookie", "set_cookie",
+                                         "x_api_key",     "X-Api-Key",     "proxy_authorization",
+                                         "X-Session",     "x_session"};
+    static const char *const shown[] = {"session", "cookies", "x-session-2", "authorization2", "api-key"};
+    struct lua_test t;
+    char code[128];
+    lua_test_start(&t, &env);
+    for (size_t i = 0; i < COUNT(hidden) + COUNT(shown); i++) {
+        bool hides = i < COUNT(hidden);
+        snprintf(code, sizeof code, "mg.log.info('x', {['%s'] = 's3cret'})",
+                 hides ? hidden[i] : shown[i - COUNT(hidden)]);
+        lua_test_run(&t, code);
+        if (hides == (strstr(written, "s3cret") != NULL) || hides != (strstr(written, "\"[redacted]\"") != NULL))
+            fail_msg("%s gives %s", code, written);
+    }
     lua_test_end(&t);
 }
 
@@ -168,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_fields, set_up),
         cmocka_unit_test_setup(test_request, set_up),
+        cmocka_unit_test_setup(test_redaction, set_up),
         cmocka_unit_test_setup(test_levels, set_up),
         cmocka_unit_test_setup(test_bounds, set_up),
         cmocka_unit_test_setup(test_wrong_use, set_up),

@@ -96,6 +96,7 @@ static inline void lua_test_init(struct lua_test *t)
     assert_non_null(t->L);
     t->script.L = t->L;
     t->script.loop = mg_loop_new_simulated(1);
+    t->task.script = &t->script;
     *(struct mg_script **)lua_getextraspace(t->L) = &t->script;
     luaL_openlibs(t->L);
     if (luaL_dostring(t->L, lua_test_helpers))

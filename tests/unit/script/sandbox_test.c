@@ -125,63 +125,98 @@ static void test_load(void **state)
     script_test_end(&t);
 }
 
-static void test_expressions(void **state)
+typedef enum mg_rc (*load_fn)(lua_State *L, struct mg_str text, const char *chunk_name, uint32_t line);
+
+struct loaded {
+    const char *text, *want; /* NULL: it compiles */
+    uint32_t line;
+};
+
+/* Calls each text with (5, "r", {n = 7}), or only with the last of these. */
+static void check_loaded(load_fn load, int nargs, const struct loaded *cases, size_t count)
 {
-    (void)state;
-    static const struct {
-        const char *text, *want; /* with req = 5, res = "r", mg = {n = 7} */
-    } good[] = {
-        {"req == 5", "true"},
-        {" req + mg.n ", "12"},
-        {"res .. 'x' -- comment", "rx"},
-        {"(function() return req end)()", "5"},
-        {"function() return req end", NULL},
-        {"returned == nil and 1", NULL}, /* compiles; fails at run time */
-        {"return req, 2", "5"},
-        {"-- first\n; local x = req\nreturn x * 2", "10"},
-        {"if req == 5 then return 'five' end", "five"},
-        {"function f() end", NULL},
-        {"do return 1 end", "1"},
-        {"not req", "false"},
-    };
     struct script_test t;
     script_test_start(&t, (struct mg_script_options){0});
     lua_State *L = t.s->L;
-    for (size_t i = 0; i < COUNT(good); i++) {
-        if (mg_sandbox_load_expression(L, mg_str_c(good[i].text), "=when", 0) != MG_OK)
-            fail_msg("%s\nin: %s", lua_tostring(L, -1), good[i].text);
-        lua_pushinteger(L, 5);
-        lua_pushliteral(L, "r");
+    for (size_t i = 0; i < count; i++) {
+        if (load(L, mg_str_c(cases[i].text), "=when", 0) != MG_OK)
+            fail_msg("%s\nin: %s", lua_tostring(L, -1), cases[i].text);
+        if (nargs == 3) {
+            lua_pushinteger(L, 5);
+            lua_pushliteral(L, "r");
+        }
         lua_newtable(L);
         lua_pushinteger(L, 7);
         lua_setfield(L, -2, "n");
-        if (good[i].want) {
-            assert_int_equal(mg_task_call(L, 3, 1), MG_OK);
-            assert_string_equal(luaL_tolstring(L, -1, NULL), good[i].want);
-        }
-        lua_settop(L, 0);
-    }
-    static const struct {
-        const char *text;
-        uint32_t line;
-        const char *want;
-    } bad[] = {
-        {"req ==", 0, "when:1: unexpected symbol"},
-        {"req ==", 41, "when:41: unexpected symbol"},
-        {"x = 1", 7, "when:7: "},
-        {"local x =\n\n", 1000, "when:1002: unexpected symbol"},
-        {"", 0, NULL},
-    };
-    for (size_t i = 0; i < COUNT(bad); i++) {
-        enum mg_rc rc = mg_sandbox_load_expression(L, mg_str_c(bad[i].text), "=when", bad[i].line);
-        if (bad[i].want) {
-            assert_int_equal(rc, MG_FAIL);
-            if (!strstr(lua_tostring(L, -1), bad[i].want))
-                fail_msg("want: %s\ngot:  %s", bad[i].want, lua_tostring(L, -1));
-        }
+        enum mg_rc rc = mg_task_call(L, nargs, 1);
+        const char *got = luaL_tolstring(L, -1, NULL);
+        if (cases[i].want && (rc == MG_OK ? strcmp(got, cases[i].want) != 0 : !strstr(got, cases[i].want)))
+            fail_msg("want: %s\ngot:  %s\nin: %s", cases[i].want, got, cases[i].text);
         lua_settop(L, 0);
     }
     script_test_end(&t);
+}
+
+static void check_not_loaded(load_fn load, const struct loaded *cases, size_t count)
+{
+    struct script_test t;
+    script_test_start(&t, (struct mg_script_options){0});
+    lua_State *L = t.s->L;
+    for (size_t i = 0; i < count; i++) {
+        if (load(L, mg_str_c(cases[i].text), "=when", cases[i].line) == MG_OK)
+            fail_msg("compiles: %s", cases[i].text);
+        if (!strstr(lua_tostring(L, -1), cases[i].want))
+            fail_msg("want: %s\ngot:  %s", cases[i].want, lua_tostring(L, -1));
+        lua_settop(L, 0);
+    }
+    script_test_end(&t);
+}
+
+static void test_expressions(void **state)
+{
+    (void)state;
+    static const struct loaded good[] = {
+        {"req == 5", "true", 0},
+        {" req + mg.n ", "12", 0},
+        {"res .. 'x' -- comment", "rx", 0},
+        {"(function() return req end)()", "5", 0},
+        {"function() return req end", NULL, 0},
+        {"returned == nil and 1", "undeclared global 'returned'", 0},
+        {"not req", "false", 0},
+    };
+    static const struct loaded bad[] = {
+        {"req ==", "when:1: unexpected symbol", 0},
+        {"req ==", "when:41: unexpected symbol", 41},
+        {"x = 1", "when:7: ", 7},
+        {"local x = 1 return x", "when:1: ", 0},
+        {"true return false", "when:1: ", 0},
+    };
+    check_loaded(mg_sandbox_load_expression, 3, good, COUNT(good));
+    check_not_loaded(mg_sandbox_load_expression, bad, COUNT(bad));
+}
+
+static void test_functions(void **state)
+{
+    (void)state;
+    static const struct loaded good[] = {
+        {"return mg.n", "7", 0},
+        {"-- first\n; local x = mg.n\nreturn x * 2", "14", 0},
+        {"if mg then return 'five' end", "five", 0},
+        {"do return 1 end", "1", 0},
+        {"tostring(1)\nreturn 3", "3", 0}, /* begins like an expression */
+        {"(function() end)() return 4", "4", 0},
+        {"--[[ a\nb ]] return 2", "2", 0},
+        {"", "nil", 0},
+        {"return req.path", "undeclared global 'req'", 0},
+        {"count = 1", "assignment to undeclared global 'count'", 0},
+    };
+    static const struct loaded bad[] = {
+        {"local x =\n\n", "when:1002: unexpected symbol", 1000},
+        {"mg.n == 5", "when:1: ", 0},
+        {"function() end", "when:9: ", 9},
+    };
+    check_loaded(mg_sandbox_load_function, 1, good, COUNT(good));
+    check_not_loaded(mg_sandbox_load_function, bad, COUNT(bad));
 }
 
 static void test_bounds(void **state)
@@ -478,7 +513,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_there),  cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_strict_globals), cmocka_unit_test(test_load),
-        cmocka_unit_test(test_expressions),    cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_expressions),    cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_time),           cmocka_unit_test(test_print),
         cmocka_unit_test(test_coroutines),     cmocka_unit_test(test_require),
         cmocka_unit_test(test_system_modules), cmocka_unit_test(test_protect),

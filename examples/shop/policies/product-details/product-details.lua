@@ -29,7 +29,7 @@ local function values_of(responses)
     local res = responses[part]
     if res.status < 200 or res.status > 299 then return nil, part, "status " .. res.status end
     local value, err = res:json()
-    if err then return nil, part, "not JSON: " .. err end
+    if err then return nil, part, "not JSON: " .. tostring(err) end
     values[part] = value
   end
   return values

@@ -15,7 +15,8 @@
 #include "base/memory.h"
 #include "net/listener.h"
 
-/* How often a draining worker looks whether its connections have closed and its background tasks ended. */
+/* How often a draining worker looks whether its connections have closed and its background tasks
+ * ended. */
 #define DRAIN_LOOK_NS (10 * MG_MILLISECOND)
 
 struct member;

@@ -114,7 +114,8 @@ static void on_limit(void *arg)
         mg_log_warn("names of backends are not resolved yet; serving without them");
         on_settled(g);
     } else if (g->state == STOPPING) {
-        mg_log_warn("requests or background tasks are under way after the time to stop; cutting them");
+        mg_log_warn(
+            "requests or background tasks are under way after the time to stop; cutting them");
         mg_crew_cut(g->crew);
     }
 }

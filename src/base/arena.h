@@ -1,8 +1,8 @@
 /*
  * Memory of one exchange: bump allocation, freed all at once.
  *
- * What is read from a request or built for it lives here. Small pieces come from chunks of the worker's
- * pool; pieces larger than a chunk are malloc'd and chained. Undo steps registered with
+ * What is read from a request or built for it lives here. Small pieces come from chunks of the
+ * worker's pool; pieces larger than a chunk are malloc'd and chained. Undo steps registered with
  * `mg_arena_on_release` run in reverse order. One thread.
  */
 #ifndef MG_BASE_ARENA_H

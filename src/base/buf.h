@@ -1,9 +1,9 @@
 /*
- * A byte buffer that grows up to a limit. For text that is built piece by piece (JSON, error bodies,
- * serialised heads, collected bodies), not for the hot forwarding path.
+ * A byte buffer that grows up to a limit. For text that is built piece by piece (JSON, error
+ * bodies, serialised heads, collected bodies), not for the hot forwarding path.
  *
- * Appending past the limit, or running out of memory, sets `failed` and drops what follows; look once,
- * at the end.
+ * Appending past the limit, or running out of memory, sets `failed` and drops what follows; look
+ * once, at the end.
  */
 #ifndef MG_BASE_BUF_H
 #define MG_BASE_BUF_H

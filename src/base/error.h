@@ -1,9 +1,9 @@
 /*
  * How functions fail.
  *
- * Codecs answer with numbers of their own (bytes used, 0 for more, negative for bad). Everything else
- * returns `enum mg_rc`; on cold paths the last argument is a `struct mg_error` that gets the text.
- * Text: lower case, subject in quotes, no full stop, cause last.
+ * Codecs answer with numbers of their own (bytes used, 0 for more, negative for bad). Everything
+ * else returns `enum mg_rc`; on cold paths the last argument is a `struct mg_error` that gets the
+ * text. Text: lower case, subject in quotes, no full stop, cause last.
  */
 #ifndef MG_BASE_ERROR_H
 #define MG_BASE_ERROR_H
@@ -43,7 +43,8 @@ enum mg_rc mg_error_prefix(struct mg_error *err, const char *format, ...)
 
 /* "Cannot happen", when the caller can cope: logs once a call, yields the condition's truth. */
 #define MG_EXPECT(condition)                                                                       \
-    (__builtin_expect(!!(condition), 1) || (mg_expect_failed(__FILE__, __LINE__, #condition), false))
+    (__builtin_expect(!!(condition), 1) ||                                                         \
+     (mg_expect_failed(__FILE__, __LINE__, #condition), false))
 
 void mg_bug(const char *file, int line, const char *condition) __attribute__((noreturn));
 void mg_expect_failed(const char *file, int line, const char *condition);

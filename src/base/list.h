@@ -48,7 +48,8 @@ static inline void mg_list_remove(struct mg_link *l)
     mg_list_init(l);
 }
 
-#define MG_LIST_FOREACH(it, list) for (struct mg_link *it = (list)->next; it != (list); it = it->next)
+#define MG_LIST_FOREACH(it, list)                                                                  \
+    for (struct mg_link *it = (list)->next; it != (list); it = it->next)
 /* The body may remove `it`. */
 #define MG_LIST_FOREACH_SAFE(it, list)                                                             \
     for (struct mg_link *it = (list)->next, *it##_next = it->next; it != (list);                   \

@@ -14,7 +14,8 @@
 
 #include "base/buf.h"
 
-/* A line is never longer than this; a longer value is cut, so that a hostile one cannot flood the log. */
+/* A line is never longer than this; a longer value is cut, so that a hostile one cannot flood the
+ * log. */
 #define LINE_BYTES 16384
 
 static atomic_int least = MG_LOG_INFO;
@@ -45,9 +46,9 @@ static void put_c(struct line *l, const char *text)
     put(l, text, strlen(text));
 }
 
-/* Control bytes, quotes and backslashes are escaped in both formats: no value can forge a line. Bytes from
- * 0x80 on pass as they are when they look like UTF-8 in plain text, and are escaped in JSON only when they
- * could not be: readers of logs cope with the rest. */
+/* Control bytes, quotes and backslashes are escaped in both formats: no value can forge a line.
+ * Bytes from 0x80 on pass as they are when they look like UTF-8 in plain text, and are escaped in
+ * JSON only when they could not be: readers of logs cope with the rest. */
 static void put_escaped(struct line *l, struct mg_str s)
 {
     static const char hex[] = "0123456789abcdef";

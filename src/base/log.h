@@ -31,7 +31,8 @@ struct mg_log_field {
 #define MG_LOG_C(k, v) MG_LOG_STR(k, mg_str_c(v))
 #define MG_LOG_INT(k, v) ((struct mg_log_field){.key = (k), .kind = MG_LOG_IS_INT, .integer = (v)})
 #define MG_LOG_NUM(k, v) ((struct mg_log_field){.key = (k), .kind = MG_LOG_IS_NUM, .number = (v)})
-#define MG_LOG_BOOL(k, v) ((struct mg_log_field){.key = (k), .kind = MG_LOG_IS_BOOL, .integer = (v)})
+#define MG_LOG_BOOL(k, v)                                                                          \
+    ((struct mg_log_field){.key = (k), .kind = MG_LOG_IS_BOOL, .integer = (v)})
 
 /* Where finished lines go; `line` ends in a newline. The default writes to standard error. A test
  * sets its own. Called on the logging thread. */
@@ -39,7 +40,8 @@ typedef void (*mg_log_sink_fn)(void *arg, enum mg_log_level level, struct mg_str
 
 void mg_log_configure(enum mg_log_level least, enum mg_log_format format);
 void mg_log_set_sink(mg_log_sink_fn sink, void *arg); /* NULL: standard error again */
-/* Where the time of lines comes from, in seconds since 1970; NULL: the system again. For simulations. */
+/* Where the time of lines comes from, in seconds since 1970; NULL: the system again. For
+ * simulations. */
 typedef double (*mg_log_clock_fn)(void *arg);
 void mg_log_set_clock(mg_log_clock_fn clock, void *arg);
 bool mg_log_enabled(enum mg_log_level level);

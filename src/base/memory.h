@@ -1,5 +1,5 @@
-/* Allocation that dies instead of failing, for small sizes that we choose ourselves; and ASan hints.
- * Sizes that a peer chooses have a limit, and use plain malloc with its failure handled. */
+/* Allocation that dies instead of failing, for small sizes that we choose ourselves; and ASan
+ * hints. Sizes that a peer chooses have a limit, and use plain malloc with its failure handled. */
 #ifndef MG_BASE_MEMORY_H
 #define MG_BASE_MEMORY_H
 

@@ -1,8 +1,8 @@
 /*
  * Free list of equal-sized memory blocks, owned by one thread.
  *
- * A worker hands out its read buffers and arena chunks from such lists, so that a busy connection takes
- * memory only while it has bytes in hand, and a steady load allocates nothing.
+ * A worker hands out its read buffers and arena chunks from such lists, so that a busy connection
+ * takes memory only while it has bytes in hand, and a steady load allocates nothing.
  */
 #ifndef MG_BASE_POOL_H
 #define MG_BASE_POOL_H
@@ -22,8 +22,8 @@ void mg_pool_init(struct mg_pool *pool, size_t block_bytes, size_t keep);
 /* Frees the kept blocks. Blocks still handed out must not be given back afterwards. */
 void mg_pool_release(struct mg_pool *pool);
 
-/* Gives back to the system what was not needed since the last call; to be called now and then, so that a peak
- * does not hold memory for good. Returns how many blocks that were. */
+/* Gives back to the system what was not needed since the last call; to be called now and then, so
+ * that a peak does not hold memory for good. Returns how many blocks that were. */
 size_t mg_pool_trim(struct mg_pool *pool);
 
 /* Never NULL: dies when memory is out (small allocation). Contents are undefined. */

@@ -62,7 +62,8 @@ bool mg_str_split(struct mg_str *rest, char sep, struct mg_str *item);
 /* Decimal digits only, no sign, no space; false on anything else and on overflow of `max`. */
 bool mg_str_to_u64(struct mg_str s, uint64_t max, uint64_t *out);
 
-/* Writes the decimal digits of `v` at `out` (room for 20) and returns how many. Ends without NUL. */
+/* Writes the decimal digits of `v` at `out` (room for 20) and returns how many. Ends without NUL.
+ */
 size_t mg_u64_to_dec(uint64_t v, char *out);
 
 #endif

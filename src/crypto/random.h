@@ -17,8 +17,9 @@
 
 void mg_random_bytes(void *out, size_t n);
 
-/* For simulations: from now on this thread's bytes come from a plain generator whose state is `*state` (not 0;
- * borrowed until the next call), the same in each run. NULL: from the kernel again. */
+/* For simulations: from now on this thread's bytes come from a plain generator whose state is
+ * `*state` (not 0; borrowed until the next call), the same in each run. NULL: from the kernel
+ * again. */
 void mg_random_simulate(uint64_t *state);
 
 /* A version 4 UUID in lower case (RFC 9562 5.4), without a NUL. */

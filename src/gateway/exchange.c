@@ -112,8 +112,8 @@ static void on_walk_done(struct mg_walk *w, void *arg)
         respond(ex, w->res);
 }
 
-/* Too late: what is under way is cancelled, and the client is told. The steps do not see this response, for
- * one of them may be what hangs. */
+/* Too late: what is under way is cancelled, and the client is told. The steps do not see this
+ * response, for one of them may be what hangs. */
 static void on_deadline(struct mg_inbound *in)
 {
     struct mg_exchange *ex = in->exchange;
@@ -173,7 +173,8 @@ static struct mg_response *server_options(struct mg_request *req)
     return res;
 }
 
-/* The host alone: without port, and without the brackets of an IPv6 address. The codec has checked the form. */
+/* The host alone: without port, and without the brackets of an IPv6 address. The codec has checked
+ * the form. */
 static struct mg_str host_of(struct mg_str authority)
 {
     if (authority.n && authority.p[0] == '[') {
@@ -206,7 +207,8 @@ static struct mg_response *find_route(struct mg_exchange *ex)
         .path = req->path,
         .query = m->query,
         .method = m->method,
-        .listener = req->listener < gen->listen_count ? gen->listens[req->listener].name : MG_STR_NONE,
+        .listener =
+            req->listener < gen->listen_count ? gen->listens[req->listener].name : MG_STR_NONE,
         .has_header = has_header,
         .header_arg = req,
     };
@@ -218,7 +220,8 @@ static struct mg_response *find_route(struct mg_exchange *ex)
         ex->refuse = wrong_method;
         return NULL;
     case MG_ROUTER_GAVE_UP:
-        return mg_problem(req, 400, "bad-path", MG_STR("the path is too costly to match"), "bad_path");
+        return mg_problem(req, 400, "bad-path", MG_STR("the path is too costly to match"),
+                          "bad_path");
     case MG_ROUTER_NONE:
         break;
     }

@@ -67,8 +67,8 @@ enum mg_step_entry { MG_STEP_ENTER, MG_STEP_SKIP, MG_STEP_FAILED };
 
 /* How a kind of step runs. Row 6 fills this in for Lua. */
 struct mg_step_ops {
-    /* Before the request phase, and before a body is collected for it: does the step apply to this request?
-     * MG_STEP_FAILED: w->res says why. */
+    /* Before the request phase, and before a body is collected for it: does the step apply to this
+     * request? MG_STEP_FAILED: w->res says why. */
     enum mg_step_entry (*enter)(const struct mg_step *step, struct mg_walk *w);
     /* The same before the response phase. */
     enum mg_step_entry (*enter_response)(const struct mg_step *step, struct mg_walk *w);

@@ -27,14 +27,15 @@ static struct mg_str hole_value(struct mg_request *req, struct mg_str name, stru
     return mg_router_param(f, name, scratch) ? *scratch : MG_STR_NONE;
 }
 
-/* The rewrite template with its {name}, {*} and {1} filled in. Values come from the normalised path, so they
- * are escaped again. */
+/* The rewrite template with its {name}, {*} and {1} filled in. Values come from the normalised
+ * path, so they are escaped again. */
 static void expand_rewrite(struct mg_buf *out, struct mg_request *req)
 {
     struct mg_str rest = req->route->rewrite, scratch;
     while (rest.n) {
         ptrdiff_t open = mg_str_find(rest, '{');
-        ptrdiff_t close = open < 0 ? -1 : mg_str_find(mg_str(rest.p + open, rest.n - (size_t)open), '}');
+        ptrdiff_t close =
+            open < 0 ? -1 : mg_str_find(mg_str(rest.p + open, rest.n - (size_t)open), '}');
         if (close < 0) {
             mg_buf_add_str(out, rest);
             return;
@@ -121,7 +122,9 @@ static struct mg_response *failed(struct forward *f)
     static const char *const slugs[] = {"bad-gateway", "service-unavailable", "gateway-timeout"};
     const char *slug = status >= 502 && status <= 504 ? slugs[status - 502] : "upstream-failed";
     if (fetch->error == MG_FETCH_REQUEST_BODY)
-        slug = status == 413 ? "content-too-large" : status == 408 ? "request-timeout" : "bad-request";
+        slug = status == 413   ? "content-too-large"
+               : status == 408 ? "request-timeout"
+                               : "bad-request";
     struct mg_response *res =
         mg_problem(req, status, slug, detail, mg_fetch_error_code(fetch->error));
     res->fetch = fetch;
@@ -199,8 +202,8 @@ static bool may_forward(struct mg_request *req)
     return true;
 }
 
-/* A request that ends here: OPTIONS says what may be asked, TRACE is not echoed (it would show headers to
- * scripts that must not see them). */
+/* A request that ends here: OPTIONS says what may be asked, TRACE is not echoed (it would show
+ * headers to scripts that must not see them). */
 static struct mg_response *answer_here(struct mg_request *req)
 {
     if (req->msg->method_id == MG_METHOD_TRACE)
@@ -250,8 +253,8 @@ void mg_forward(struct mg_walk *w)
     }
     int32_t service = choose_service(req);
     if (service == MG_NO_SERVICE)
-        mg_walk_answer(w, mg_problem(req, 404, "not-found", MG_STR("no step of this route answered"),
-                                     "no_service"));
+        mg_walk_answer(w, mg_problem(req, 404, "not-found",
+                                     MG_STR("no step of this route answered"), "no_service"));
     else
         start(w, (uint32_t)service);
 }

@@ -1,8 +1,8 @@
 /*
  * Client addresses behind proxies. Worker thread.
  *
- * Only what a trusted proxy says is believed, and only as far as the chain of trusted proxies reaches: the
- * list is read from its end, and the first address that is not trusted is the client.
+ * Only what a trusted proxy says is believed, and only as far as the chain of trusted proxies
+ * reaches: the list is read from its end, and the first address that is not trusted is the client.
  */
 #include "gateway/forwarded.h"
 
@@ -17,8 +17,8 @@ static bool is_trusted(const struct mg_request *req, const struct mg_addr *addr)
     return trusted && addr->family && mg_cidr_set_has(trusted, addr);
 }
 
-/* The last element of a comma-separated list; shortens the list. Quoted commas do not occur in what we take
- * for an address, so a quoted string with one only ends the search. */
+/* The last element of a comma-separated list; shortens the list. Quoted commas do not occur in what
+ * we take for an address, so a quoted string with one only ends the search. */
 static bool last_element(struct mg_str *list, struct mg_str *element)
 {
     if (list->n == 0)
@@ -140,7 +140,8 @@ static void put(struct writer *w, struct mg_str s)
     w->n += s.n;
 }
 
-static void put_line(struct writer *w, struct mg_str name, struct mg_str before, struct mg_str value)
+static void put_line(struct writer *w, struct mg_str name, struct mg_str before,
+                     struct mg_str value)
 {
     put(w, name);
     put(w, before);
@@ -187,14 +188,17 @@ struct mg_str mg_forwarded_lines(struct mg_request *req)
     if (req->local.port == 0)
         local_port = mg_str_eq(req->msg->scheme, MG_STR("https")) ? MG_STR("443") : MG_STR("80");
     struct mg_str element = forwarded_element(req, peer, req->peer.family == 6);
-    struct mg_str protocol = req->msg->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate");
+    struct mg_str protocol =
+        req->msg->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate");
 
     size_t room = 320 + element.n + b.forwarded.n + b.for_.n + peer.n + b.proto.n + b.host.n +
                   req->msg->authority.n + b.port.n + b.prefix.n + b.via.n;
     struct writer w = {mg_arena_alloc(req->arena, room), 0};
     put_line(&w, MG_STR("X-Forwarded-For: "), b.for_, peer.n ? peer : MG_STR("unknown"));
-    put_line(&w, MG_STR("X-Forwarded-Proto: "), MG_STR_NONE, b.proto.n ? b.proto : req->msg->scheme);
-    put_line(&w, MG_STR("X-Forwarded-Host: "), MG_STR_NONE, b.host.n ? b.host : req->msg->authority);
+    put_line(&w, MG_STR("X-Forwarded-Proto: "), MG_STR_NONE,
+             b.proto.n ? b.proto : req->msg->scheme);
+    put_line(&w, MG_STR("X-Forwarded-Host: "), MG_STR_NONE,
+             b.host.n ? b.host : req->msg->authority);
     put_line(&w, MG_STR("X-Forwarded-Port: "), MG_STR_NONE, b.port.n ? b.port : local_port);
     if (b.prefix.n)
         put_line(&w, MG_STR("X-Forwarded-Prefix: "), MG_STR_NONE, b.prefix);

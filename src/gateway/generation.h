@@ -26,7 +26,7 @@ struct mg_step {
     const struct mg_step_ops *ops;
     bool on_error_continue;
     bool buffer_request, buffer_response; /* whole bodies are there when the step runs */
-    bool declares_bodies; /* a module, which must say what it reads: */
+    bool declares_bodies;                 /* a module, which must say what it reads: */
     bool reads_request, reads_response;
 };
 

@@ -14,7 +14,8 @@ bool mg_request_is_id(struct mg_str s)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool letter = (unsigned char)(mg_lower(c) - 'a') < 26, digit = (unsigned char)(c - '0') < 10;
+        bool letter = (unsigned char)(mg_lower(c) - 'a') < 26,
+             digit = (unsigned char)(c - '0') < 10;
         if (!letter && !digit && c != '.' && c != '_' && c != '-')
             return false;
     }

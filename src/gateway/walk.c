@@ -1,9 +1,9 @@
 /*
  * C owns the walk over a pipeline's steps; a step is a leaf. Worker thread.
  *
- * Down: each step's request phase, in order. At the end, or where a step answers, the response is there. Up:
- * the response phase of the steps that were passed, in reverse order. `running` turns an answer that comes
- * while the walk's own loop is on the stack into one more round of that loop.
+ * Down: each step's request phase, in order. At the end, or where a step answers, the response is
+ * there. Up: the response phase of the steps that were passed, in reverse order. `running` turns an
+ * answer that comes while the walk's own loop is on the stack into one more round of that loop.
  */
 #include "base/log.h"
 #include "gateway/exchange.h"
@@ -34,11 +34,13 @@ static void cancel_collecting(void *arg)
     mg_body_cancel(c->body);
 }
 
-static void refuse_body(struct mg_walk *w, enum mg_collect_result result, const struct mg_body *body)
+static void refuse_body(struct mg_walk *w, enum mg_collect_result result,
+                        const struct mg_body *body)
 {
     if (result == MG_COLLECT_TOO_LARGE)
-        w->res = mg_problem(w->req, 413, "content-too-large",
-                            MG_STR("the body is larger than this route can hold"), "body_too_large");
+        w->res =
+            mg_problem(w->req, 413, "content-too-large",
+                       MG_STR("the body is larger than this route can hold"), "body_too_large");
     else
         w->res = mg_problem(w->req, body->status ? (unsigned)body->status : 400, "bad-request-body",
                             mg_str_c(body->reason), "request_body");
@@ -91,8 +93,9 @@ static void response_collected(struct collecting *c, enum mg_collect_result resu
     const char *code = result == MG_COLLECT_TOO_LARGE ? "response_too_large" : "reset";
     mg_log_warn("cannot hold a response for a step",
                 MG_LOG_STR("route", w->req->route ? w->req->route->name : MG_STR_NONE),
-                MG_LOG_C("reason", result == MG_COLLECT_TOO_LARGE ? "larger than buffered_body_bytes"
-                                                                  : c->body->reason));
+                MG_LOG_C("reason", result == MG_COLLECT_TOO_LARGE
+                                       ? "larger than buffered_body_bytes"
+                                       : c->body->reason));
     w->res = mg_problem(w->req, 502, "bad-upstream-response", MG_STR_NONE, code);
 }
 
@@ -137,8 +140,8 @@ static void on_error_done(struct mg_walk *inner, void *arg)
 static bool handle_error(struct mg_walk *w)
 {
     const struct mg_route *route = w->req->route;
-    if (w->error_handled || w->res->source != MG_SOURCE_GATEWAY || !route || !route->on_error.count ||
-        w->pipeline == &route->on_error)
+    if (w->error_handled || w->res->source != MG_SOURCE_GATEWAY || !route ||
+        !route->on_error.count || w->pipeline == &route->on_error)
         return false;
     w->error_handled = true;
     struct mg_walk *inner = mg_arena_calloc(w->req->arena, sizeof *inner);

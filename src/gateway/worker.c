@@ -8,8 +8,8 @@
 #include "crypto/random.h"
 #include "net/pipe.h"
 
-/* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that bodies are
- * streamed in. What is kept for reuse is a steady load's need, not a peak's. */
+/* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that
+ * bodies are streamed in. What is kept for reuse is a steady load's need, not a peak's. */
 #define CHUNK_BYTES 8192
 #define CHUNKS_KEPT 256
 #define BLOCK_BYTES 32768
@@ -25,7 +25,8 @@ static void on_housekeeping(void *arg)
     struct mg_worker *w = arg;
     size_t bytes = mg_pool_trim(&w->chunks) * w->chunks.block_bytes +
                    mg_pool_trim(&w->blocks) * w->blocks.block_bytes;
-    /* Blocks lie between longer-lived memory, so the allocator cannot give their pages back by itself. */
+    /* Blocks lie between longer-lived memory, so the allocator cannot give their pages back by
+     * itself. */
     w->untrimmed_bytes += bytes;
     if (bytes == 0 && w->untrimmed_bytes >= TRIM_BYTES) {
         malloc_trim(0);

@@ -1,4 +1,5 @@
-/* Bodies that need no connection: fixed bytes, a front before a rest, and the collector. One thread. */
+/* Bodies that need no connection: fixed bytes, a front before a rest, and the collector. One
+ * thread. */
 #include "http/body.h"
 
 #include "base/list.h"

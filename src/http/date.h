@@ -4,7 +4,8 @@
 
 #include "base/str.h"
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" of those seconds since 1970. Valid until the thread's next call. */
+/* "Sun, 06 Nov 1994 08:49:37 GMT" of those seconds since 1970. Valid until the thread's next call.
+ */
 struct mg_str mg_http_date(double wall_seconds);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * HTTP/1.1 connections to backends. Loop thread.
  *
- * Always true: a connection with a current request is in nobody's pool. It leaves the request (and goes back
- * to the pool) as soon as both messages are complete on the wire, even while the response's last bytes still
- * wait for a slow client: those move along with the request. Callbacks into the request are the last thing
- * that a function does with it, for they may end it.
+ * Always true: a connection with a current request is in nobody's pool. It leaves the request (and
+ * goes back to the pool) as soon as both messages are complete on the wire, even while the
+ * response's last bytes still wait for a slow client: those move along with the request. Callbacks
+ * into the request are the last thing that a function does with it, for they may end it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 #include "http/h1_output.h"
 
 #define READS_A_TURN 16
-/* How long a request that expects a 100 waits for it before it sends its body all the same (RFC 9110
- * 10.1.1: a backend may not know it). */
+/* How long a request that expects a 100 waits for it before it sends its body all the same (RFC
+ * 9110 10.1.1: a backend may not know it). */
 #define CONTINUE_NS (1 * MG_SECOND)
 /* A tunnel may be silent for long; its ends have their own keep-alives. */
 #define TUNNEL_IDLE_NS (3600 * MG_SECOND)
@@ -159,7 +159,8 @@ static void arm(struct conn *c)
 {
     const struct mg_outbound *o = c->current;
     uint64_t until;
-    if (o->_tunnel) /* one that the client has left must not stay for long should the backend not notice */
+    if (o->_tunnel) /* one that the client has left must not stay for long should the backend not
+                       notice */
         until = now(c) + (c->sent ? o->idle_ns : TUNNEL_IDLE_NS);
     else if (c->continue_until)
         until = c->continue_until;
@@ -203,8 +204,8 @@ static void send_failed(struct conn *c, enum mg_outbound_failure failure, const 
     mg_soon_run(c->stream->loop, &c->fail_soon);
 }
 
-/* The backend takes no more: nobody reads what the client sends. When the other half has ended too, that is
- * all there is to the tunnel, and the client's side finds so when it looks. */
+/* The backend takes no more: nobody reads what the client sends. When the other half has ended too,
+ * that is all there is to the tunnel, and the client's side finds so when it looks. */
 static void stop_tunnel_output(struct conn *c)
 {
     struct mg_outbound *o = c->current;
@@ -239,7 +240,8 @@ static void pump(struct conn *c)
         send_failed(c, MG_OUT_BODY_BROKEN, o->body->reason);
         return;
     case MG_H1_OUT_SOCKET_BROKEN:
-        /* The backend may have answered before it closed (such as 413): what it said is still to be read. */
+        /* The backend may have answered before it closed (such as 413): what it said is still to be
+         * read. */
         c->sent = c->cut = true;
         if (o->_tunnel) {
             stop_tunnel_output(c);
@@ -407,7 +409,8 @@ static ssize_t response_move(struct mg_body *b, struct mg_pipe *p, size_t max)
     if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || o->_decoder.done ||
         o->_decoder.kind != MG_H1_LENGTH)
         return 0;
-    ssize_t n = c->stream->ops->to_pipe(c->stream, p, max < o->_decoder.left ? max : o->_decoder.left);
+    ssize_t n =
+        c->stream->ops->to_pipe(c->stream, p, max < o->_decoder.left ? max : o->_decoder.left);
     if (n == MG_STREAM_AGAIN) {
         c->drained = true;
         mg_stream_watch(c->stream, true, c->stream->watch_write);
@@ -483,8 +486,8 @@ static void final_head(struct conn *c, const struct mg_h1_framing *framing)
     }
     begin_response_body(c, framing);
     if (c->continue_until) {
-        /* Answered without the body: the client keeps it, and this connection can take no other request,
-         * for the backend still waits for these bytes. */
+        /* Answered without the body: the client keeps it, and this connection can take no other
+         * request, for the backend still waits for these bytes. */
         c->continue_until = 0;
         c->sent = c->cut = true;
     }
@@ -497,7 +500,8 @@ static const char *head_fault(const struct conn *c)
     if (o->response.status == 101) {
         if (o->request->upgrade.n == 0)
             return "switched-unasked";
-        /* What is left of the body, and its framing, would be taken for the new protocol's bytes. */
+        /* What is left of the body, and its framing, would be taken for the new protocol's bytes.
+         */
         return c->sent ? NULL : "switched-early";
     }
     bool too_many = o->response.status < 200 && c->interim_bytes > c->limits.head_bytes;
@@ -524,8 +528,8 @@ static enum head_result take_head(struct conn *c)
             mg_message_init(&o->response, o->arena);
             mg_h1_input_skip_raw(&c->input, (size_t)n);
             c->scan = (struct mg_h1_scan){0};
-            n = mg_h1_parse_response(head.p, head.n, &c->limits, o->request->method_id, &o->response,
-                                     &framing, &fault);
+            n = mg_h1_parse_response(head.p, head.n, &c->limits, o->request->method_id,
+                                     &o->response, &framing, &fault);
         }
         const char *wrong = n < 0 ? fault.reason : head_fault(c);
         if (wrong) {
@@ -639,8 +643,8 @@ static void on_new_bytes(struct conn *c)
         take_body(c);
 }
 
-/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass them on, the
- * socket is not watched until it comes back for them. */
+/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass
+ * them on, the socket is not watched until it comes back for them. */
 static void let_reader_move(struct conn *c)
 {
     uint32_t request = c->base.requests;
@@ -659,7 +663,8 @@ static void on_readable(void *arg)
     struct conn *c = arg;
     uint32_t request = c->base.requests;
     bool short_read = false;
-    if (c->current && c->current->_got_head && c->current->response_body.moves && is_empty(&c->input)) {
+    if (c->current && c->current->_got_head && c->current->response_body.moves &&
+        is_empty(&c->input)) {
         let_reader_move(c);
         return;
     }
@@ -711,7 +716,8 @@ bool mg_client_conn_is_alive(struct mg_client_conn *base)
 {
     struct conn *c = from(base);
     bool short_read;
-    return c->state == IDLE && mg_h1_input_read(&c->input, c->stream, &short_read) == MG_STREAM_AGAIN;
+    return c->state == IDLE &&
+           mg_h1_input_read(&c->input, c->stream, &short_read) == MG_STREAM_AGAIN;
 }
 
 void mg_client_conn_close(struct mg_client_conn *base)

@@ -4,8 +4,8 @@
  *     block: [ used up | payload, decoded | free gap | raw, not yet decoded | room to read into ]
  *                      ^pay_begin  ^pay_end          ^raw_begin    ^raw_end
  *
- * The block is taken from the worker's pool when there is something to read, and given back when both
- * regions are empty; so an idle connection has none. One thread.
+ * The block is taken from the worker's pool when there is something to read, and given back when
+ * both regions are empty; so an idle connection has none. One thread.
  */
 #ifndef MG_HTTP_H1_INPUT_H
 #define MG_HTTP_H1_INPUT_H
@@ -27,8 +27,8 @@ void mg_h1_input_init(struct mg_h1_input *in, struct mg_pool *blocks);
 /* Drops all bytes. */
 void mg_h1_input_release(struct mg_h1_input *in);
 
-/* One read into the room that is left: > 0 bytes (with `*short_read` set when the socket had no more), 0 at
- * the end, MG_STREAM_AGAIN, MG_STREAM_ERROR, or MG_H1_INPUT_FULL without a read. */
+/* One read into the room that is left: > 0 bytes (with `*short_read` set when the socket had no
+ * more), 0 at the end, MG_STREAM_AGAIN, MG_STREAM_ERROR, or MG_H1_INPUT_FULL without a read. */
 ssize_t mg_h1_input_read(struct mg_h1_input *in, struct mg_stream *stream, bool *short_read);
 
 /* Gives the block back when nothing is in it. */

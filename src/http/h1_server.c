@@ -1,10 +1,10 @@
 /*
- * HTTP/1.x connections from clients: reads requests one after the other, hands each to the handler, writes
- * its response. Loop thread.
+ * HTTP/1.x connections from clients: reads requests one after the other, hands each to the handler,
+ * writes its response. Loop thread.
  *
- * Always true: a connection has at most one current request; bytes after it (pipelining) wait in the input
- * block. Nothing here calls itself through the handler: `processing` turns a response that is finished inside
- * on_request into one more round of the loop in process().
+ * Always true: a connection has at most one current request; bytes after it (pipelining) wait in
+ * the input block. Nothing here calls itself through the handler: `processing` turns a response
+ * that is finished inside on_request into one more round of the loop in process().
  */
 #include <stdlib.h>
 
@@ -18,12 +18,12 @@
 
 /* Reads from one socket before others get their turn. */
 #define READS_A_TURN 4
-/* After a response that closes: how long and how much to read on, so that the client gets the response and
- * not a reset (RFC 9112 9.6). */
+/* After a response that closes: how long and how much to read on, so that the client gets the
+ * response and not a reset (RFC 9112 9.6). */
 #define LINGER_NS (2 * MG_SECOND)
 #define LINGER_BYTES (32u << 20)
-/* A client that has closed its sending side may be gone altogether: TCP tells only when we write. It gets
- * this long for its answer to begin. */
+/* A client that has closed its sending side may be gone altogether: TCP tells only when we write.
+ * It gets this long for its answer to begin. */
 #define HALF_CLOSED_NS (1 * MG_SECOND)
 /* Slow bodies: each byte received buys this much time on top of request_time (1 KiB/s at least). */
 #define NS_PER_BODY_BYTE (MG_SECOND / 1024)
@@ -36,7 +36,8 @@ enum state {
     CLOSED,
 };
 
-/* What a connection may be waiting for; each has a time when it is enough. 0: not waiting for it. */
+/* What a connection may be waiting for; each has a time when it is enough. 0: not waiting for it.
+ */
 enum wait { WAIT_STATE, WAIT_BODY, WAIT_WRITE, WAIT_DEADLINE, WAIT_COUNT };
 
 struct request;
@@ -52,16 +53,16 @@ struct conn {
     struct mg_h1_output output;
     struct request *current; /* EXCHANGE only */
     uint64_t until[WAIT_COUNT];
-    uint64_t serial;         /* of the current request: addresses may come again */
+    uint64_t serial;          /* of the current request: addresses may come again */
     uint64_t body_awaited_ns; /* WAIT_BODY: since when; 0: it is not waited for */
     uint32_t lingered;        /* bytes */
     uint8_t state;
     bool processing;
-    bool keep_alive;  /* another request may follow the current one */
-    bool peer_ended;  /* the client will send no more */
-    bool tunnel;      /* after a 101 */
-    bool drained;     /* a reader that moves has emptied the socket */
-    bool out_done;    /* tunnel: our direction has ended */
+    bool keep_alive; /* another request may follow the current one */
+    bool peer_ended; /* the client will send no more */
+    bool tunnel;     /* after a 101 */
+    bool drained;    /* a reader that moves has emptied the socket */
+    bool out_done;   /* tunnel: our direction has ended */
 };
 
 struct request {
@@ -95,8 +96,8 @@ static void arm(struct conn *c)
         mg_timer_stop(&c->timer);
 }
 
-/* The deadline is for what the gateway and its backends do: time in which we wait for the client to send its
- * body does not count. A body has limits of its own. */
+/* The deadline is for what the gateway and its backends do: time in which we wait for the client to
+ * send its body does not count. A body has limits of its own. */
 static void put_off_deadline(struct conn *c, bool still_waiting)
 {
     if (c->body_awaited_ns && c->until[WAIT_DEADLINE])
@@ -164,8 +165,8 @@ static struct request *detach(struct conn *c)
     return r;
 }
 
-/* The client left, or is treated as if it had. One that only ended its side may still be reading the answers
- * to its earlier requests, which a reset would take from it. */
+/* The client left, or is treated as if it had. One that only ended its side may still be reading
+ * the answers to its earlier requests, which a reset would take from it. */
 static void gone(struct conn *c, const char *reason)
 {
     if (c->state == CLOSED)
@@ -194,7 +195,8 @@ static struct request *request_of(struct mg_body *b)
     return MG_CONTAINER_OF(b, struct request, body);
 }
 
-/* Reading goes on whenever there is room, so the clock for slow senders runs only while there is. */
+/* Reading goes on whenever there is room, so the clock for slow senders runs only while there is.
+ */
 static void expect_body(struct conn *c)
 {
     struct request *r = c->current;
@@ -230,7 +232,8 @@ static void decode(struct conn *c)
         break_body(c, 413, "body-too-large");
 }
 
-/* A write that fails here is left for the read side to find: peek, which leads here, never calls back. */
+/* A write that fails here is left for the read side to find: peek, which leads here, never calls
+ * back. */
 static void send_continue(struct conn *c)
 {
     struct request *r = c->current;
@@ -288,7 +291,8 @@ static ssize_t body_move(struct mg_body *b, struct mg_pipe *p, size_t max)
     if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || r->decoder.done || r->broken ||
         r->owes_continue || r->decoder.kind != MG_H1_LENGTH)
         return 0;
-    ssize_t n = c->stream->ops->to_pipe(c->stream, p, max < r->decoder.left ? max : r->decoder.left);
+    ssize_t n =
+        c->stream->ops->to_pipe(c->stream, p, max < r->decoder.left ? max : r->decoder.left);
     if (n == MG_STREAM_AGAIN) {
         c->drained = true;
         if (!c->peer_ended)
@@ -351,7 +355,8 @@ static void fail_response(struct conn *c, const char *reason)
     handler->on_done(&r->base, reason);
 }
 
-/* Our direction of a tunnel has ended; the other may go on, as long as there is somebody at its far end. */
+/* Our direction of a tunnel has ended; the other may go on, as long as there is somebody at its far
+ * end. */
 static void end_tunnel_output(struct conn *c)
 {
     struct request *r = c->current;
@@ -440,9 +445,10 @@ static void respond(struct mg_inbound *in, struct mg_message *res, struct mg_bod
     }
     struct request *r = c->current;
     enum mg_h1_framing_kind framing = choose_framing(r, res, body);
-    /* The next request begins where this one's body ends. Whoever answers before that end may stop reading
-     * at any time, so it is not waited for. */
-    if (c->server->draining || !may_have_another(c) || framing == MG_H1_UNTIL_CLOSE || !r->decoder.done)
+    /* The next request begins where this one's body ends. Whoever answers before that end may stop
+     * reading at any time, so it is not waited for. */
+    if (c->server->draining || !may_have_another(c) || framing == MG_H1_UNTIL_CLOSE ||
+        !r->decoder.done)
         c->keep_alive = false;
     if (res->status == 101)
         begin_tunnel(c);
@@ -672,8 +678,8 @@ static void on_end(struct conn *c)
         wait_for(c, WAIT_STATE, now(c) + HALF_CLOSED_NS);
 }
 
-/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass them on, the
- * socket is not watched until it comes back for them. */
+/* The reader takes the bytes from the socket itself. When it leaves some, because it cannot pass
+ * them on, the socket is not watched until it comes back for them. */
 static void let_reader_move(struct conn *c)
 {
     struct request *r = c->current;
@@ -796,7 +802,8 @@ void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t li
 void mg_server_drain(struct mg_server *s)
 {
     s->draining = true;
-    MG_LIST_FOREACH_SAFE(it, &s->connections) {
+    MG_LIST_FOREACH_SAFE(it, &s->connections)
+    {
         struct conn *c = MG_CONTAINER_OF(it, struct conn, link);
         if (c->state == IDLE)
             close_conn(c, false);

@@ -1,10 +1,11 @@
 /*
- * A request that came in, and the way back for its response: what the gateway sees of a client, whatever
- * the HTTP version. The drivers (h1_server.c, later HTTP/2) make it; the handler above answers it.
+ * A request that came in, and the way back for its response: what the gateway sees of a client,
+ * whatever the HTTP version. The drivers (h1_server.c, later HTTP/2) make it; the handler above
+ * answers it.
  *
- * Life: the driver allocates it together with its arena and gives it to handler->on_request; from then on
- * the handler owns it and must end with mg_inbound_free. The connection may go first: then on_gone comes, and
- * all calls on it but mg_inbound_free do nothing. One thread.
+ * Life: the driver allocates it together with its arena and gives it to handler->on_request; from
+ * then on the handler owns it and must end with mg_inbound_free. The connection may go first: then
+ * on_gone comes, and all calls on it but mg_inbound_free do nothing. One thread.
  */
 #ifndef MG_HTTP_INBOUND_H
 #define MG_HTTP_INBOUND_H
@@ -14,13 +15,14 @@
 
 struct mg_inbound;
 
-/* What a connection says about its client; shared by the requests on it, valid while in->conn is. */
+/* What a connection says about its client; shared by the requests on it, valid while in->conn is.
+ */
 struct mg_client {
-    struct mg_addr peer;   /* family 0: unix socket */
+    struct mg_addr peer; /* family 0: unix socket */
     struct mg_addr local;
-    uint32_t listener;     /* index of the listener in the config */
-    bool secure;           /* TLS */
-    uint64_t id;           /* number of the connection, for logs */
+    uint32_t listener; /* index of the listener in the config */
+    bool secure;       /* TLS */
+    uint64_t id;       /* number of the connection, for logs */
 };
 
 struct mg_inbound_ops {
@@ -32,35 +34,36 @@ struct mg_inbound_ops {
 
 struct mg_inbound {
     const struct mg_inbound_ops *ops;
-    struct mg_arena arena;         /* of the exchange; this struct lies in it */
+    struct mg_arena arena; /* of the exchange; this struct lies in it */
     struct mg_message request;
-    struct mg_body *body;          /* never NULL */
+    struct mg_body *body; /* never NULL */
     const struct mg_client *client;
-    void *conn;                    /* the driver's; NULL once the connection is gone */
-    void *exchange;                /* the handler's */
-    uint64_t started_ns;           /* when the head was complete */
-    uint64_t sent_bytes;           /* of the response's body, so far */
-    bool responded;                /* a final response has begun */
+    void *conn;          /* the driver's; NULL once the connection is gone */
+    void *exchange;      /* the handler's */
+    uint64_t started_ns; /* when the head was complete */
+    uint64_t sent_bytes; /* of the response's body, so far */
+    bool responded;      /* a final response has begun */
 };
 
 struct mg_inbound_handler {
     /* A request. May respond before it returns. Takes `in`. */
     void (*on_request)(void *ctx, struct mg_inbound *in);
-    /* A head that was refused: `in->request` holds what could be read, maybe nothing. The handler responds
-     * (the connection closes after it) or aborts. Takes `in`. */
+    /* A head that was refused: `in->request` holds what could be read, maybe nothing. The handler
+     * responds (the connection closes after it) or aborts. Takes `in`. */
     void (*on_refused)(void *ctx, struct mg_inbound *in, int status, const char *reason);
-    /* The response is out (reason NULL), or was cut short because its body broke. Comes from respond or
-     * later; once. */
+    /* The response is out (reason NULL), or was cut short because its body broke. Comes from
+     * respond or later; once. */
     void (*on_done)(struct mg_inbound *in, const char *reason);
-    /* The client is gone before the response was out. Comes instead of on_done, also from respond or inform. */
+    /* The client is gone before the response was out. Comes instead of on_done, also from respond
+     * or inform. */
     void (*on_gone)(struct mg_inbound *in, const char *reason);
     /* The deadline that was set has come. */
     void (*on_deadline)(struct mg_inbound *in);
 };
 
-/* Starts the final response, once. Borrows `res` and `body` until on_done or on_gone; they live in the
- * arena. `body` may be NULL for none. A 101 turns the connection into a tunnel: from then on in->body gives
- * what the client sends, raw, until it ends, and `body` is sent raw. */
+/* Starts the final response, once. Borrows `res` and `body` until on_done or on_gone; they live in
+ * the arena. `body` may be NULL for none. A 101 turns the connection into a tunnel: from then on
+ * in->body gives what the client sends, raw, until it ends, and `body` is sent raw. */
 static inline void mg_inbound_respond(struct mg_inbound *in, struct mg_message *res,
                                       struct mg_body *body)
 {
@@ -68,8 +71,8 @@ static inline void mg_inbound_respond(struct mg_inbound *in, struct mg_message *
     in->ops->respond(in, res, body);
 }
 
-/* Sends an interim response (1xx, not 101). 100 is sent by itself when the body is first looked at, so
- * passing one on is only for other statuses. HTTP/1.0 clients get none. */
+/* Sends an interim response (1xx, not 101). 100 is sent by itself when the body is first looked at,
+ * so passing one on is only for other statuses. HTTP/1.0 clients get none. */
 static inline void mg_inbound_inform(struct mg_inbound *in, struct mg_message *res)
 {
     in->ops->inform(in, res);
@@ -81,8 +84,8 @@ static inline void mg_inbound_set_deadline(struct mg_inbound *in, uint64_t deadl
     in->ops->set_deadline(in, deadline_ns);
 }
 
-/* Cuts the connection (HTTP/2: the stream) so that the client cannot take what it has for a whole response.
- * Neither on_done nor on_gone comes. */
+/* Cuts the connection (HTTP/2: the stream) so that the client cannot take what it has for a whole
+ * response. Neither on_done nor on_gone comes. */
 static inline void mg_inbound_abort(struct mg_inbound *in)
 {
     in->ops->abort(in);

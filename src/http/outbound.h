@@ -1,10 +1,11 @@
 /*
- * A request on its way to a backend, and its response: what the upstream layer sees of a backend connection,
- * whatever the HTTP version.
+ * A request on its way to a backend, and its response: what the upstream layer sees of a backend
+ * connection, whatever the HTTP version.
  *
- * Life: the caller owns the struct (in its arena), fills in the first part, and sends it on a connection. It
- * must end with mg_outbound_end before the arena goes, at any time, also from inside the callbacks. That gives
- * the connection back to its pool when both messages were complete, and closes it when not. One thread.
+ * Life: the caller owns the struct (in its arena), fills in the first part, and sends it on a
+ * connection. It must end with mg_outbound_end before the arena goes, at any time, also from inside
+ * the callbacks. That gives the connection back to its pool when both messages were complete, and
+ * closes it when not. One thread.
  */
 #ifndef MG_HTTP_OUTBOUND_H
 #define MG_HTTP_OUTBOUND_H
@@ -28,13 +29,14 @@ enum mg_outbound_failure {
 struct mg_outbound {
     /* Set by the caller. Borrowed. */
     const struct mg_message *request;
-    struct mg_body *body;     /* NULL: none */
-    struct mg_arena *arena;   /* takes the response's head and fields */
-    struct mg_str target;     /* n 0: the request's own path and query */
-    struct mg_str authority;  /* p NULL: the request's own */
-    struct mg_str extra;      /* whole field lines to add to the head */
+    struct mg_body *body;    /* NULL: none */
+    struct mg_arena *arena;  /* takes the response's head and fields */
+    struct mg_str target;    /* n 0: the request's own path and query */
+    struct mg_str authority; /* p NULL: the request's own */
+    struct mg_str extra;     /* whole field lines to add to the head */
     uint64_t first_byte_ns, idle_ns;
-    void (*on_inform)(struct mg_outbound *o);   /* o->response is a 1xx, not 100 or 101; may be NULL */
+    void (*on_inform)(
+        struct mg_outbound *o); /* o->response is a 1xx, not 100 or 101; may be NULL */
     void (*on_response)(struct mg_outbound *o); /* head complete: o->response, o->response_body */
     void (*on_failed)(struct mg_outbound *o, enum mg_outbound_failure failure, const char *reason);
     void *owner;
@@ -49,11 +51,13 @@ struct mg_outbound {
     struct mg_client_conn *_conn;
     struct mg_h1_body _decoder;
     struct mg_fields _trailers;
-    struct mg_h1_input _rest; /* payload left behind by the connection when it went to serve others */
+    struct mg_h1_input
+        _rest; /* payload left behind by the connection when it went to serve others */
     bool _broken, _got_head, _tunnel;
 };
 
-/* Detaches from the connection. No callback comes afterwards; response_body must not be used any more. */
+/* Detaches from the connection. No callback comes afterwards; response_body must not be used any
+ * more. */
 void mg_outbound_end(struct mg_outbound *o);
 
 #endif

@@ -13,8 +13,9 @@ struct mg_server_limits {
     uint64_t body_bytes;      /* 413 beyond it */
     uint64_t header_time_ns;  /* for a whole head; 408. Also the longest silence inside a body */
     uint64_t request_time_ns; /* for a whole body, plus time for bytes that did come; 408 */
-    uint64_t idle_time_ns;    /* between requests; and the longest silence of a client that does not read */
-    uint32_t connections;     /* more are closed at once */
+    uint64_t
+        idle_time_ns; /* between requests; and the longest silence of a client that does not read */
+    uint32_t connections; /* more are closed at once */
 };
 
 /* Everything that connections of one worker share. One thread. */
@@ -23,9 +24,9 @@ struct mg_server {
     struct mg_pool *chunks; /* of arenas */
     struct mg_pool *blocks; /* read buffers; each holds the largest head that is allowed */
     const struct mg_inbound_handler *handler;
-    void *ctx;              /* for the handler */
+    void *ctx; /* for the handler */
     struct mg_server_limits limits;
-    bool draining;          /* every response says "Connection: close" */
+    bool draining; /* every response says "Connection: close" */
     struct mg_link connections;
     uint32_t connection_count;
     uint64_t last_id;
@@ -39,8 +40,8 @@ void mg_server_release(struct mg_server *s);
 /* Serves HTTP/1.x on an accepted stream; takes it. */
 void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener);
 
-/* Closes what is idle and lets the rest finish; new requests on open connections are still answered, with
- * "Connection: close". */
+/* Closes what is idle and lets the rest finish; new requests on open connections are still
+ * answered, with "Connection: close". */
 void mg_server_drain(struct mg_server *s);
 
 #endif

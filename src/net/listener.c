@@ -55,7 +55,8 @@ static int bind_unix(const char *address, const char *path, struct mg_error *err
         mg_error_set(err, "cannot listen on '%s': %m", address);
         return -1;
     }
-    /* A socket file that nobody answers on was left behind by a crash. One that is answered is in use. */
+    /* A socket file that nobody answers on was left behind by a crash. One that is answered is in
+     * use. */
     if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (probe >= 0 && connect(probe, (struct sockaddr *)&sun, len) < 0 && errno == ECONNREFUSED)
@@ -150,8 +151,8 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
     for (int i = 0; i < ACCEPTS_A_TURN && !l->paused; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof from;
-        int fd = accept4((int)listen_fd, (struct sockaddr *)&from, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4((int)listen_fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             accepted(l, fd, &from);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

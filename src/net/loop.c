@@ -1,8 +1,9 @@
 /*
  * One thread's event loop. Real loops wait in libevent; simulated ones step a clock of their own.
  *
- * Always true: a timer is in the heap at most once, and the heap is ordered by (_key, _seq). One libevent
- * timer stands for the whole heap, because a libevent timer for each request costs about 1 us.
+ * Always true: a timer is in the heap at most once, and the heap is ordered by (_key, _seq). One
+ * libevent timer stands for the whole heap, because a libevent timer for each request costs about 1
+ * us.
  */
 #include "net/loop.h"
 
@@ -68,7 +69,8 @@ static uint64_t read_clock(clockid_t id)
     return (uint64_t)t.tv_sec * MG_SECOND + (uint64_t)t.tv_nsec;
 }
 
-/* The wall clock may be set while we run, or run on while the machine sleeps; once a second is enough. */
+/* The wall clock may be set while we run, or run on while the machine sleeps; once a second is
+ * enough. */
 static void read_clocks(struct mg_loop *loop)
 {
     loop->now_ns = read_clock(CLOCK_MONOTONIC);
@@ -186,7 +188,8 @@ static struct mg_timer *earliest(struct mg_loop *loop)
 static bool fire_due(struct mg_loop *loop)
 {
     bool any = false;
-    /* What a timer sets for "now" waits for the next turn, so that a loop of timers cannot starve I/O. */
+    /* What a timer sets for "now" waits for the next turn, so that a loop of timers cannot starve
+     * I/O. */
     uint64_t last_seq = loop->timer_seq;
     for (struct mg_timer *t; (t = earliest(loop)) && t->_key <= loop->now_ns;) {
         if (t->_seq > last_seq)
@@ -269,7 +272,7 @@ static struct mg_link *pick_soon(struct mg_loop *loop)
         return first;
     uint64_t count = 0;
     MG_LIST_FOREACH(it, &loop->soon)
-        count++;
+    count++;
     uint64_t at = next_random(loop) % count;
     while (at--)
         first = first->next;
@@ -400,7 +403,8 @@ static struct event_base *new_base(void)
     struct event_config *config = event_config_new();
     if (!config)
         return NULL;
-    /* One thread uses the base, so libevent's locks would be for nothing; messages come by eventfd. */
+    /* One thread uses the base, so libevent's locks would be for nothing; messages come by eventfd.
+     */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
@@ -499,7 +503,8 @@ void mg_loop_stop(struct mg_loop *loop)
         event_base_loopbreak(loop->base);
 }
 
-/* Runs all that is ready at the present time, and what comes of it. True when it was told to stop. */
+/* Runs all that is ready at the present time, and what comes of it. True when it was told to stop.
+ */
 static bool run_ready(struct mg_loop *loop, const bool *stop)
 {
     for (bool more = true; more;) {

@@ -1,9 +1,9 @@
 /*
  * The event loop of one thread: time, timers, work for later, and messages from other threads.
  *
- * There are two kinds. A real loop waits in libevent. A simulated one has no descriptors: its clock is
- * moved by whoever runs it, and jumps to the next timer when nothing is runnable, so that a test of a
- * ten-minute wait takes no time and runs the same way each time.
+ * There are two kinds. A real loop waits in libevent. A simulated one has no descriptors: its clock
+ * is moved by whoever runs it, and jumps to the next timer when nothing is runnable, so that a test
+ * of a ten-minute wait takes no time and runs the same way each time.
  *
  * All calls are for the loop's own thread, but for mg_loop_post.
  */
@@ -23,7 +23,8 @@ struct mg_loop;
 
 /* A real loop. NULL with `err` set when the system refuses. */
 struct mg_loop *mg_loop_new(struct mg_error *err);
-/* A simulated loop. Its clock starts at 0 on 2026-01-01T00:00:00Z; `seed` orders what is ready together. */
+/* A simulated loop. Its clock starts at 0 on 2026-01-01T00:00:00Z; `seed` orders what is ready
+ * together. */
 struct mg_loop *mg_loop_new_simulated(uint64_t seed);
 void mg_loop_free(struct mg_loop *loop);
 bool mg_loop_is_simulated(const struct mg_loop *loop);
@@ -37,10 +38,10 @@ double mg_loop_wall(const struct mg_loop *loop);
 void mg_loop_run(struct mg_loop *loop);
 void mg_loop_stop(struct mg_loop *loop);
 
-/* Simulation: runs everything that is ready at the present time; then, when `until_ns` is later, moves
- * the clock from timer to timer up to it, running what becomes ready. Returns when `*stop` (may be NULL)
- * is true, or nothing is left to do before `until_ns`; the clock then stands at `until_ns` unless that is
- * UINT64_MAX. */
+/* Simulation: runs everything that is ready at the present time; then, when `until_ns` is later,
+ * moves the clock from timer to timer up to it, running what becomes ready. Returns when `*stop`
+ * (may be NULL) is true, or nothing is left to do before `until_ns`; the clock then stands at
+ * `until_ns` unless that is UINT64_MAX. */
 void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop);
 
 /* Simulation: when the next timer is due; 0: none is set. */
@@ -50,8 +51,9 @@ uint64_t mg_loop_next_timer(struct mg_loop *loop);
 
 typedef void (*mg_timer_fn)(void *arg);
 
-/* Embedded in what it times out. Moving a deadline further away costs one store: the timer fires early
- * inside, and is put back. So one timer a connection, set anew for each request, is nearly free. */
+/* Embedded in what it times out. Moving a deadline further away costs one store: the timer fires
+ * early inside, and is put back. So one timer a connection, set anew for each request, is nearly
+ * free. */
 struct mg_timer {
     struct mg_loop *_loop;
     mg_timer_fn _fn;
@@ -75,8 +77,8 @@ static inline bool mg_timer_is_set(const struct mg_timer *t)
 
 /* --- later in this turn --- */
 
-/* Work that must not run inside the caller: runs after the present callback has returned, before the
- * loop waits again. Embedded in its owner. */
+/* Work that must not run inside the caller: runs after the present callback has returned, before
+ * the loop waits again. Embedded in its owner. */
 struct mg_soon {
     struct mg_link _link;
     void (*_fn)(void *arg);
@@ -88,17 +90,18 @@ void mg_soon_run(struct mg_loop *loop, struct mg_soon *s); /* again while waitin
 void mg_soon_cancel(struct mg_soon *s);
 bool mg_soon_is_waiting(const struct mg_soon *s);
 
-/* Frees `memory` with `release` (free() when NULL) at the end of this turn, when no callback that might
- * still look at it is on the stack. */
+/* Frees `memory` with `release` (free() when NULL) at the end of this turn, when no callback that
+ * might still look at it is on the stack. */
 void mg_loop_free_later(struct mg_loop *loop, void *memory, void (*release)(void *memory));
 
-/* Does at once what waits for the end of the turn. For taking things down, with nothing on the stack. */
+/* Does at once what waits for the end of the turn. For taking things down, with nothing on the
+ * stack. */
 void mg_loop_settle(struct mg_loop *loop);
 
 /* --- from other threads --- */
 
-/* Runs fn(arg) on the loop's thread. Any thread. In the order of the calls. Messages left when the loop
- * is freed are dropped. */
+/* Runs fn(arg) on the loop's thread. Any thread. In the order of the calls. Messages left when the
+ * loop is freed are dropped. */
 void mg_loop_post(struct mg_loop *loop, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * Two joined in-memory streams: what one end writes, the other reads. For simulation. Loop thread.
  *
- * Each end has a bounded buffer of what was sent towards it, so that back-pressure is real. Readiness is
- * told through mg_soon, never from inside a call.
+ * Each end has a bounded buffer of what was sent towards it, so that back-pressure is real.
+ * Readiness is told through mg_soon, never from inside a call.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 
-/* More room means fewer calls for the same bytes; the kernel allows unprivileged processes this much. */
+/* More room means fewer calls for the same bytes; the kernel allows unprivileged processes this
+ * much. */
 #define PIPE_BYTES (1 << 20)
 #define KEPT 16
 

@@ -1,6 +1,6 @@
 /*
- * Kernel pipes that carry bytes from one socket to another without a copy through this process (splice(2)).
- * Each thread keeps a few for reuse.
+ * Kernel pipes that carry bytes from one socket to another without a copy through this process
+ * (splice(2)). Each thread keeps a few for reuse.
  */
 #ifndef MG_NET_PIPE_H
 #define MG_NET_PIPE_H

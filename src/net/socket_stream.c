@@ -1,8 +1,9 @@
 /*
  * Streams over sockets (TCP and unix) on raw libevent events. Loop thread.
  *
- * The read event is persistent and stays registered while the connection is idle; the write event exists
- * only from the first EAGAIN on. That is what keeps a proxied request at about four system calls.
+ * The read event is persistent and stays registered while the connection is idle; the write event
+ * exists only from the first EAGAIN on. That is what keeps a proxied request at about four system
+ * calls.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -119,8 +120,8 @@ static void socket_watch(struct mg_stream *base, bool want_read, bool want_write
         s->read_added = want_read;
     }
     if (want_write && !s->write_event)
-        s->write_event = event_new(mg_loop_base(base->loop), s->fd, EV_WRITE | EV_PERSIST,
-                                   on_write_event, s);
+        s->write_event =
+            event_new(mg_loop_base(base->loop), s->fd, EV_WRITE | EV_PERSIST, on_write_event, s);
     if (s->write_event && want_write != base->watch_write) {
         if (want_write)
             event_add(s->write_event, NULL);

@@ -1,8 +1,9 @@
 /*
- * A byte pipe with two directions: TCP, unix socket, or an in-memory pair; later TLS over any of them.
+ * A byte pipe with two directions: TCP, unix socket, or an in-memory pair; later TLS over any of
+ * them.
  *
- * Reading and writing never wait. The owner is told when it is worth trying again. No function here calls
- * back before it returns. One thread: the loop's.
+ * Reading and writing never wait. The owner is told when it is worth trying again. No function here
+ * calls back before it returns. One thread: the loop's.
  */
 #ifndef MG_NET_STREAM_H
 #define MG_NET_STREAM_H
@@ -25,8 +26,8 @@ struct mg_stream_ops {
     ssize_t (*read)(struct mg_stream *s, void *out, size_t n);
     ssize_t (*writev)(struct mg_stream *s, const struct iovec *iov, int count);
     void (*watch)(struct mg_stream *s, bool read, bool write);
-    /* Moves bytes between the socket and a pipe inside the kernel; results as read and writev. NULL: this kind
-     * of stream cannot. */
+    /* Moves bytes between the socket and a pipe inside the kernel; results as read and writev.
+     * NULL: this kind of stream cannot. */
     ssize_t (*to_pipe)(struct mg_stream *s, struct mg_pipe *p, size_t max);
     ssize_t (*from_pipe)(struct mg_stream *s, struct mg_pipe *p);
     void (*shutdown)(struct mg_stream *s);
@@ -42,16 +43,16 @@ struct mg_stream {
     mg_stream_fn on_readable; /* set by the owner; may change at any time */
     mg_stream_fn on_writable;
     void *arg;
-    int error;            /* errno behind MG_STREAM_ERROR */
-    bool watch_read;      /* as asked for by mg_stream_watch */
+    int error;       /* errno behind MG_STREAM_ERROR */
+    bool watch_read; /* as asked for by mg_stream_watch */
     bool watch_write;
     bool is_unix;
-    struct mg_addr peer;  /* family 0 for unix sockets and pairs that set none */
+    struct mg_addr peer; /* family 0 for unix sockets and pairs that set none */
     struct mg_addr local;
 };
 
-/* At most n bytes into `out`. A result shorter than n means that there is no more at present (unless it
- * ends there): no second read is needed, the watch will tell. */
+/* At most n bytes into `out`. A result shorter than n means that there is no more at present
+ * (unless it ends there): no second read is needed, the watch will tell. */
 static inline ssize_t mg_stream_read(struct mg_stream *s, void *out, size_t n)
 {
     return s->ops->read(s, out, n);
@@ -63,8 +64,8 @@ static inline ssize_t mg_stream_writev(struct mg_stream *s, const struct iovec *
     return s->ops->writev(s, iov, count);
 }
 
-/* Which calls are wanted. Reading stays watched while a connection is idle: that costs nothing and shows
- * the peer's close. Watch writing only after MG_STREAM_AGAIN. Cheap when nothing changes. */
+/* Which calls are wanted. Reading stays watched while a connection is idle: that costs nothing and
+ * shows the peer's close. Watch writing only after MG_STREAM_AGAIN. Cheap when nothing changes. */
 static inline void mg_stream_watch(struct mg_stream *s, bool read, bool write)
 {
     if (s->watch_read != read || s->watch_write != write)

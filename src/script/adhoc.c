@@ -33,13 +33,14 @@ void mg_adhocs_release(struct mg_adhocs *all)
     if (all->resolver)
         mg_resolver_free(all->resolver);
     MG_LIST_FOREACH_SAFE(it, &all->list)
-        free_adhoc(MG_CONTAINER_OF(it, struct mg_adhoc, link));
+    free_adhoc(MG_CONTAINER_OF(it, struct mg_adhoc, link));
     mg_adhocs_init(all, all->loop);
 }
 
 static struct mg_adhoc *find(struct mg_adhocs *all, struct mg_str origin)
 {
-    MG_LIST_FOREACH(it, &all->list) {
+    MG_LIST_FOREACH(it, &all->list)
+    {
         struct mg_adhoc *a = MG_CONTAINER_OF(it, struct mg_adhoc, link);
         if (mg_str_ieq(a->origin, origin))
             return a;
@@ -51,7 +52,8 @@ static void on_settled(void *arg)
 {
     struct mg_adhoc *a = arg;
     a->settled = true;
-    MG_LIST_FOREACH_SAFE(it, &a->waiting) {
+    MG_LIST_FOREACH_SAFE(it, &a->waiting)
+    {
         struct mg_adhoc_wait *w = MG_CONTAINER_OF(it, struct mg_adhoc_wait, link);
         mg_list_remove(&w->link);
         w->on_settled(w->arg);

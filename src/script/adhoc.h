@@ -11,7 +11,7 @@ struct mg_adhocs {
     struct mg_loop *loop;
     struct mg_link list;
     uint32_t count;
-    struct mg_resolver *resolver;   /* made for the first origin that is a name */
+    struct mg_resolver *resolver; /* made for the first origin that is a name */
     struct mg_discovery *discovery;
 };
 
@@ -33,12 +33,14 @@ struct mg_adhoc_wait {
 void mg_adhocs_init(struct mg_adhocs *all, struct mg_loop *loop);
 void mg_adhocs_release(struct mg_adhocs *all);
 
-/* The service of that origin; borrowed. NULL with `err`: https (there is no TLS to backends), too many origins,
- * or no resolver. */
-struct mg_adhoc *mg_adhoc_get(struct mg_adhocs *all, const struct mg_uri *uri, struct mg_error *err);
+/* The service of that origin; borrowed. NULL with `err`: https (there is no TLS to backends), too
+ * many origins, or no resolver. */
+struct mg_adhoc *mg_adhoc_get(struct mg_adhocs *all, const struct mg_uri *uri,
+                              struct mg_error *err);
 
-/* Calls on_settled later, once; only while it is not settled. Taken back by mg_list_remove(&w->link). */
-void mg_adhoc_when_settled(struct mg_adhoc *a, struct mg_adhoc_wait *w, void (*on_settled)(void *arg),
-                           void *arg);
+/* Calls on_settled later, once; only while it is not settled. Taken back by
+ * mg_list_remove(&w->link). */
+void mg_adhoc_when_settled(struct mg_adhoc *a, struct mg_adhoc_wait *w,
+                           void (*on_settled)(void *arg), void *arg);
 
 #endif

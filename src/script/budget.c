@@ -134,7 +134,8 @@ UNCHECKED static void on_tick(int number, siginfo_t *info, void *machine)
     if (b->seen_ticks * MG_BUDGET_TICK_NS < b->run_ns)
         return;
     b->overrun = true;
-    /* lua_sethook walks all frames: with 200,000 of them, at each tick, there would be time for nothing else. */
+    /* lua_sethook walks all frames: with 200,000 of them, at each tick, there would be time for
+     * nothing else. */
     if (b->seen_ticks < b->next_arm)
         return;
     b->next_arm = 2 * b->seen_ticks;

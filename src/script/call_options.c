@@ -26,7 +26,8 @@ static struct mg_str text_option(lua_State *L, struct mg_context *ctx, const cha
     return mg_context_copy(ctx, L, -1);
 }
 
-/* What policies put into a path often comes from clients: nothing in it may change what is asked, or whom. */
+/* What policies put into a path often comes from clients: nothing in it may change what is asked,
+ * or whom. */
 static void check_path(lua_State *L, const char *what, struct mg_str path)
 {
     struct mg_str rest = path, segment;
@@ -49,7 +50,8 @@ static void check_path(lua_State *L, const char *what, struct mg_str path)
     }
 }
 
-static void set_path(lua_State *L, struct mg_context *ctx, const char *what, struct mg_call_options *o)
+static void set_path(lua_State *L, struct mg_context *ctx, const char *what,
+                     struct mg_call_options *o)
 {
     struct mg_str path = text_option(L, ctx, what, "path");
     check_path(L, what, path);
@@ -175,7 +177,8 @@ static void read_options(lua_State *L, int index, struct mg_context *ctx, const 
             read_option(L, ctx, what, lua_tostring(L, -2), o);
         else if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1)
             luaL_error(L, "%s: expected { service, path = ... }", what);
-    /* After the others: a query given apart wins over one in the path, a content type over JSON's. */
+    /* After the others: a query given apart wins over one in the path, a content type over JSON's.
+     */
     if (lua_getfield(L, index, "query") != LUA_TNIL)
         set_query(L, ctx, what, o);
     lua_pop(L, 1);
@@ -215,8 +218,8 @@ static void read_target(lua_State *L, int index, struct mg_context *ctx, const c
     o->request.query = uri.query;
 }
 
-void mg_call_options_read(lua_State *L, int service_index, int options_index, struct mg_context *ctx,
-                          const char *what, struct mg_call_options *o)
+void mg_call_options_read(lua_State *L, int service_index, int options_index,
+                          struct mg_context *ctx, const char *what, struct mg_call_options *o)
 {
     mg_message_init(&o->request, ctx->arena);
     o->request.method = MG_STR("GET");

@@ -16,11 +16,11 @@ struct mg_call_options {
     bool stream, optional, accept_any;
 };
 
-/* Reads service (or URL) at `service_index` and the table (or nil) at `options_index`; an item at [1] of the
- * table is the service again and passed over. Raises, with `what` in front, for what is wrong, unknown options
- * included. */
-void mg_call_options_read(lua_State *L, int service_index, int options_index, struct mg_context *ctx,
-                          const char *what, struct mg_call_options *o);
+/* Reads service (or URL) at `service_index` and the table (or nil) at `options_index`; an item at
+ * [1] of the table is the service again and passed over. Raises, with `what` in front, for what is
+ * wrong, unknown options included. */
+void mg_call_options_read(lua_State *L, int service_index, int options_index,
+                          struct mg_context *ctx, const char *what, struct mg_call_options *o);
 
 /* Path and query with the service's base path; n 0: the request's own. */
 struct mg_str mg_call_options_target(const struct mg_call_options *o, struct mg_arena *arena);

@@ -310,8 +310,8 @@ static void mark_warnings(lua_State *L)
     }
 }
 
-/* Steps of a pipeline and of the file are built once for each route, and fail as often: takes back what was added
- * at `from` when it stands there already. */
+/* Steps of a pipeline and of the file are built once for each route, and fail as often: takes back
+ * what was added at `from` when it stands there already. */
 static void forget_repeated(struct mg_config_report *r, size_t from)
 {
     struct mg_buf *all = &r->errors_text;
@@ -321,7 +321,8 @@ static void forget_repeated(struct mg_config_report *r, size_t from)
     r->errors--;
 }
 
-/* A step that cannot be built. What inline text raises names a line of the config: that is where to look. */
+/* A step that cannot be built. What inline text raises names a line of the config: that is where to
+ * look. */
 static void on_fault(void *arg, const struct mg_plan_step *step, struct mg_str message)
 {
     struct load *load = arg;

@@ -44,14 +44,15 @@ static bool file_path(char out[PATH_MAX], const struct mg_config_source *source,
 {
     const char *slash = strrchr(source->file, '/');
     bool below = slash && file.n && file.p[0] != '/' && !mg_str_eq(file, mg_str_c(source->file));
-    int n = snprintf(out, PATH_MAX, "%.*s%.*s", below ? (int)(slash - source->file) + 1 : 0, source->file,
-                     MG_STR_ARGS(file));
+    int n = snprintf(out, PATH_MAX, "%.*s%.*s", below ? (int)(slash - source->file) + 1 : 0,
+                     source->file, MG_STR_ARGS(file));
     return n > 0 && n < PATH_MAX;
 }
 
-/* The n-th line of a file of the config; empty when it cannot be had. Read again, for most configs are right. */
-static struct mg_str find_line(const struct mg_config_source *source, struct mg_str file, lua_Integer n,
-                               struct mg_buf *text)
+/* The n-th line of a file of the config; empty when it cannot be had. Read again, for most configs
+ * are right. */
+static struct mg_str find_line(const struct mg_config_source *source, struct mg_str file,
+                               lua_Integer n, struct mg_buf *text)
 {
     struct mg_str rest = MG_STR_NONE, line = MG_STR_NONE;
     char path[PATH_MAX];
@@ -72,7 +73,8 @@ static lua_Integer first_column(struct mg_str line)
     return col;
 }
 
-/* The line, and below it a mark. Columns count characters; tabs stay tabs, so that the mark keeps its place. */
+/* The line, and below it a mark. Columns count characters; tabs stay tabs, so that the mark keeps
+ * its place. */
 static void quote_line(struct mg_buf *out, struct mg_str line, lua_Integer col)
 {
     if (line.n && line.p[line.n - 1] == '\r')

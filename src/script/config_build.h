@@ -27,7 +27,8 @@ struct mg_config_report {
 void mg_config_report_init(struct mg_config_report *r);
 void mg_config_report_release(struct mg_config_report *r);
 
-/* Where something stands. `file` empty: the main file; `line` 0: not known; `col` 0: where the line's text begins. */
+/* Where something stands. `file` empty: the main file; `line` 0: not known; `col` 0: where the
+ * line's text begins. */
 struct mg_config_place {
     struct mg_str file;
     lua_Integer line, col;
@@ -57,7 +58,6 @@ struct mg_config_build {
     struct mg_plan *plan;
     struct mg_buf scratch; /* for packing */
 };
-
 
 void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
                      const char *format, ...) __attribute__((format(printf, 3, 4)));

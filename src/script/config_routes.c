@@ -62,8 +62,8 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
     out->chunk_name = mg_arena_printf(&b->gen->arena, "@%.*s", MG_STR_ARGS(out->file));
 }
 
-/* The module's own `body`: "buffer" or "stream" for what it reads. Steps that are no modules say nothing, and may
- * read all. */
+/* The module's own `body`: "buffer" or "stream" for what it reads. Steps that are no modules say
+ * nothing, and may read all. */
 static void read_body(struct mg_config_build *b, int step, struct mg_step *out)
 {
     out->declares_bodies = mg_config_is(b, step, "kind", "policy");

@@ -1,8 +1,9 @@
 /*
  * Contexts and handles. Worker thread.
  *
- * Every handle is anchored in the registry until its context ends, so the link in the context's list never
- * points at collected memory and no finalizer is needed: those would cost each request more than the anchor.
+ * Every handle is anchored in the registry until its context ends, so the link in the context's
+ * list never points at collected memory and no finalizer is needed: those would cost each request
+ * more than the anchor.
  */
 #include "script/context.h"
 
@@ -46,7 +47,8 @@ void mg_context_end(struct mg_context *ctx)
     ctx->over = true;
     mg_wait_end(&ctx->wait);
     mg_task_cancel_all(&ctx->tasks);
-    MG_LIST_FOREACH_SAFE(it, &ctx->handles) {
+    MG_LIST_FOREACH_SAFE(it, &ctx->handles)
+    {
         struct mg_handle *h = MG_CONTAINER_OF(it, struct mg_handle, link);
         h->object = NULL;
         h->ctx = NULL;
@@ -113,7 +115,8 @@ struct mg_str mg_context_copy(struct mg_context *ctx, lua_State *L, int index)
 
 struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object)
 {
-    MG_LIST_FOREACH(it, &ctx->handles) {
+    MG_LIST_FOREACH(it, &ctx->handles)
+    {
         struct mg_handle *h = MG_CONTAINER_OF(it, struct mg_handle, link);
         if (h->object == object)
             return h;
@@ -133,8 +136,8 @@ static struct mg_handle *new_handle(lua_State *L, struct mg_context *ctx, enum m
     return h;
 }
 
-struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind,
-                                       void *object, int box)
+struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx,
+                                       enum mg_handle_kind kind, void *object, int box)
 {
     box = lua_absindex(L, box);
     struct mg_handle *h = new_handle(L, ctx, kind, object);
@@ -156,8 +159,8 @@ void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind ki
     mg_list_push_front(&ctx->handles, &h->link);
 }
 
-/* Our userdata at `arg`, or NULL: only ours have one of our metatables. Two calls, for it is asked at every
- * method's entry. */
+/* Our userdata at `arg`, or NULL: only ours have one of our metatables. Two calls, for it is asked
+ * at every method's entry. */
 static struct mg_handle *any_handle(lua_State *L, int arg)
 {
     struct mg_handle *h = lua_touserdata(L, arg);

@@ -1,7 +1,7 @@
 /*
- * What Lua code works for: one exchange, or one background task. And the handles by which Lua sees C objects
- * of it: userdata that go dead with the context, so that a handle kept too long raises "request has ended"
- * instead of reading freed memory. Worker thread.
+ * What Lua code works for: one exchange, or one background task. And the handles by which Lua sees
+ * C objects of it: userdata that go dead with the context, so that a handle kept too long raises
+ * "request has ended" instead of reading freed memory. Worker thread.
  */
 #ifndef MG_SCRIPT_CONTEXT_H
 #define MG_SCRIPT_CONTEXT_H
@@ -17,14 +17,15 @@
 struct mg_context {
     struct mg_script *script;
     struct mg_worker_generation *wg;
-    struct mg_exchange *ex;       /* NULL: a background task */
-    struct mg_request *req;       /* of the exchange; NULL: none */
+    struct mg_exchange *ex; /* NULL: a background task */
+    struct mg_request *req; /* of the exchange; NULL: none */
     struct mg_arena *arena;
-    struct mg_link tasks;         /* of mg_task.owned: they end with the context */
+    struct mg_link tasks; /* of mg_task.owned: they end with the context */
     struct mg_link handles;
-    struct mg_wait wait;          /* cancels the tasks when the exchange is cancelled */
-    uint8_t *conditions;          /* what `when` gave, by place in the exchange's pipeline; NULL: not asked yet */
-    bool over;                    /* handles are dead */
+    struct mg_wait wait; /* cancels the tasks when the exchange is cancelled */
+    uint8_t *
+        conditions; /* what `when` gave, by place in the exchange's pipeline; NULL: not asked yet */
+    bool over;      /* handles are dead */
 };
 
 /* MG_HANDLE_NEXT is an onion's way inward; it has no methods. */
@@ -34,10 +35,10 @@ enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_NEXT, MG_
 enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH, MG_HANDLE_PARAMS, MG_HANDLE_BOX, MG_HANDLE_VALUES = 4 };
 
 struct mg_handle {
-    struct mg_link link;     /* in context->handles */
+    struct mg_link link; /* in context->handles */
     struct mg_context *ctx;
-    void *object;            /* struct mg_request or mg_response; NULL: dead */
-    int ref;                 /* keeps it while the context lives */
+    void *object; /* struct mg_request or mg_response; NULL: dead */
+    int ref;      /* keeps it while the context lives */
     enum mg_handle_kind kind;
 };
 
@@ -54,10 +55,10 @@ const struct mg_step *mg_context_step(lua_State *L);
 
 /* Pushes the handle of an object, the same one each time. May raise a memory error. */
 void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind, void *object);
-/* A handle that nobody but Lua keeps: for an object in memory that goes when the value at `box` is collected.
- * Pushes it. */
-struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx, enum mg_handle_kind kind,
-                                       void *object, int box);
+/* A handle that nobody but Lua keeps: for an object in memory that goes when the value at `box` is
+ * collected. Pushes it. */
+struct mg_handle *mg_handle_push_loose(lua_State *L, struct mg_context *ctx,
+                                       enum mg_handle_kind kind, void *object, int box);
 /* The handle of an object, or NULL. */
 struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object);
 
@@ -80,8 +81,8 @@ static inline struct mg_response *mg_handle_response(lua_State *L, int arg)
     return mg_handle_check(L, arg, MG_HANDLE_RESPONSE)->object;
 }
 
-/* Registers the metatables: `methods[kind]` is a list ended by {NULL, NULL}; `index` and `newindex` are the
- * field functions, called with the handle, and the field's name. Called once a state. */
+/* Registers the metatables: `methods[kind]` is a list ended by {NULL, NULL}; `index` and `newindex`
+ * are the field functions, called with the handle, and the field's name. Called once a state. */
 struct mg_handle_type {
     const char *name; /* "moongate.Request" */
     const luaL_Reg *methods;

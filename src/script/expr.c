@@ -80,8 +80,9 @@ static void add_prefixed(struct scope *s, luaL_Buffer *b, struct mg_str kind, st
 /* Fields of the request that have a text. */
 static bool is_field(struct mg_str name)
 {
-    static const char *const fields[] = {"id",    "method",  "scheme",    "host",        "port",   "path", "raw_path",
-                                         "query", "version", "client_ip", "client_port", "service"};
+    static const char *const fields[] = {"id",      "method",    "scheme",      "host",
+                                         "port",    "path",      "raw_path",    "query",
+                                         "version", "client_ip", "client_port", "service"};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (mg_str_eq(name, mg_str_c(fields[i])))
             return true;

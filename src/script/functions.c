@@ -27,7 +27,8 @@ void mg_functions_set_config(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }
 
-/* One step of "routes[2].policies[1]": a name, or an index from 0. Replaces the table on top by its item. */
+/* One step of "routes[2].policies[1]": a name, or an index from 0. Replaces the table on top by its
+ * item. */
 static void descend(lua_State *L, struct mg_str name, bool index)
 {
     uint64_t at;

@@ -1,6 +1,6 @@
 /*
- * Building a worker's Lua state for a generation: the library, then `new` of every step. Worker thread (the
- * CPU budget belongs to a thread, so the state is made where it runs).
+ * Building a worker's Lua state for a generation: the library, then `new` of every step. Worker
+ * thread (the CPU budget belongs to a thread, so the state is made where it runs).
  */
 #include "script/instances.h"
 
@@ -154,7 +154,8 @@ static int take_function(lua_State *L, const char *key)
     case LUA_TFUNCTION:
         return luaL_ref(L, LUA_REGISTRYINDEX);
     default:
-        return fail_step(L, lua_pushfstring(L, "'%s' must be a function, not a %s", key, luaL_typename(L, -1)));
+        return fail_step(
+            L, lua_pushfstring(L, "'%s' must be a function, not a %s", key, luaL_typename(L, -1)));
     }
 }
 
@@ -167,7 +168,7 @@ static void take_instance(lua_State *L, struct mg_instance *i)
     }
     if (!lua_istable(L, -1))
         fail_step(L, lua_pushfstring(L, "'new' must return a table or a function, not a %s",
-                                        luaL_typename(L, -1)));
+                                     luaL_typename(L, -1)));
     i->request = take_function(L, "request");
     i->response = take_function(L, "response");
     i->finish = take_function(L, "finish");
@@ -231,8 +232,8 @@ static int build_step(lua_State *L)
 
 /* --- all of it, protected --- */
 
-/* The step has failed; why is on top. In a check without secrets nobody can say whether one that asked for some
- * would. */
+/* The step has failed; why is on top. In a check without secrets nobody can say whether one that
+ * asked for some would. */
 static void report_fault(lua_State *L, struct mg_instances *all, const struct mg_plan_step *s)
 {
     size_t n;
@@ -300,8 +301,8 @@ static struct mg_instances *new_instances(struct mg_worker_generation *wg)
     mg_adhocs_init(&all->adhocs, wg->worker->loop);
     all->v = mg_calloc(all->plan->step_count, sizeof *all->v);
     for (uint32_t i = 0; i < all->plan->step_count; i++)
-        all->v[i] = (struct mg_instance){LUA_NOREF, LUA_NOREF, LUA_NOREF,
-                                         LUA_NOREF, LUA_NOREF, LUA_NOREF};
+        all->v[i] =
+            (struct mg_instance){LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF};
     return all;
 }
 
@@ -331,7 +332,8 @@ enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *
 }
 
 enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
-                            void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
+                            void (*on_fault)(struct mg_instances *all,
+                                             const struct mg_plan_step *step,
                                              struct mg_str message),
                             struct mg_error *err)
 {

@@ -10,7 +10,8 @@
 #include "script/plan.h"
 #include "script/state.h"
 
-/* What `new` returned for one step, as registry references; LUA_NOREF where it has no such function. */
+/* What `new` returned for one step, as registry references; LUA_NOREF where it has no such
+ * function. */
 struct mg_instance {
     int request, response, finish, around, close, when;
 };
@@ -22,9 +23,11 @@ struct mg_instances {
     struct mg_instance *v; /* by step index */
     struct mg_buf scratch; /* for text that is built and copied on at once */
     struct mg_adhocs adhocs;
-    int module;            /* reference of the `mg` table, for expressions */
-    /* A trial: is told of each step that cannot be built, and the next is tried. NULL: the first one fails it all. */
-    void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step, struct mg_str message);
+    int module; /* reference of the `mg` table, for expressions */
+    /* A trial: is told of each step that cannot be built, and the next is tried. NULL: the first
+     * one fails it all. */
+    void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
+                     struct mg_str message);
     bool secret_asked; /* ... of which no value is there */
 };
 
@@ -33,7 +36,8 @@ enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *
 void mg_instances_drop(struct mg_worker_generation *wg);
 /* The same for a trial, whose code starts no tasks and writes no log. */
 enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
-                            void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
+                            void (*on_fault)(struct mg_instances *all,
+                                             const struct mg_plan_step *step,
                                              struct mg_str message),
                             struct mg_error *err);
 

@@ -26,7 +26,8 @@ struct mg_lib_env {
     /* Sets the value, borrowed until the next call; false when there is no such secret. */
     bool (*secret)(void *arg, struct mg_str name, struct mg_str *value);
 
-    /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed. */
+    /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed.
+     */
     const struct mg_str *redact;
     size_t redact_count;
 

@@ -1,9 +1,9 @@
 /*
  * Bodies in Lua. Worker thread.
  *
- * A transform and a written body are sources of bytes that run Lua when they are pulled: a piece of output is a
- * Lua string, anchored until the reader has taken it, so that a body of any length needs the memory of one
- * piece.
+ * A transform and a written body are sources of bytes that run Lua when they are pulled: a piece of
+ * output is a Lua string, anchored until the reader has taken it, so that a body of any length
+ * needs the memory of one piece.
  */
 #include "script/lib_body.h"
 
@@ -43,8 +43,8 @@ static void set_buffered(const struct mg_handle *h, struct mg_str bytes)
         mg_response_set_body(h->object, h->ctx->arena, bytes);
 }
 
-/* A body must be declared, so that everybody can see beforehand who holds bodies in memory. Inline steps and
- * background tasks need not. */
+/* A body must be declared, so that everybody can see beforehand who holds bodies in memory. Inline
+ * steps and background tasks need not. */
 static void check_declared(lua_State *L, const struct mg_handle *h)
 {
     const struct mg_step *step = mg_context_step(L);
@@ -56,10 +56,11 @@ static void check_declared(lua_State *L, const struct mg_handle *h)
     const struct mg_response *res = h->kind == MG_HANDLE_RESPONSE ? h->object : NULL;
     if (res && (res->fetched || res->is_buffered))
         return;
-    luaL_error(L,
-               "policy '%s' reads the %s body without declaring it; add body = { %s = \"buffer\" } (or "
-               "\"stream\") to its module",
-               step->policy.p, side, side);
+    luaL_error(
+        L,
+        "policy '%s' reads the %s body without declaring it; add body = { %s = \"buffer\" } (or "
+        "\"stream\") to its module",
+        step->policy.p, side, side);
 }
 
 /* --- reading all of it --- */
@@ -158,7 +159,8 @@ static int read_all(lua_State *L, const char *what, lua_KFunction k)
     struct collecting *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
     enum mg_collect_result result;
     c->handle = h;
-    if (mg_body_collect(&c->collector, *body_of(h), h->ctx->arena, limit, on_collected, c, &result)) {
+    if (mg_body_collect(&c->collector, *body_of(h), h->ctx->arena, limit, on_collected, c,
+                        &result)) {
         int n = collected(L, c, result);
         return n == 1 ? k(L, LUA_OK, 0) : n;
     }
@@ -351,7 +353,8 @@ int mg_lib_body_set_json(lua_State *L)
     struct mg_message *m = mg_lib_message_of(h);
     replace_body(h, mg_lib_body_encode_json(L, 2, h->ctx));
     if (!mg_lib_message_is_json(m))
-        mg_fields_set_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE, MG_STR("application/json"));
+        mg_fields_set_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE,
+                         MG_STR("application/json"));
     return 0;
 }
 

@@ -15,7 +15,9 @@ int mg_lib_body_transform(lua_State *L);
 #define MG_LIB_BODY_METHODS                                                                        \
     {"text", mg_lib_body_text}, {"json", mg_lib_body_json}, {"chunks", mg_lib_body_chunks},        \
         {"set_body", mg_lib_body_set_body}, {"set_json", mg_lib_body_set_json},                    \
-        {"transform", mg_lib_body_transform}
+    {                                                                                              \
+        "transform", mg_lib_body_transform                                                         \
+    }
 
 /* A body that the Lua function at `index` writes: fn(write). In the context's arena. */
 struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *ctx);

@@ -1,9 +1,9 @@
 /*
  * Calls to services. Worker thread.
  *
- * A call is one fetch with its options, time limit and response; a group is what one Lua call waits for: one
- * call (fetch), all of them (fetch_all), or the first that succeeds (race). When the group has what it needs,
- * the rest is cancelled, and their connections are freed with them.
+ * A call is one fetch with its options, time limit and response; a group is what one Lua call waits
+ * for: one call (fetch), all of them (fetch_all), or the first that succeeds (race). When the group
+ * has what it needs, the rest is cancelled, and their connections are freed with them.
  */
 #include "script/lib_fetch.h"
 
@@ -29,9 +29,9 @@ struct call {
     struct mg_body_collector collector;
     struct mg_response res;
     enum call_state state;
-    const char *code;    /* why it failed: "connect_failed", "timeout", "status" ... */
+    const char *code; /* why it failed: "connect_failed", "timeout", "status" ... */
     struct mg_str detail;
-    bool open;           /* fetch is to be ended */
+    bool open;                      /* fetch is to be ended */
     struct mg_adhoc_wait name_wait; /* waits for its host's name to be looked up */
 };
 
@@ -41,7 +41,7 @@ struct group {
     enum group_kind kind;
     struct call *calls;
     uint32_t count, next, running, parallel;
-    struct call *decided; /* ONE, RACE: the call that counts; ALL: the required one that failed */
+    struct call *decided;  /* ONE, RACE: the call that counts; ALL: the required one that failed */
     struct mg_timer timer; /* ALL: for all of it; RACE: the next one's start */
     uint64_t delay_ns;     /* RACE */
     uint64_t timeout_ns;   /* ALL; 0: none */
@@ -383,11 +383,24 @@ static uint32_t count_specs(lua_State *L, const char *what)
     return n;
 }
 
+/* The options of the whole call, at 2: nil, or a table with no other keys than `known`. */
+static void check_options(lua_State *L, const char *what, const char *const *known)
+{
+    if (lua_isnil(L, 2))
+        return;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        const char *const *name = known;
+        while (*name && (lua_type(L, -2) != LUA_TSTRING || strcmp(*name, lua_tostring(L, -2)) != 0))
+            name++;
+        if (!*name)
+            luaL_error(L, "%s: unknown option '%s'", what, luaL_tolstring(L, -2, NULL));
+    }
+}
+
 static uint64_t option_ns(lua_State *L, const char *name, const char *what)
 {
     uint64_t ns = 0;
-    if (lua_isnil(L, 2))
-        return 0;
     if (lua_getfield(L, 2, name) != LUA_TNIL)
         ns = mg_call_seconds(L, -1, what, name);
     lua_pop(L, 1);
@@ -399,10 +412,10 @@ static int l_fetch_all(lua_State *L)
     struct mg_context *ctx = mg_context_check(L, "mg.fetch_all");
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
+    check_options(L, "mg.fetch_all", (const char *const[]){"timeout", "max", NULL});
     struct group *g = new_group(ctx, ALL, count_specs(L, "mg.fetch_all"));
     g->parallel = PARALLEL_DEFAULT;
     if (!lua_isnil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
         g->timeout_ns = option_ns(L, "timeout", "mg.fetch_all");
         if (lua_getfield(L, 2, "max") != LUA_TNIL) {
             lua_Integer max = luaL_checkinteger(L, -1);
@@ -434,11 +447,10 @@ static int l_race(lua_State *L)
     lua_Integer n = luaL_len(L, 1);
     if (n < 1 || n > CALLS_MAX)
         luaL_argerror(L, 1, "expected a list of calls");
+    check_options(L, "mg.race", (const char *const[]){"delay", NULL});
     struct group *g = new_group(ctx, RACE, (uint32_t)n);
-    if (!lua_isnil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
+    if (!lua_isnil(L, 2))
         g->delay_ns = option_ns(L, "delay", "mg.race");
-    }
     for (lua_Integer i = 1; i <= n; i++) {
         lua_geti(L, 1, i);
         read_spec(L, ctx, "mg.race", &g->calls[i - 1]);

@@ -10,7 +10,7 @@
 #include "script/lib.h"
 #include "script/task.h"
 
-#define OWN_FIELDS 16 /* of the caller */
+#define OWN_FIELDS 16                 /* of the caller */
 #define ENV_FIELDS MG_TASK_LOG_FIELDS /* of the running request */
 #define KEY_MAX 64
 #define VALUE_MAX 2048
@@ -45,8 +45,8 @@ static bool same_name(struct mg_str a, struct mg_str b)
 /* Header fields that carry secrets, and what the config adds to them. */
 static bool is_redacted(const struct mg_lib_env *env, struct mg_str name)
 {
-    static const char *const always[] = {"authorization", "cookie", "set-cookie", "proxy-authorization",
-                                         "x-api-key"};
+    static const char *const always[] = {"authorization", "cookie", "set-cookie",
+                                         "proxy-authorization", "x-api-key"};
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
         if (same_name(name, mg_str_c(always[i])))
             return true;
@@ -140,8 +140,8 @@ static void add_field(lua_State *L, struct line *line)
     copy_key(key, name);
     if (is_taken(line, key))
         memcpy(key + strlen(key), "_", 2);
-    line->fields[line->count++] = is_redacted(line->env, name) ? MG_LOG_C(key, "[redacted]")
-                                                               : read_value(L, line, key);
+    line->fields[line->count++] =
+        is_redacted(line->env, name) ? MG_LOG_C(key, "[redacted]") : read_value(L, line, key);
 }
 
 /* Reads the table at 2. Leaves one value a field on the stack, which keeps its text alive. */

@@ -1,4 +1,5 @@
-/* Header fields as Lua sees them. Names and values are checked here, so that nothing can split a message. */
+/* Header fields as Lua sees them. Names and values are checked here, so that nothing can split a
+ * message. */
 #include "script/lib_message.h"
 
 #include "base/uri.h"

@@ -9,17 +9,50 @@
 #include "script/lib_message.h"
 
 enum field {
-    F_ID, F_METHOD, F_SCHEME, F_HOST, F_PORT, F_PATH, F_RAW_PATH, F_QUERY, F_VERSION, F_CLIENT_IP,
-    F_CLIENT_PORT, F_TLS, F_ROUTE, F_PARAMS, F_SERVICE, F_AUTH, F_CTX, F_STARTED, F_DEADLINE, F_PEER_TRUSTED,
+    F_ID,
+    F_METHOD,
+    F_SCHEME,
+    F_HOST,
+    F_PORT,
+    F_PATH,
+    F_RAW_PATH,
+    F_QUERY,
+    F_VERSION,
+    F_CLIENT_IP,
+    F_CLIENT_PORT,
+    F_TLS,
+    F_ROUTE,
+    F_PARAMS,
+    F_SERVICE,
+    F_AUTH,
+    F_CTX,
+    F_STARTED,
+    F_DEADLINE,
+    F_PEER_TRUSTED,
 };
 
 static const char *const fields[] = {
-    [F_ID] = "id", [F_METHOD] = "method", [F_SCHEME] = "scheme", [F_HOST] = "host",
-    [F_PORT] = "port", [F_PATH] = "path", [F_RAW_PATH] = "raw_path", [F_QUERY] = "query",
-    [F_VERSION] = "version", [F_CLIENT_IP] = "client_ip", [F_CLIENT_PORT] = "client_port",
-    [F_TLS] = "tls", [F_ROUTE] = "route", [F_PARAMS] = "params", [F_SERVICE] = "service",
-    [F_AUTH] = "auth", [F_CTX] = "ctx", [F_STARTED] = "started", [F_DEADLINE] = "deadline",
-    [F_PEER_TRUSTED] = "peer_trusted", [F_PEER_TRUSTED + 1] = NULL,
+    [F_ID] = "id",
+    [F_METHOD] = "method",
+    [F_SCHEME] = "scheme",
+    [F_HOST] = "host",
+    [F_PORT] = "port",
+    [F_PATH] = "path",
+    [F_RAW_PATH] = "raw_path",
+    [F_QUERY] = "query",
+    [F_VERSION] = "version",
+    [F_CLIENT_IP] = "client_ip",
+    [F_CLIENT_PORT] = "client_port",
+    [F_TLS] = "tls",
+    [F_ROUTE] = "route",
+    [F_PARAMS] = "params",
+    [F_SERVICE] = "service",
+    [F_AUTH] = "auth",
+    [F_CTX] = "ctx",
+    [F_STARTED] = "started",
+    [F_DEADLINE] = "deadline",
+    [F_PEER_TRUSTED] = "peer_trusted",
+    [F_PEER_TRUSTED + 1] = NULL,
 };
 
 static void push(lua_State *L, struct mg_str s)
@@ -76,6 +109,16 @@ static void push_route(lua_State *L, const struct mg_request *req)
         set_text(L, "version", req->route->version);
 }
 
+/* Groups of a regular expression without names go by number. */
+static void push_param_name(lua_State *L, struct mg_str name)
+{
+    uint64_t number;
+    if (mg_str_to_u64(name, MG_ROUTE_PARAMS_MAX, &number))
+        lua_pushinteger(L, (lua_Integer)number);
+    else
+        push(L, name);
+}
+
 static void push_params(lua_State *L, const struct mg_request *req)
 {
     if (lua_getiuservalue(L, 1, MG_HANDLE_PARAMS) == LUA_TTABLE)
@@ -85,10 +128,7 @@ static void push_params(lua_State *L, const struct mg_request *req)
     for (size_t i = 0; req->route && i < req->found.param_count; i++) {
         if (!req->found.values[i].p)
             continue;
-        if (i < req->found.pattern->name_count && req->found.pattern->names[i].n)
-            push(L, req->found.pattern->names[i]);
-        else
-            lua_pushinteger(L, (lua_Integer)i + 1);
+        push_param_name(L, req->found.pattern->names[i]);
         push(L, req->found.values[i]);
         lua_rawset(L, -3);
     }
@@ -232,7 +272,8 @@ static void set_path(lua_State *L, struct mg_handle *h)
     struct mg_str normal;
     luaL_checkstring(L, 3);
     struct mg_str path = mg_context_copy(h->ctx, L, 3);
-    enum mg_uri_rc rc = mg_uri_path_normalize(h->ctx->arena, path, &normal);
+    enum mg_uri_rc rc =
+        path.n ? mg_uri_path_normalize(h->ctx->arena, path, &normal) : MG_URI_NOT_ABSOLUTE;
     if (rc != MG_URI_OK)
         luaL_error(L, "req.path: %s (mg.url escapes values)", mg_uri_rc_text(rc));
     req->msg->path = path;
@@ -394,7 +435,8 @@ static int l_args(lua_State *L)
     return 1;
 }
 
-static void append_pair(luaL_Buffer *b, struct mg_arena *arena, struct mg_str key, struct mg_str value)
+static void append_pair(luaL_Buffer *b, struct mg_arena *arena, struct mg_str key,
+                        struct mg_str value)
 {
     struct mg_str k = mg_uri_encode_arena(arena, key, MG_URI_QUERY);
     struct mg_str v = mg_uri_encode_arena(arena, value, MG_URI_QUERY);
@@ -405,7 +447,8 @@ static void append_pair(luaL_Buffer *b, struct mg_arena *arena, struct mg_str ke
     luaL_addlstring(b, v.p, v.n);
 }
 
-/* Replaces all arguments of that name where the first stood; the others stay as they are written. */
+/* Replaces all arguments of that name where the first stood; the others stay as they are written.
+ */
 static int l_set_arg(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_REQUEST);
@@ -527,8 +570,8 @@ static void copy_value(lua_State *L, int value)
     lua_setiuservalue(L, -2, value);
 }
 
-/* The request as it is now, with memory of its own: it outlives the exchange. A body comes along when it was
- * read whole before. */
+/* The request as it is now, with memory of its own: it outlives the exchange. A body comes along
+ * when it was read whole before. */
 static int l_copy(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_REQUEST);
@@ -546,7 +589,8 @@ static int l_copy(lua_State *L)
         if (req->found.values[i].p)
             b->req.found.values[i] = mg_arena_str(arena, req->found.values[i]);
     mg_request_client(&b->req);
-    mg_request_set_body(&b->req, req->is_buffered ? mg_arena_str(arena, req->buffered) : MG_STR_NONE);
+    mg_request_set_body(&b->req,
+                        req->is_buffered ? mg_arena_str(arena, req->buffered) : MG_STR_NONE);
     b->ctx.req = &b->req;
     mg_handle_push_loose(L, &b->ctx, MG_HANDLE_REQUEST, &b->req, -1);
     copy_value(L, MG_HANDLE_AUTH);
@@ -554,9 +598,9 @@ static int l_copy(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    MG_LIB_MESSAGE_METHODS, MG_LIB_BODY_METHODS, {"arg", l_arg},   {"args", l_args},
-    {"set_arg", l_set_arg}, {"cookie", l_cookie}, {"form", l_form}, {"expr", mg_expr_method}, {"copy", l_copy},
-    {NULL, NULL},
+    MG_LIB_MESSAGE_METHODS, MG_LIB_BODY_METHODS,  {"arg", l_arg},   {"args", l_args},
+    {"set_arg", l_set_arg}, {"cookie", l_cookie}, {"form", l_form}, {"expr", mg_expr_method},
+    {"copy", l_copy},       {NULL, NULL},
 };
 
 static const struct mg_handle_type type = {

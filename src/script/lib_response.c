@@ -7,15 +7,13 @@
 enum field { F_STATUS, F_SOURCE, F_ERROR, F_UPSTREAM };
 
 static const char *const fields[] = {
-    [F_STATUS] = "status",
-    [F_SOURCE] = "source",
-    [F_ERROR] = "error",
-    [F_UPSTREAM] = "upstream",
-    [F_UPSTREAM + 1] = NULL,
+    [F_STATUS] = "status",     [F_SOURCE] = "source",   [F_ERROR] = "error",
+    [F_UPSTREAM] = "upstream", [F_UPSTREAM + 1] = NULL,
 };
 
-static const char *const sources[] = {
-    [MG_SOURCE_UPSTREAM] = "upstream", [MG_SOURCE_POLICY] = "policy", [MG_SOURCE_GATEWAY] = "gateway"};
+static const char *const sources[] = {[MG_SOURCE_UPSTREAM] = "upstream",
+                                      [MG_SOURCE_POLICY] = "policy",
+                                      [MG_SOURCE_GATEWAY] = "gateway"};
 
 static void set_text(lua_State *L, const char *key, const char *text)
 {
@@ -144,8 +142,7 @@ static int l_copy(lua_State *L)
     const struct mg_response *res = h->object;
     if (!res->is_buffered && res->body)
         return luaL_error(L, "res:copy needs the whole body; read it with res:text() before");
-    struct mg_response *copy =
-        mg_response_new(h->ctx->arena, res->msg->status, MG_SOURCE_POLICY);
+    struct mg_response *copy = mg_response_new(h->ctx->arena, res->msg->status, MG_SOURCE_POLICY);
     mg_message_copy(copy->msg, h->ctx->arena, res->msg);
     if (res->body)
         mg_response_set_body(copy, h->ctx->arena, res->buffered);
@@ -154,8 +151,9 @@ static int l_copy(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    MG_LIB_MESSAGE_METHODS,   MG_LIB_BODY_METHODS, {"is_json", l_is_json},
-    {"cache_control", l_cache_control}, {"copy", l_copy},    {NULL, NULL},
+    MG_LIB_MESSAGE_METHODS, MG_LIB_BODY_METHODS,
+    {"is_json", l_is_json}, {"cache_control", l_cache_control},
+    {"copy", l_copy},       {NULL, NULL},
 };
 
 static const struct mg_handle_type type = {

@@ -1,7 +1,7 @@
 /*
- * What every worker needs of a config to build its Lua state: the steps with their checked configs, where
- * policies lie, secrets, dictionaries. Made once by the control thread (config.c), immutable, part of the
- * generation (mg_generation.script).
+ * What every worker needs of a config to build its Lua state: the steps with their checked configs,
+ * where policies lie, secrets, dictionaries. Made once by the control thread (config.c), immutable,
+ * part of the generation (mg_generation.script).
  */
 #ifndef MG_SCRIPT_PLAN_H
 #define MG_SCRIPT_PLAN_H
@@ -57,7 +57,7 @@ struct mg_plan {
     struct mg_dicts *dicts;    /* of the process; borrowed */
     struct mg_str config_file; /* a .lua config: its name and text, to find functions in */
     struct mg_str config_text;
-    struct mg_guest *guest;    /* simulation: where the Lua state is a guest; NULL: it has its own */
+    struct mg_guest *guest; /* simulation: where the Lua state is a guest; NULL: it has its own */
 };
 
 #endif

@@ -47,8 +47,8 @@ struct mg_script {
     /* The list (of mg_task.owned) of the tasks that end with `context`. Set by whoever gives tasks
      * their contexts, before code runs. */
     struct mg_link *(*tasks_of)(void *context);
-    /* Fills in what log lines of a task's code say (request id, route, step) and returns how many fields;
-     * borrowed until the line is written. NULL: they say the task's label. Never raises. */
+    /* Fills in what log lines of a task's code say (request id, route, step) and returns how many
+     * fields; borrowed until the line is written. NULL: they say the task's label. Never raises. */
     size_t (*log_fields)(const struct mg_task *t, struct mg_log_field *out, size_t room);
 
     struct mg_heap heap;
@@ -63,8 +63,8 @@ struct mg_script {
     struct mg_link tasks;        /* all that wait, for cancelling at the end */
     const void *handle_metas[4]; /* metatables of the handles' kinds; see context.h */
     bool ending;                 /* mg_script_free has begun; no new tasks */
-    bool trial;                  /* built only to see whether it can be: it starts no tasks, and logs nothing */
-    uint64_t random;             /* state of mg_script_random */
+    bool trial;      /* built only to see whether it can be: it starts no tasks, and logs nothing */
+    uint64_t random; /* state of mg_script_random */
 
     struct mg_guest *guest; /* NULL: the state is ours */
     int _anchor;            /* a guest's: reference of L */

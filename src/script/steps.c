@@ -1,8 +1,8 @@
 /*
  * Lua steps. Worker thread.
  *
- * A step's code runs as a task. What it returns decides how the walk goes on. An onion's `next` starts a walk
- * over what lies behind the step, and waits for its response.
+ * A step's code runs as a task. What it returns decides how the walk goes on. An onion's `next`
+ * starts a walk over what lies behind the step, and waits for its response.
  */
 #include "script/steps.h"
 
@@ -82,8 +82,8 @@ static enum mg_step_result wrong_result(struct mg_walk *w, const struct mg_step 
 
 /* --- starting a task --- */
 
-/* A task with its function on the stack. The limit on memory rests while C code pushes: it could not cope with
- * an error here, and the step's own code meets the limit soon enough. */
+/* A task with its function on the stack. The limit on memory rests while C code pushes: it could
+ * not cope with an error here, and the step's own code meets the limit soon enough. */
 static struct mg_task *begin(struct mg_walk *w, const struct mg_step *step, int fn)
 {
     struct mg_context *ctx = mg_context_of(w->ex);
@@ -297,8 +297,8 @@ static void on_response_done(struct mg_task *t, enum mg_task_status status, void
         mg_walk_resume(w, MG_STEP_NEXT);
 }
 
-/* The function that the request phase returned is called g(res); a response function f(req, res). A step may
- * have both. */
+/* The function that the request phase returned is called g(res); a response function f(req, res). A
+ * step may have both. */
 static struct mg_task *begin_response(const struct mg_step *step, struct mg_walk *w, int *nargs)
 {
     struct slot *slot = slot_at(w, step, true);
@@ -413,8 +413,7 @@ static enum mg_step_result onion_result(struct onion *o, struct mg_task *t,
         result = task_failed(w, o->step, t);
     } else {
         int index = lua_gettop(t->co) - t->results + 1;
-        struct mg_handle *h =
-            t->results ? mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE) : NULL;
+        struct mg_handle *h = t->results ? mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE) : NULL;
         if (h) {
             w->res = h->object;
             return MG_STEP_STOP;
@@ -505,10 +504,11 @@ static bool applies(const struct mg_step *step, struct mg_exchange *ex, int when
     if (*kept != CONDITION_UNKNOWN)
         return *kept == CONDITION_YES;
     if (ask(ex, when, &ex->req, ex->res, &yes, &failure) != MG_OK)
-        mg_log_error("policy failed", MG_LOG_STR("policy", step->policy), MG_LOG_STR("step", step->id),
-                     MG_LOG_STR("path", step->path),
+        mg_log_error("policy failed", MG_LOG_STR("policy", step->policy),
+                     MG_LOG_STR("step", step->id), MG_LOG_STR("path", step->path),
                      MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
-                     MG_LOG_STR("request_id", mg_request_id(&ex->req)), MG_LOG_STR("error", failure));
+                     MG_LOG_STR("request_id", mg_request_id(&ex->req)),
+                     MG_LOG_STR("error", failure));
     return yes;
 }
 

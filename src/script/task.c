@@ -65,7 +65,8 @@ static const char *push_error_text(lua_State *L, size_t *n)
 /* Of a traceback too deep to be shown whole. */
 #define LEVELS_SHOWN 20
 
-/* luaL_traceback counts all levels, in a time that is more than linear: a second for 200,000 of them. */
+/* luaL_traceback counts all levels, in a time that is more than linear: a second for 200,000 of
+ * them. */
 static bool is_deep(lua_State *of)
 {
     lua_Debug ar;
@@ -356,7 +357,8 @@ size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out)
     return 1;
 }
 
-static void log_error_of(const struct mg_task *t, enum mg_log_level level, const char *msg, struct mg_str error)
+static void log_error_of(const struct mg_task *t, enum mg_log_level level, const char *msg,
+                         struct mg_str error)
 {
     struct mg_log_field fields[MG_TASK_LOG_FIELDS + 1];
     size_t n = mg_task_log_fields(t, fields);

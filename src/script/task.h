@@ -48,10 +48,11 @@ typedef void (*mg_task_done_fn)(struct mg_task *t, enum mg_task_status status, v
 
 struct mg_task {
     struct mg_script *script;
-    lua_State *co;           /* push the function and its arguments here before mg_task_start */
-    void *context;           /* what it runs for (the script side of an exchange); NULL: nothing */
-    const char *label;       /* borrowed for the state's life; step id, for messages */
-    const void *source;      /* whose code it is (a struct mg_step), or NULL; the tasks that it starts inherit it */
+    lua_State *co;      /* push the function and its arguments here before mg_task_start */
+    void *context;      /* what it runs for (the script side of an exchange); NULL: nothing */
+    const char *label;  /* borrowed for the state's life; step id, for messages */
+    const void *source; /* whose code it is (a struct mg_step), or NULL; the tasks that it starts
+                           inherit it */
     mg_task_done_fn on_done; /* NULL: failures are logged, results dropped */
     void (*on_cancelled)(struct mg_task *t, void *arg); /* NULL, or told by mg_task_cancel, last */
     void *arg;                                          /* of both */
@@ -110,8 +111,8 @@ void mg_task_cancel_all(struct mg_link *owned);
 /* For mg_script_free: cancels what waits, frees the idle ones. */
 void mg_task_end_all(struct mg_script *s);
 
-/* What log lines of a task's code say of it: by script->log_fields, else its label. Fills in at most
- * MG_TASK_LOG_FIELDS and returns how many; borrowed until the line is written. */
+/* What log lines of a task's code say of it: by script->log_fields, else its label. Fills in at
+ * most MG_TASK_LOG_FIELDS and returns how many; borrowed until the line is written. */
 #define MG_TASK_LOG_FIELDS 4
 size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out);
 

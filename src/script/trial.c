@@ -15,7 +15,8 @@ static struct trial *trial_of(const struct mg_worker_generation *wg)
     return MG_CONTAINER_OF(wg->worker, struct trial, worker);
 }
 
-static void on_fault(struct mg_instances *all, const struct mg_plan_step *step, struct mg_str message)
+static void on_fault(struct mg_instances *all, const struct mg_plan_step *step,
+                     struct mg_str message)
 {
     struct trial *t = trial_of(all->wg);
     t->on_fault(t->arg, step, message);
@@ -38,7 +39,8 @@ static void try_worker(struct trial *t, struct mg_loop *loop, struct mg_generati
 }
 
 void mg_trial_run(struct mg_generation *gen,
-                  void (*on_fault_fn)(void *arg, const struct mg_plan_step *step, struct mg_str message),
+                  void (*on_fault_fn)(void *arg, const struct mg_plan_step *step,
+                                      struct mg_str message),
                   void *arg)
 {
     struct trial t = {.on_fault = on_fault_fn, .arg = arg};

@@ -1,16 +1,19 @@
 /*
- * Trying a generation out: one worker's Lua state is built for it beside everything else, and dropped again, so
- * that all steps which cannot be built are told at once, before any worker is bothered. Control thread.
+ * Trying a generation out: one worker's Lua state is built for it beside everything else, and
+ * dropped again, so that all steps which cannot be built are told at once, before any worker is
+ * bothered. Control thread.
  */
 #ifndef MG_SCRIPT_TRIAL_H
 #define MG_SCRIPT_TRIAL_H
 
 #include "script/plan.h"
 
-/* Calls on_fault for each step that cannot be built; with NULL when it is the state itself. The code that runs
- * (modules, `new`, `close`) sees a clock that stands; its tasks are not started, its log lines not written. */
+/* Calls on_fault for each step that cannot be built; with NULL when it is the state itself. The
+ * code that runs (modules, `new`, `close`) sees a clock that stands; its tasks are not started, its
+ * log lines not written. */
 void mg_trial_run(struct mg_generation *gen,
-                  void (*on_fault)(void *arg, const struct mg_plan_step *step, struct mg_str message),
+                  void (*on_fault)(void *arg, const struct mg_plan_step *step,
+                                   struct mg_str message),
                   void *arg);
 
 #endif

@@ -68,7 +68,7 @@ routes:
 ]]
     assert.equal(0, res.status)
     assert.matches("moongate.yaml:4:%d+: routes%[1%]: warning: can never match", res.stdout)
-    assert.matches("moongate.yaml:1:%d+: services.b: warning: no route uses this service", res.stdout)
+    assert.matches("moongate.yaml:1:%d+: services.b: warning: no route or policy uses this service", res.stdout)
     assert.matches("moongate.yaml: ok, 2 warnings\n$", res.stdout)
   end)
 
@@ -90,8 +90,47 @@ routes:
     assert.matches("/no/such/file.yaml: No such file", res.stdout)
   end)
 
+  it("finds what only shows when a worker builds its steps", function()
+    local files = { ["policies/picky.lua"] = [[
+local M = { name = "picky" }
+function M.new(conf) error("cannot do with " .. tostring(conf.n)) end
+return M
+]] }
+    local config = [[
+policies: [{ picky: { n: 1 } }]
+routes:
+  - match: /a
+    policies:
+      - lua: |
+          local a = {}
+          return a.b.c
+      - respond: { template: none.html }
+]]
+    local faults = {
+      "moongate.yaml:1:14: policies[0].picky: policies/picky.lua:2: cannot do with 1\n"
+        .. "policies: [{ picky: { n: 1 } }]\n             ^\n",
+      "moongate.yaml:7:11: routes[0].policies[0].lua: attempt to index a nil value (field 'b')\n"
+        .. "          return a.b.c\n          ^\n",
+      "moongate.yaml:8:9: routes[0].policies[1].respond: ",
+    }
+    for _, command in ipairs { "check", "run" } do
+      local args = command == "run" and { "run", "-c", "CONFIG" } or { "check", "CONFIG" }
+      local res = E.run { args = args, config = config, files = files }
+      assert.equal(1, res.status)
+      local said = res.stdout .. res.stderr
+      for _, fault in ipairs(faults) do
+        local _, count = said:gsub(fault:gsub("%p", "%%%0"), "")
+        assert(count == 1, ("%d times, not once: %s\n--- in:\n%s"):format(count, fault, said))
+      end
+      assert.is_nil(said:find("traceback", 1, true))
+    end
+  end)
+
   it("needs no secrets", function()
     local config = "secrets: { k: { env: MG_E2E_NOT_SET } }\nroutes: []\n"
+    assert.equal(0, check(config).status)
+    config = "secrets: { k: { env: MG_E2E_NOT_SET } }\nroutes:\n- match: /*\n  policies:\n  - lua: |\n"
+      .. "      assert(#mg.secret('k') == 32)\n      return function() end\n"
     assert.equal(0, check(config).status)
   end)
 

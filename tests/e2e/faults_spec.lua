@@ -268,6 +268,35 @@ describe("a backend that hangs in a policy", function()
   end)
 end)
 
+describe("mg.fetch", function()
+  it("says by one word how it failed", function()
+    local hang, cut = E.upstream { hang = true }, E.upstream { close = "at-once" }
+    local half, slow = E.upstream { body = "whole", close = "mid-body" }, E.upstream { delay = 2 }
+    local large, garbage = E.upstream { body = ("x"):rep(5000) }, E.upstream { raw = "no HTTP at all\r\n\r\n" }
+    local function service(address) return { backends = { address }, timeouts = { first_byte = "300ms" } } end
+    local g = E.start { config = {
+      limits = { buffered_body_bytes = 4096 },
+      services = {
+        hang = service(hang.address), cut = service(cut.address), half = service(half.address),
+          slow = service(slow.address),
+        large = service(large.address), garbage = service(garbage.address), refused = service("127.0.0.1:"
+          .. E.refused()),
+      },
+      routes = { { match = "/{name}", policies = { { lua = [[return { request = function(req)
+        local res, err = mg.fetch(req.params.name, { timeout = tonumber(req:arg "timeout") })
+        return mg.reply_json(200, { code = not res and err.code, same = not res and tostring(err) == err.message })
+      end }]] } } } },
+    } }
+    for path, code in pairs {
+      ["/refused"] = "connect_failed", ["/hang"] = "first_byte_timeout", ["/slow"] = "first_byte_timeout",
+      ["/hang?timeout=0.05"] = "timeout", ["/cut"] = "reset", ["/half"] = "reset", ["/large"] = "too_large",
+      ["/garbage"] = "bad_response",
+    } do
+      assert.same({ code = code, same = true }, g:get(path):json(), path)
+    end
+  end)
+end)
+
 describe("the sandbox", function()
   it("has nothing that reaches out of it", function()
     local g = start { ["/*"] = [[return { request = function()

@@ -62,6 +62,46 @@ describe("SIGTERM", function()
     assert.equal(0, g:wait())
   end)
 
+  it("lets background tasks finish, then closes the policies", function()
+    local up = E.upstream {}
+    local g = E.start { config = {
+      services = { api = { backends = { up.address } } },
+      routes = { { match = "/*", policies = { { lua = [[
+        mg.every(0.01, function() end) -- does not hold it up
+        return {
+          request = function()
+            mg.background(function()
+              mg.sleep(0.3)
+              mg.fetch("api", { path = "/after" })
+              mg.log.info("background done")
+            end)
+            return mg.reply(202)
+          end,
+          close = function() mg.log.info("policy closed") end,
+        }]] } } } },
+    } }
+    assert.status(g:get("/"), 202)
+    g:terminate()
+    assert.equal(0, g:wait())
+    assert.called(up, 1)
+    assert.equal(1, #g:log("background done"))
+    assert.is_true(#g:log("policy closed") >= 1)
+  end)
+
+  it("a second time cuts background tasks too", function()
+    local g = E.start { config = { routes = { { match = "/*", policies = { { lua = [[return { request = function()
+      mg.background(function() mg.sleep(60) end)
+      return mg.reply(202)
+    end }]] } } } } } }
+    assert.status(g:get("/"), 202)
+    g:terminate()
+    g:wait_log('"stopping"')
+    E.sleep(0.1)
+    assert.is_true(g:is_running())
+    g:terminate()
+    assert.equal(0, g:wait())
+  end)
+
   it("a second time cuts what is left", function()
     local g, up = start { hang = true }
     local client = g:connect()

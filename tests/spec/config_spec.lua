@@ -524,12 +524,21 @@ routes:
   - lua: |
       return 1
   - { lua: 'return 2', id: x }]]
-    assert.same({ "lua", "return 1\n", 7, "lua" }, { steps[1].kind, steps[1].source, steps[1].source_line, steps[1].id })
+    assert.same({ "lua", "return 1\n", 7, "lua" }, { steps[1].kind, steps[1].source, steps[1].source_line,
+      steps[1].id })
     assert.same({ "return 2", 8, "x" }, { steps[2].source, steps[2].source_line, steps[2].id })
   end)
 
   it("know where their name stands", function()
-    local steps = steps_of "routes:\n- match: /a\n  policies:\n  - when: req\n    cors: {}\n  - lua: |\n      return 1\n  - cors"
+    local steps = steps_of [[
+routes:
+- match: /a
+  policies:
+  - when: req
+    cors: {}
+  - lua: |
+      return 1
+  - cors]]
     local at = {}
     for i, step in ipairs(steps) do at[i] = ("%d:%d"):format(step.line, step.col) end
     assert.same({ "7:5", "8:5", "10:5" }, at)
@@ -673,11 +682,16 @@ describe("warnings", function()
   end)
 
   it("of services that nothing names", function()
-    assert.same({ "1:16: services.a: no route uses this service" },
+    assert.same({ "1:16: services.a: no route or policy uses this service" },
       warnings_of [[
 services: { a: { backends: [a] }, b: { backends: [b] }, c: { backends: [c] } }
 routes:
 - { match: /x, split: [service: b], policies: [mirror: { service: c }] }]])
+    assert.same({ "1:16: services.a: no route or policy uses this service" },
+      warnings_of [[
+services: { a: { backends: [a] }, bb: { backends: [b] } }
+routes:
+- { match: /x, policies: [lua: 'return function() return (mg.fetch "bb") end'] }]])
   end)
 
   it("of secrets whose variable is not set", function()

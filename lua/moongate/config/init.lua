@@ -200,6 +200,20 @@ end
 
 -- ------------------------------------------------------------------------------------------------ warnings
 
+-- Whether inline Lua may call it: its name stands there, or there is a function, which nobody can look into.
+local function in_lua(name, parts)
+  local function any(list)
+    for _, step in ipairs(list or {}) do
+      if step.func or (step.source and step.source:find(name, 1, true)) then return true end
+    end
+    return false
+  end
+  for _, route in ipairs(parts.routes) do
+    if any(route.steps) or any(route.on_error) then return true end
+  end
+  return any(parts.fallback)
+end
+
 local function collect_warnings(docs, parts, homes, ctx, opts)
   local walks = {}
   local function warn(doc, place, message, value)
@@ -208,9 +222,9 @@ local function collect_warnings(docs, parts, homes, ctx, opts)
   end
   routes.warn_hidden(parts.routes, warn)
   for name, doc in pairs(homes) do
-    if not ctx.used.services[name] then
+    if not ctx.used.services[name] and not in_lua(name, parts) then
       local at = walk.child(walk.root(), doc.value, "services")
-      warn(doc, walk.child(at, doc.value.services, name), "no route uses this service")
+      warn(doc, walk.child(at, doc.value.services, name), "no route or policy uses this service")
     end
   end
   local getenv, main = opts.getenv or os.getenv, docs[1]

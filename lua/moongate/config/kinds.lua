@@ -147,6 +147,8 @@ local EXPR_NAMES = {
   "route", "service", "status",
   "auth.", "header.", "params.", "arg.", "claims.", "cookie.", "ctx.", "res.header.",
 }
+M.expr_names = EXPR_NAMES
+
 local EXPR_KNOWN = {}
 for _, name in ipairs(EXPR_NAMES) do EXPR_KNOWN[name] = true end
 

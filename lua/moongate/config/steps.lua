@@ -89,7 +89,7 @@ function M.catalogue(opts)
       return nil, ("cannot load policy '%s': its %s"):format(
         name, type(module) == "table" and "schema is none of moongate.schema" or "file must return a table")
     end
-    local fault = body_fault(module.body)
+    fault = body_fault(module.body)
     if fault then return nil, ("cannot load policy '%s': %s"):format(name, fault) end
     return module
   end

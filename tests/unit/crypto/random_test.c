@@ -120,10 +120,8 @@ static void a_simulation_repeats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uuids_look_right),
-        cmocka_unit_test(threads_make_different_uuids),
-        cmocka_unit_test(every_length),
-        cmocka_unit_test(child_repeats_nothing),
+        cmocka_unit_test(uuids_look_right),     cmocka_unit_test(threads_make_different_uuids),
+        cmocka_unit_test(every_length),         cmocka_unit_test(child_repeats_nothing),
         cmocka_unit_test(a_simulation_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

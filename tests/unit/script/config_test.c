@@ -507,8 +507,7 @@ static void test_errors(void **state)
         {"routes: 1\n", "moongate.yaml:1:9: routes: expected list, got number 1\n"},
         {"a: [\n", "moongate.yaml:"},
         {SMALL "trusted_proxies: [10.0.0.1/8]\n", "moongate.yaml: trusted_proxies: "},
-        {SMALL "shared: { x: 64KiB }\n",
-         "moongate.yaml:3:14: shared.x: must be >= 131072\n"},
+        {SMALL "shared: { x: 64KiB }\n", "moongate.yaml:3:14: shared.x: must be >= 131072\n"},
         {SMALL "default_response: { headers: { Content-Length: '3' } }\n",
          "default_response.headers.Content-Length: is set by the gateway itself\n"},
         {"routes: [{ match: '~(', service: a }]\nservices: { a: { backends: [x] } }\n",
@@ -544,7 +543,8 @@ static void test_steps_that_cannot_be_built(void **state)
          "moongate.yaml:1:35: routes[0].policies[0].picky: policies/picky.lua:3: n is 0\n"
          "routes: [{ match: /, policies: [{ picky: { n: 0 } }] }]\n"
          "                                  ^\n"},
-        {"policies: [picky]\nroutes: [{ match: /, policies: [picky] }, { match: /b, policies: [cors] }]\n",
+        {"policies: [picky]\nroutes: [{ match: /, policies: [picky] }, { match: /b, policies: "
+         "[cors] }]\n",
          "moongate.yaml:1:12: policies[0].picky: policies/picky.lua:3: n is nil\n"
          "policies: [picky]\n"
          "           ^\n"
@@ -556,9 +556,11 @@ static void test_steps_that_cannot_be_built(void **state)
          "      return a.b.c\n"
          "      ^\n"},
         {"routes:\n- match: /\n  policies:\n  - lua: return 7\n",
-         "moongate.yaml:4:5: routes[0].policies[0].lua: 'new' must return a table or a function, not a number\n"},
+         "moongate.yaml:4:5: routes[0].policies[0].lua: 'new' must return a table or a function, "
+         "not a number\n"},
         {"routes:\n- match: /\n  policies:\n  - lua: 'return { request = 1 }'\n",
-         "moongate.yaml:4:5: routes[0].policies[0].lua: 'request' must be a function, not a number\n"},
+         "moongate.yaml:4:5: routes[0].policies[0].lua: 'request' must be a function, not a "
+         "number\n"},
     };
     files_test_write(&f->files, "policies/picky.lua",
                      "local M = { name = 'picky' }\n"
@@ -590,17 +592,17 @@ static void test_trial_is_quiet(void **state)
 {
     struct fixture *f = *state;
     setenv("MOONGATE_TEST_SECRET", "hush", 1);
-    static const char text[] =
-        "secrets: { s: { env: MOONGATE_TEST_SECRET } }\n"
-        "services: { a: { backends: ['127.0.0.1:1'] } }\n"
-        "routes:\n- match: /\n  policies:\n  - lua: |\n"
-        "      mg.log.error('not shown')\n"
-        "      print('not shown')\n"
-        "      mg.background(function() error('not run') end)\n"
-        "      mg.every(1, function() error('not run') end)\n"
-        "      assert(mg.shared('d'):set('k', 1))\n"
-        "      if mg.secret('s') ~= 'hush' then error('no secret') end\n"
-        "      return { request = function() end, close = function() mg.log.error('not shown') end }\n";
+    static const char text[] = "secrets: { s: { env: MOONGATE_TEST_SECRET } }\n"
+                               "services: { a: { backends: ['127.0.0.1:1'] } }\n"
+                               "routes:\n- match: /\n  policies:\n  - lua: |\n"
+                               "      mg.log.error('not shown')\n"
+                               "      print('not shown')\n"
+                               "      mg.background(function() error('not run') end)\n"
+                               "      mg.every(1, function() error('not run') end)\n"
+                               "      assert(mg.shared('d'):set('k', 1))\n"
+                               "      if mg.secret('s') ~= 'hush' then error('no secret') end\n"
+                               "      return { request = function() end, close = function() "
+                               "mg.log.error('not shown') end }\n";
     load(f, text);
     /* A check without secrets cannot say what a step makes of one. */
     unsetenv("MOONGATE_TEST_SECRET");
@@ -617,7 +619,7 @@ static void test_warnings(void **state)
             "routes: [{ match: /, service: a }]\n");
     assert_int_equal(f->warnings, 1);
     assert_non_null(
-        strstr(f->said.p, "moongate.yaml:1:38: services.b: warning: no route uses this"));
+        strstr(f->said.p, "moongate.yaml:1:38: services.b: warning: no route or policy uses this"));
     /* Beside errors nobody wants to read them. */
     check_error(f,
                 "services: { a: { backends: [x] }, b: { backends: [x] } }\n"
@@ -632,10 +634,14 @@ static void test_warnings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_small),    TEST(test_every_part), TEST(test_routes),   TEST(test_shadowed_routes),
-        TEST(test_steps),    TEST(test_functions),  TEST(test_includes), TEST(test_from_disk),
-        TEST(test_secrets),  TEST(test_overrides),  TEST(test_errors),   TEST(test_broken_policies),
-        TEST(test_warnings), TEST(test_steps_that_cannot_be_built), TEST(test_trial_is_quiet),
+        TEST(test_small),          TEST(test_every_part),
+        TEST(test_routes),         TEST(test_shadowed_routes),
+        TEST(test_steps),          TEST(test_functions),
+        TEST(test_includes),       TEST(test_from_disk),
+        TEST(test_secrets),        TEST(test_overrides),
+        TEST(test_errors),         TEST(test_broken_policies),
+        TEST(test_warnings),       TEST(test_steps_that_cannot_be_built),
+        TEST(test_trial_is_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,8 @@ static lua_State *new_state(struct memory *m)
         "end\n"
         "function fails(want, value, err)\n"
         "  if value ~= nil then error('no failure, but ' .. tostring(value), 2) end\n"
-        "  if tostring(err) ~= want then error('want: ' .. want .. '\\ngot:  ' .. tostring(err), 2) end\n"
+        "  if tostring(err) ~= want then error('want: ' .. want .. '\\ngot:  ' .. tostring(err), "
+        "2) end\n"
         "  if err.code ~= 'bad_json' and err.code ~= 'bad_value' then error(err.code, 2) end\n"
         "end\n"
         "function gives(want, value, err)\n"
@@ -261,16 +262,20 @@ static void test_encode_failures(void **state)
         "for i = 1, 50 do\n"
         "  local t = {['k' .. i] = 1, [i + 1] = 2}\n"
         "  local plain, err = json.encode(t)\n"
-        "  assert(plain == nil and (err.message:find('^array has the field') or err.message:find('^object has the "
+        "  assert(plain == nil and (err.message:find('^array has the field') or "
+        "err.message:find('^object has the "
         "item')))\n"
         "  local sorted, err = json.encode(t, {sort = true})\n"
-        "  assert(sorted == nil and (err.message:find('^array has the field') or err.message:find('^object has the "
+        "  assert(sorted == nil and (err.message:find('^array has the field') or "
+        "err.message:find('^object has the "
         "item')))\n"
         "end",
         "local t = {} t[1] = t local v, err = json.encode(t)\n"
-        "assert(v == nil and err.message:find('%[1%]: nested deeper than 128 tables$') and #err.message < 300)",
+        "assert(v == nil and err.message:find('%[1%]: nested deeper than 128 tables$') and "
+        "#err.message < 300)",
         "local t = {} t.again = t local v, err = json.encode(t, {sort = true})\n"
-        "assert(v == nil and err.message:find('again: nested deeper than 128 tables$') and #err.message < 300)",
+        "assert(v == nil and err.message:find('again: nested deeper than 128 tables$') and "
+        "#err.message < 300)",
         "local t = 1 for i = 1, 128 do t = {t} end assert(json.encode(t))\n"
         "local v, err = json.encode{t} assert(v == nil and err)",
         "fails('[1][1]: nested deeper than 2 tables', json.encode({{{}}}, {depth = 2}))",

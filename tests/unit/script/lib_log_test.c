@@ -90,10 +90,12 @@ static void test_request(void **state)
 static void test_redaction(void **state)
 {
     (void)state;
-    static const char *const hidden[] = {"authorization", "Authorization", "COOKIE",  "set-cookie", "set_cookie",
-                                         "x_api_key",     "X-Api-Key",     "proxy_authorization",
-                                         "X-Session",     "x_session"};
-    static const char *const shown[] = {"session", "cookies", "x-session-2", "authorization2", "api-key"};
+    static const char *const hidden[] = {"authorization", "Authorization",       "COOKIE",
+                                         "set-cookie",    "set_cookie",          "x_api_key",
+                                         "X-Api-Key",     "proxy_authorization", "X-Session",
+                                         "x_session"};
+    static const char *const shown[] = {"session", "cookies", "x-session-2", "authorization2",
+                                        "api-key"};
     struct lua_test t;
     char code[128];
     lua_test_start(&t, &env);
@@ -102,7 +104,8 @@ static void test_redaction(void **state)
         snprintf(code, sizeof code, "mg.log.info('x', {['%s'] = 's3cret'})",
                  hides ? hidden[i] : shown[i - COUNT(hidden)]);
         lua_test_run(&t, code);
-        if (hides == (strstr(written, "s3cret") != NULL) || hides != (strstr(written, "\"[redacted]\"") != NULL))
+        if (hides == (strstr(written, "s3cret") != NULL) ||
+            hides != (strstr(written, "\"[redacted]\"") != NULL))
             fail_msg("%s gives %s", code, written);
     }
     lua_test_end(&t);

@@ -125,7 +125,8 @@ static void test_load(void **state)
     script_test_end(&t);
 }
 
-typedef enum mg_rc (*load_fn)(lua_State *L, struct mg_str text, const char *chunk_name, uint32_t line);
+typedef enum mg_rc (*load_fn)(lua_State *L, struct mg_str text, const char *chunk_name,
+                              uint32_t line);
 
 struct loaded {
     const char *text, *want; /* NULL: it compiles */
@@ -150,7 +151,8 @@ static void check_loaded(load_fn load, int nargs, const struct loaded *cases, si
         lua_setfield(L, -2, "n");
         enum mg_rc rc = mg_task_call(L, nargs, 1);
         const char *got = luaL_tolstring(L, -1, NULL);
-        if (cases[i].want && (rc == MG_OK ? strcmp(got, cases[i].want) != 0 : !strstr(got, cases[i].want)))
+        if (cases[i].want &&
+            (rc == MG_OK ? strcmp(got, cases[i].want) != 0 : !strstr(got, cases[i].want)))
             fail_msg("want: %s\ngot:  %s\nin: %s", cases[i].want, got, cases[i].text);
         lua_settop(L, 0);
     }
@@ -514,10 +516,10 @@ int main(void)
         cmocka_unit_test(test_what_is_there),  cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_strict_globals), cmocka_unit_test(test_load),
         cmocka_unit_test(test_expressions),    cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_time),           cmocka_unit_test(test_print),
-        cmocka_unit_test(test_coroutines),     cmocka_unit_test(test_require),
-        cmocka_unit_test(test_system_modules), cmocka_unit_test(test_protect),
+        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_time),
+        cmocka_unit_test(test_print),          cmocka_unit_test(test_coroutines),
+        cmocka_unit_test(test_require),        cmocka_unit_test(test_system_modules),
+        cmocka_unit_test(test_protect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static void over(struct mg_exchange *ex, const char *reason)
     ex->ended = true;
     ex->reason = reason;
     mg_wait_cancel_children(&ex->wait);
-    if (has_finish(ex) && ex->res)
+    if (has_finish(ex))
         run_finish(ex);
     else
         end(ex);
@@ -93,8 +93,27 @@ static void on_gone(struct mg_inbound *in, const char *reason)
 
 /* --- the response --- */
 
+/* A body that broke before a byte of it was sent can still be answered for: a transform that failed
+ * at once, a backend that closed behind its head. */
+static struct mg_response *replace_broken(struct mg_exchange *ex, struct mg_response *res)
+{
+    struct mg_str bytes;
+    if (!res->body || mg_body_peek(res->body, &bytes) != MG_BODY_BROKEN)
+        return res;
+    unsigned status = res->body->status ? (unsigned)res->body->status : 502;
+    bool ours = status == 500;
+    mg_log_warn("response broken before its first byte", MG_LOG_C("reason", res->body->reason),
+                MG_LOG_STR("request_id", mg_request_id(&ex->req)));
+    struct mg_response *error =
+        mg_problem(&ex->req, status, ours ? "internal-error" : "bad-gateway", MG_STR_NONE,
+                   ours ? "policy_error" : "reset");
+    error->fetch = res->fetch;
+    return error;
+}
+
 static void respond(struct mg_exchange *ex, struct mg_response *res)
 {
+    res = replace_broken(ex, res);
     struct mg_message *m = res->msg;
     ex->res = res;
     ex->answered = true;

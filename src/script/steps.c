@@ -483,8 +483,10 @@ static void push_info(lua_State *L, const struct mg_exchange *ex)
 {
     uint64_t took = mg_loop_now(ex->worker->loop) - ex->in->started_ns;
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, ex->res->msg->status);
-    lua_setfield(L, -2, "status");
+    if (ex->res) {
+        lua_pushinteger(L, ex->res->msg->status);
+        lua_setfield(L, -2, "status");
+    }
     lua_pushinteger(L, (lua_Integer)ex->in->sent_bytes);
     lua_setfield(L, -2, "bytes");
     lua_pushnumber(L, (double)took / 1e9);
@@ -522,7 +524,10 @@ static enum mg_step_result finish(const struct mg_step *step, struct mg_exchange
     if (!t)
         return MG_STEP_NEXT;
     push_request(&ex->walk, t);
-    mg_handle_push(t->co, t->context, MG_HANDLE_RESPONSE, ex->res);
+    if (ex->res)
+        mg_handle_push(t->co, t->context, MG_HANDLE_RESPONSE, ex->res);
+    else
+        lua_pushnil(t->co); /* the client went before there was one */
     push_info(t->co, ex);
     enum mg_task_status status = run(t, 3, on_finish_done, ex);
     if (status == MG_TASK_WAITING)

@@ -13,6 +13,9 @@
 #define CHUNK_BYTES 8192
 #define CHUNKS_KEPT 256
 #define BLOCK_BYTES 32768
+/* Uploads come in larger pieces: a chunked one is passed on in fewer, larger chunks. Not for
+ * downloads, where each client that stops reading holds a block. */
+#define REQUEST_BLOCK_BYTES 131072
 #define BLOCKS_KEPT 64
 #define HOUSEKEEPING_NS MG_SECOND
 /* Freed memory worth the work of giving it back to the system. */
@@ -24,7 +27,8 @@ static void on_housekeeping(void *arg)
 {
     struct mg_worker *w = arg;
     size_t bytes = mg_pool_trim(&w->chunks) * w->chunks.block_bytes +
-                   mg_pool_trim(&w->blocks) * w->blocks.block_bytes;
+                   mg_pool_trim(&w->blocks) * w->blocks.block_bytes +
+                   mg_pool_trim(&w->request_blocks) * w->request_blocks.block_bytes;
     /* Blocks lie between longer-lived memory, so the allocator cannot give their pages back by
      * itself. */
     w->untrimmed_bytes += bytes;
@@ -100,10 +104,10 @@ uint64_t mg_worker_random(struct mg_worker *w)
     return x * UINT64_C(2685821657736338717);
 }
 
-static size_t block_bytes(const struct mg_generation *gen)
+static size_t block_bytes(const struct mg_generation *gen, size_t least)
 {
     size_t head = gen->limits.head.head_bytes;
-    return head > BLOCK_BYTES ? head : BLOCK_BYTES;
+    return head > least ? head : least;
 }
 
 enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
@@ -113,9 +117,10 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     uint64_t random = w->random;
     *w = (struct mg_worker){.number = number, .loop = loop, .hooks = hooks, .random = random};
     mg_pool_init(&w->chunks, CHUNK_BYTES, CHUNKS_KEPT);
-    mg_pool_init(&w->blocks, block_bytes(gen), BLOCKS_KEPT);
+    mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES), BLOCKS_KEPT);
+    mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES), BLOCKS_KEPT);
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
-    mg_server_init(&w->server, loop, &w->chunks, &w->blocks, &mg_exchange_handler, w);
+    mg_server_init(&w->server, loop, &w->chunks, &w->request_blocks, &mg_exchange_handler, w);
     w->server.limits = gen->limits;
     mg_timer_init(&w->housekeeping, loop, on_housekeeping, w);
     /* A simulated clock would jump from tick to tick for nothing. */
@@ -140,6 +145,7 @@ void mg_worker_release(struct mg_worker *w)
     mg_loop_settle(w->loop); /* connections give their blocks back at the end of a turn */
     mg_pool_release(&w->chunks);
     mg_pool_release(&w->blocks);
+    mg_pool_release(&w->request_blocks);
     mg_pipe_close_all();
 }
 

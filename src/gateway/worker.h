@@ -43,8 +43,9 @@ struct mg_worker_generation {
 struct mg_worker {
     uint32_t number;
     struct mg_loop *loop;
-    struct mg_pool chunks; /* of arenas */
-    struct mg_pool blocks; /* read buffers */
+    struct mg_pool chunks;         /* of arenas */
+    struct mg_pool blocks;         /* read buffers */
+    struct mg_pool request_blocks; /* the same, larger, for what clients send */
     struct mg_server server;
     struct mg_pools pools;
     struct mg_worker_generation *current;

@@ -396,17 +396,12 @@ static void response_consume(struct mg_body *b, size_t n)
     mg_h1_input_trim(input);
 }
 
-static bool is_empty(const struct mg_h1_input *in)
-{
-    return mg_h1_input_payload(in).n == 0 && mg_h1_input_raw(in).n == 0;
-}
-
 /* What goes wrong here is left for a read to find. */
 static ssize_t response_move(struct mg_body *b, struct mg_pipe *p, size_t max)
 {
     struct mg_outbound *o = outbound_of(b);
     struct conn *c = o->_conn ? from(o->_conn) : NULL;
-    if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || o->_decoder.done ||
+    if (!c || !c->stream->ops->to_pipe || !mg_h1_input_is_empty(&c->input) || o->_decoder.done ||
         o->_decoder.kind != MG_H1_LENGTH)
         return 0;
     ssize_t n =
@@ -664,7 +659,7 @@ static void on_readable(void *arg)
     uint32_t request = c->base.requests;
     bool short_read = false;
     if (c->current && c->current->_got_head && c->current->response_body.moves &&
-        is_empty(&c->input)) {
+        mg_h1_input_is_empty(&c->input)) {
         let_reader_move(c);
         return;
     }

@@ -15,14 +15,9 @@ void mg_h1_input_release(struct mg_h1_input *in)
     mg_h1_input_init(in, in->blocks);
 }
 
-static bool is_empty(const struct mg_h1_input *in)
-{
-    return in->pay_begin == in->pay_end && in->raw_begin == in->raw_end;
-}
-
 void mg_h1_input_trim(struct mg_h1_input *in)
 {
-    if (in->block && is_empty(in))
+    if (in->block && mg_h1_input_is_empty(in))
         mg_h1_input_release(in);
 }
 
@@ -41,7 +36,7 @@ static size_t make_room(struct mg_h1_input *in)
 {
     if (!in->block)
         in->block = mg_pool_get(in->blocks);
-    if (is_empty(in))
+    if (mg_h1_input_is_empty(in))
         in->pay_begin = in->pay_end = in->raw_begin = in->raw_end = 0;
     if (in->raw_end == in->blocks->block_bytes)
         compact(in);

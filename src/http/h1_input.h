@@ -45,6 +45,12 @@ static inline struct mg_str mg_h1_input_payload(const struct mg_h1_input *in)
     return in->block ? mg_str(in->block + in->pay_begin, in->pay_end - in->pay_begin) : MG_STR_NONE;
 }
 
+/* Neither payload nor raw bytes are held. */
+static inline bool mg_h1_input_is_empty(const struct mg_h1_input *in)
+{
+    return in->pay_begin == in->pay_end && in->raw_begin == in->raw_end;
+}
+
 static inline void mg_h1_input_skip_raw(struct mg_h1_input *in, size_t n)
 {
     in->raw_begin += (uint32_t)n;

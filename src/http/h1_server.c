@@ -278,18 +278,13 @@ static void body_consume(struct mg_body *b, size_t n)
     }
 }
 
-static bool is_empty(const struct mg_h1_input *in)
-{
-    return mg_h1_input_payload(in).n == 0 && mg_h1_input_raw(in).n == 0;
-}
-
 /* What goes wrong here is left for a read to find. */
 static ssize_t body_move(struct mg_body *b, struct mg_pipe *p, size_t max)
 {
     struct request *r = request_of(b);
     struct conn *c = r->base.conn;
-    if (!c || !c->stream->ops->to_pipe || !is_empty(&c->input) || r->decoder.done || r->broken ||
-        r->owes_continue || r->decoder.kind != MG_H1_LENGTH)
+    if (!c || !c->stream->ops->to_pipe || !mg_h1_input_is_empty(&c->input) || r->decoder.done ||
+        r->broken || r->owes_continue || r->decoder.kind != MG_H1_LENGTH)
         return 0;
     ssize_t n =
         c->stream->ops->to_pipe(c->stream, p, max < r->decoder.left ? max : r->decoder.left);
@@ -698,7 +693,7 @@ static void on_readable(void *arg)
 {
     struct conn *c = arg;
     bool short_read = false;
-    if (c->state == EXCHANGE && c->current->body.moves && is_empty(&c->input)) {
+    if (c->state == EXCHANGE && c->current->body.moves && mg_h1_input_is_empty(&c->input)) {
         let_reader_move(c);
         return;
     }

@@ -1,11 +1,10 @@
 /* The program: one command each time. */
 #include <stdio.h>
-#include <string.h>
 
 #include "app/check.h"
 #include "app/options.h"
 #include "app/run.h"
-#include "app/test.h"
+#include "app/tools.h"
 #include "crypto/version.h"
 #include "net/version.h"
 #include "script/version.h"
@@ -23,8 +22,9 @@ int main(int argc, char **argv)
 {
     struct mg_options options;
     struct mg_error err;
-    if (argc > 1 && strcmp(argv[1], "test") == 0)
-        return mg_app_test(argc - 2, argv + 2);
+    int status;
+    if (mg_tools_run(argc, argv, &status))
+        return status;
     if (mg_options_parse(argc, argv, &options, &err) != MG_OK) {
         fprintf(stderr, "moongate: %s\n\n%s", err.text, mg_options_usage);
         return 2;

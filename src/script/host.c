@@ -1,9 +1,5 @@
-/*
- * A stock Lua state for specs: the whole standard library, the system's modules (busted among
- * them), our own modules from the program, and lua/moongate/test/run.lua, which does the rest. The
- * main thread.
- */
-#include "script/busted.h"
+/* A stock Lua state with our modules at hand. The main thread. */
+#include "script/host.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -14,8 +10,12 @@
 #include "script/embedded.h"
 #include "script/kit.h"
 
-#define RUN "lua/moongate/test/run.lua"
-#define CHUNK "@moongate test" /* busted takes its own name from it */
+struct start {
+    const char *file;
+    const char *chunk;
+    int argc;
+    char **argv;
+};
 
 static int compare_names(const void *name, const void *file)
 {
@@ -48,13 +48,16 @@ static int l_search(lua_State *L)
     return 1;
 }
 
-static void add_searcher(lua_State *L)
+void mg_host_add_modules(lua_State *L)
 {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, mg_kit_open);
+    lua_setfield(L, -2, "moongate.core");
     lua_getglobal(L, LUA_LOADLIBNAME);
     lua_getfield(L, -1, "searchers");
     lua_pushcfunction(L, l_search);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 2);
+    lua_pop(L, 3);
 }
 
 static int on_error(lua_State *L)
@@ -63,42 +66,38 @@ static int on_error(lua_State *L)
     return 1;
 }
 
-/* (argc, argv) -> exit status */
+/* (struct start) -> exit status */
 static int run(lua_State *L)
 {
-    int argc = (int)lua_tointeger(L, 1);
-    char **argv = lua_touserdata(L, 2);
-    const struct mg_embedded_file *f = find(RUN);
+    const struct start *s = lua_touserdata(L, 1);
+    const struct mg_embedded_file *f = find(s->file);
     luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, mg_kit_open);
-    lua_setfield(L, -2, "moongate.core");
-    add_searcher(L);
-    if (!f || luaL_loadbufferx(L, f->data, f->size, CHUNK, "t") != LUA_OK)
-        return luaL_error(L, "%s cannot be loaded", RUN);
-    luaL_checkstack(L, argc, "too many arguments");
-    for (int i = 0; i < argc; i++)
-        lua_pushstring(L, argv[i]);
-    lua_call(L, argc, 1);
+    mg_host_add_modules(L);
+    if (!f || luaL_loadbufferx(L, f->data, f->size, s->chunk, "t") != LUA_OK)
+        return luaL_error(L, "%s cannot be loaded", s->file);
+    luaL_checkstack(L, s->argc, "too many arguments");
+    for (int i = 0; i < s->argc; i++)
+        lua_pushstring(L, s->argv[i]);
+    lua_call(L, s->argc, 1);
     return 1;
 }
 
-int mg_busted_run(int argc, char **argv)
+int mg_host_run(const char *file, const char *chunk, int argc, char **argv)
 {
+    struct start start = {file, chunk, argc, argv};
     lua_State *L = luaL_newstate();
     int status = 1;
     if (!L) {
-        fputs("moongate test: no memory for a Lua state\n", stderr);
+        fputs("moongate: no memory for a Lua state\n", stderr);
         return status;
     }
     lua_pushcfunction(L, on_error);
     lua_pushcfunction(L, run);
-    lua_pushinteger(L, argc);
-    lua_pushlightuserdata(L, argv);
-    if (lua_pcall(L, 2, 1, 1) == LUA_OK)
+    lua_pushlightuserdata(L, &start);
+    if (lua_pcall(L, 1, 1, 1) == LUA_OK)
         status = (int)lua_tointeger(L, -1);
     else
-        fprintf(stderr, "moongate test: %s\n", lua_tostring(L, -1));
+        fprintf(stderr, "%s: %s\n", chunk + 1, lua_tostring(L, -1));
     lua_close(L);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static void *or_die(void *p, size_t n)
 {
@@ -36,3 +37,34 @@ char *mg_strdup(struct mg_str s)
     copy[s.n] = 0;
     return copy;
 }
+
+#ifdef MG_ASAN
+
+void *mg_pages_new(size_t n)
+{
+    return mg_malloc(n);
+}
+
+void mg_pages_free(void *p, size_t n)
+{
+    (void)n;
+    free(p);
+}
+
+#else
+
+void *mg_pages_new(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return or_die(p == MAP_FAILED ? NULL : p, n);
+}
+
+void mg_pages_free(void *p, size_t n)
+{
+    /* A hole in a mapping makes two of it, and there may be too many already. Then the pages go,
+     * but not their addresses. */
+    if (munmap(p, n) != 0)
+        madvise(p, n, MADV_DONTNEED);
+}
+
+#endif

@@ -12,6 +12,11 @@ void *mg_calloc(size_t count, size_t n) __attribute__((malloc, returns_nonnull))
 void *mg_realloc(void *p, size_t n) __attribute__((returns_nonnull));
 char *mg_strdup(struct mg_str s); /* NUL-terminated; free() it */
 
+/* Whole pages, straight from the system and straight back to it. Under ASan from malloc, which
+ * knows where they end. */
+void *mg_pages_new(size_t n) __attribute__((malloc, returns_nonnull));
+void mg_pages_free(void *p, size_t n);
+
 #if defined(__SANITIZE_ADDRESS__)
 #define MG_ASAN 1
 #elif defined(__has_feature)

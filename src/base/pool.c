@@ -5,13 +5,22 @@
 
 #include "base/memory.h"
 
+/* From here on a block is made of pages of its own. */
+#define PAGES_BYTES 4096
+
 struct free_block {
     struct free_block *next;
 };
 
-void mg_pool_init(struct mg_pool *pool, size_t block_bytes, size_t keep)
+void mg_pool_init(struct mg_pool *pool, size_t block_bytes)
 {
-    *pool = (struct mg_pool){.block_bytes = block_bytes, .keep = keep};
+    *pool = (struct mg_pool){.block_bytes = block_bytes};
+}
+
+static void *new_block(const struct mg_pool *pool)
+{
+    return pool->block_bytes >= PAGES_BYTES ? mg_pages_new(pool->block_bytes)
+                                            : mg_malloc(pool->block_bytes);
 }
 
 static void free_one(struct mg_pool *pool)
@@ -20,7 +29,10 @@ static void free_one(struct mg_pool *pool)
     MG_UNPOISON(block, pool->block_bytes);
     pool->_free = block->next;
     pool->free_count--;
-    free(block);
+    if (pool->block_bytes >= PAGES_BYTES)
+        mg_pages_free(block, pool->block_bytes);
+    else
+        free(block);
 }
 
 void mg_pool_release(struct mg_pool *pool)
@@ -30,13 +42,11 @@ void mg_pool_release(struct mg_pool *pool)
     pool->low = 0;
 }
 
-size_t mg_pool_trim(struct mg_pool *pool)
+void mg_pool_trim(struct mg_pool *pool)
 {
-    size_t unused = pool->low;
-    for (size_t i = 0; i < unused; i++)
+    for (size_t unused = pool->low; unused > 0; unused--)
         free_one(pool);
     pool->low = pool->free_count;
-    return unused;
 }
 
 void *mg_pool_get(struct mg_pool *pool)
@@ -44,7 +54,7 @@ void *mg_pool_get(struct mg_pool *pool)
     struct free_block *block = pool->_free;
     pool->live++;
     if (!block)
-        return mg_malloc(pool->block_bytes);
+        return new_block(pool);
     MG_UNPOISON(block, pool->block_bytes);
     pool->_free = block->next;
     if (--pool->free_count < pool->low)
@@ -56,10 +66,6 @@ void mg_pool_put(struct mg_pool *pool, void *memory)
 {
     struct free_block *block = memory;
     pool->live--;
-    if (pool->free_count >= pool->keep) {
-        free(block);
-        return;
-    }
     block->next = pool->_free;
     pool->_free = block;
     pool->free_count++;

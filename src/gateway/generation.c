@@ -13,7 +13,7 @@ struct mg_generation *mg_generation_new(void)
     struct mg_generation *g = mg_calloc(1, sizeof *g);
     atomic_init(&g->refs, 1);
     g->number = atomic_fetch_add(&last, 1) + 1;
-    mg_pool_init(&g->_chunks, CHUNK_BYTES, 0);
+    mg_pool_init(&g->_chunks, CHUNK_BYTES);
     mg_arena_init(&g->arena, &g->_chunks);
     return g;
 }

@@ -43,7 +43,7 @@ struct mg_router {
 struct mg_router *mg_router_new(void)
 {
     struct mg_router *r = mg_calloc(1, sizeof *r);
-    mg_pool_init(&r->pool, 32 * 1024, 0);
+    mg_pool_init(&r->pool, 32 * 1024);
     mg_arena_init(&r->arena, &r->pool);
     r->methods[r->method_count++] = MG_STR("GET");
     r->methods[r->method_count++] = MG_STR("HEAD");

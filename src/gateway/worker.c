@@ -1,7 +1,6 @@
 /* One thread's part of the gateway. */
 #include "gateway/worker.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -9,33 +8,22 @@
 #include "net/pipe.h"
 
 /* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that
- * bodies are streamed in. What is kept for reuse is a steady load's need, not a peak's. */
+ * bodies are streamed in. */
 #define CHUNK_BYTES 8192
-#define CHUNKS_KEPT 256
 #define BLOCK_BYTES 32768
 /* Uploads come in larger pieces: a chunked one is passed on in fewer, larger chunks. Not for
  * downloads, where each client that stops reading holds a block. */
 #define REQUEST_BLOCK_BYTES 131072
-#define BLOCKS_KEPT 64
 #define HOUSEKEEPING_NS MG_SECOND
-/* Freed memory worth the work of giving it back to the system. */
-#define TRIM_BYTES ((size_t)256 * 1024)
 
 /* --- housekeeping --- */
 
 static void on_housekeeping(void *arg)
 {
     struct mg_worker *w = arg;
-    size_t bytes = mg_pool_trim(&w->chunks) * w->chunks.block_bytes +
-                   mg_pool_trim(&w->blocks) * w->blocks.block_bytes +
-                   mg_pool_trim(&w->request_blocks) * w->request_blocks.block_bytes;
-    /* Blocks lie between longer-lived memory, so the allocator cannot give their pages back by
-     * itself. */
-    w->untrimmed_bytes += bytes;
-    if (bytes == 0 && w->untrimmed_bytes >= TRIM_BYTES) {
-        malloc_trim(0);
-        w->untrimmed_bytes = 0;
-    }
+    mg_pool_trim(&w->chunks);
+    mg_pool_trim(&w->blocks);
+    mg_pool_trim(&w->request_blocks);
     mg_timer_set(&w->housekeeping, mg_loop_now(w->loop) + HOUSEKEEPING_NS);
 }
 
@@ -116,9 +104,9 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
 {
     uint64_t random = w->random;
     *w = (struct mg_worker){.number = number, .loop = loop, .hooks = hooks, .random = random};
-    mg_pool_init(&w->chunks, CHUNK_BYTES, CHUNKS_KEPT);
-    mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES), BLOCKS_KEPT);
-    mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES), BLOCKS_KEPT);
+    mg_pool_init(&w->chunks, CHUNK_BYTES);
+    mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES));
+    mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES));
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
     mg_server_init(&w->server, loop, &w->chunks, &w->request_blocks, &mg_exchange_handler, w);
     w->server.limits = gen->limits;

@@ -55,7 +55,6 @@ struct mg_worker {
     void *drained_arg;
     bool draining;
     struct mg_timer housekeeping; /* gives memory of peaks back */
-    size_t untrimmed_bytes;       /* freed, but maybe still held by the allocator */
     uint64_t random; /* state of mg_worker_random; a simulation sets it before mg_worker_init */
 };
 

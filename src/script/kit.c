@@ -282,8 +282,8 @@ static struct mg_kit *new_kit(lua_State *L, struct mg_kit_home *home, uint64_t s
     mg_list_init(&kit->calls);
     mg_list_init(&kit->plays);
     mg_list_init(&kit->dials);
-    mg_pool_init(&kit->chunks, CHUNK_BYTES, 8);
-    mg_pool_init(&kit->blocks, BLOCK_BYTES, 8);
+    mg_pool_init(&kit->chunks, CHUNK_BYTES);
+    mg_pool_init(&kit->blocks, BLOCK_BYTES);
     mg_buf_init(&kit->log, LOG_MAX);
     mg_guest_init(&kit->guest, L);
     kit->loop = mg_loop_new_simulated(seed);

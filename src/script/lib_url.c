@@ -67,7 +67,7 @@ static int arena_gc(lua_State *L)
 static struct mg_arena *push_arena(lua_State *L)
 {
     struct arena_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    mg_pool_init(&box->pool, ARENA_CHUNK, 0);
+    mg_pool_init(&box->pool, ARENA_CHUNK);
     mg_arena_init(&box->arena, &box->pool);
     luaL_setmetatable(L, ARENA);
     return &box->arena;

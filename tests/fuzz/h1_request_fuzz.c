@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = size - 1, step = (size_t)data[0] + 1;
     struct mg_pool pool;
     struct mg_arena arena;
-    mg_pool_init(&pool, 4096, 2);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
 
     struct mg_h1_fault fault = {0}, piecewise_fault = {0};

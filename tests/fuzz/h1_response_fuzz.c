@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum mg_method asked = data[0] & 128 ? MG_METHOD_HEAD : MG_METHOD_GET;
     struct mg_pool pool;
     struct mg_arena arena;
-    mg_pool_init(&pool, 4096, 2);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
 
     struct mg_h1_fault fault = {0}, piecewise_fault = {0};

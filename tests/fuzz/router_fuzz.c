@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mg_str rest = mg_str((const char *)data, size), line;
     if (!router)
         router = built();
-    mg_pool_init(&pool, 4096, 1);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
     while (mg_str_split(&rest, '\n', &line)) {
         struct mg_route_query q = {.method = MG_STR("GET")};

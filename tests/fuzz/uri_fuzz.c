@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mg_pool pool;
     struct mg_arena arena;
-    mg_pool_init(&pool, 4096, 1);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
     struct mg_str rest = mg_str((const char *)data, size), line;
     while (mg_str_split(&rest, '\n', &line)) {

@@ -19,7 +19,7 @@ struct scene {
 
 static void set_up(struct scene *s)
 {
-    mg_pool_init(&s->pool, CHUNK, 4);
+    mg_pool_init(&s->pool, CHUNK);
     mg_arena_init(&s->arena, &s->pool);
 }
 

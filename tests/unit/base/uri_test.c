@@ -17,7 +17,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    mg_pool_init(&f->pool, 4096, 1);
+    mg_pool_init(&f->pool, 4096);
     mg_arena_init(&f->arena, &f->pool);
     *state = f;
     return 0;

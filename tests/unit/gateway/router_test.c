@@ -425,7 +425,7 @@ static void methods(void **state)
     struct mg_router *r = built(SPECS, COUNT(SPECS));
     struct mg_pool pool;
     struct mg_arena arena;
-    mg_pool_init(&pool, 4096, 1);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct mg_route_query q = get(CASES[i].path);

@@ -16,7 +16,7 @@ struct scene {
 
 static void set_up(struct scene *s)
 {
-    mg_pool_init(&s->pool, 1024, 4);
+    mg_pool_init(&s->pool, 1024);
     mg_arena_init(&s->arena, &s->pool);
 }
 

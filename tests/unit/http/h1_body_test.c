@@ -21,7 +21,7 @@ static struct mg_arena arena;
 static int setup(void **state)
 {
     (void)state;
-    mg_pool_init(&pool, 4096, 2);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
     return 0;
 }

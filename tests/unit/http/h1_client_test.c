@@ -165,8 +165,8 @@ static void set_up(struct scene *s, bool has_body, const char *upgrade)
     static const struct mg_h1_limits limits = {1024, 20, 512};
     struct mg_stream *ends[2];
     *s = (struct scene){.loop = mg_loop_new_simulated(1)};
-    mg_pool_init(&s->chunks, 4096, 4);
-    mg_pool_init(&s->blocks, 2048, 4);
+    mg_pool_init(&s->chunks, 4096);
+    mg_pool_init(&s->blocks, 2048);
     mg_arena_init(&s->arena, &s->chunks);
     mg_pair_stream_new(s->loop, 65536, ends);
     s->backend = ends[0];

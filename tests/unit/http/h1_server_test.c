@@ -147,8 +147,8 @@ static void set_up(struct scene *s)
 {
     struct mg_stream *ends[2];
     *s = (struct scene){.loop = mg_loop_new_simulated(1)};
-    mg_pool_init(&s->chunks, 4096, 4);
-    mg_pool_init(&s->blocks, 2048, 4);
+    mg_pool_init(&s->chunks, 4096);
+    mg_pool_init(&s->blocks, 2048);
     mg_server_init(&s->server, s->loop, &s->chunks, &s->blocks, &handler, s);
     s->server.limits = (struct mg_server_limits){
         .head = {2048, 20, 512},

@@ -13,7 +13,7 @@ static struct mg_arena arena;
 static int setup(void **state)
 {
     (void)state;
-    mg_pool_init(&pool, 4096, 2);
+    mg_pool_init(&pool, 4096);
     mg_arena_init(&arena, &pool);
     return 0;
 }
@@ -200,7 +200,7 @@ static void everything_at_once_fits(void **state)
     (void)state;
     struct mg_pool tiny;
     struct mg_arena large;
-    mg_pool_init(&tiny, 64, 0); /* heads are larger, and so each is a block of its own */
+    mg_pool_init(&tiny, 64); /* heads are larger, and so each is a block of its own */
     mg_arena_init(&large, &tiny);
     const struct mg_h1_write w = {
         .framing = MG_H1_LENGTH,

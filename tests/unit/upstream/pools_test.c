@@ -37,8 +37,8 @@ static void set_up(struct scene *s)
     };
     static const struct mg_h1_limits limits = {1024, 20, 512};
     *s = (struct scene){.loop = mg_loop_new_simulated(1)};
-    mg_pool_init(&s->chunks, 4096, 4);
-    mg_pool_init(&s->blocks, 2048, 4);
+    mg_pool_init(&s->chunks, 4096);
+    mg_pool_init(&s->blocks, 2048);
     mg_arena_init(&s->arena, &s->chunks);
     s->service = mg_service_new(&config, NULL);
     mg_picker_init(&s->picker, s->service, 1);

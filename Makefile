@@ -6,6 +6,7 @@
 #   tests/unit/<row>/*_test.c one cmocka program each; other .c files there are linked into all of them
 #   tests/fuzz/*_fuzz.c       one libFuzzer program each; its corpus is tests/fuzz/corpus/<name>/
 #   lua/, policies/           Lua files (but no specs) that are embedded in the program
+# Release also makes core.so of the same objects: the test kit, for busted in a stock Lua 5.4.
 
 VARIANT ?= release
 B       := build/$(VARIANT)
@@ -60,11 +61,14 @@ AR := $(if $(LTO),gcc-ar,ar)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wwrite-strings \
   -Wpointer-arith -Wundef
-HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 SANITIZE_ADDRESS := address,undefined -fno-sanitize-recover=all
 
 ifeq ($(VARIANT),release)
-MODE      := -O2 -g $(HARDEN) $(if $(LTO),-flto=auto -ffat-lto-objects)
+# core.so takes the same objects. When the program is linked, they become what -fPIE would have made of them:
+# nothing is visible outside, and thread-locals are found without a call.
+SHAREABLE := -fPIC -fvisibility=hidden -ftls-model=initial-exec
+MODE      := -O2 -g $(HARDEN) $(SHAREABLE) $(if $(LTO),-flto=auto -ffat-lto-objects)
 MODE_LINK := -pie -Wl,-z,relro,-z,now
 BIN_LINK  := $(if $(LTO),-flto=auto -O2,-fno-lto)
 WARN      += $(if $(DEV)$(CI),-Werror -Wno-error=format-truncation)
@@ -94,10 +98,11 @@ OBJ      := $(SRC:%.c=$(B)/obj/%.o) $(B)/embedded.o
 MAIN_OBJ := $(B)/obj/src/app/main.o
 BIN      := $(B)/moongate
 LIB      := $(B)/libmoongate.a
+CORE     := $(if $(filter release,$(VARIANT)),$(B)/lua/moongate/core.so)
 EMBEDDED := $(filter-out %_spec.lua,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua policies/*.lua policies/*/*.lua))
 
 .PHONY: all run
-all: $(BIN) ## build the program, build/moongate (the default)
+all: $(BIN) $(CORE) ## build the program, build/moongate, and core.so for stock busted (the default)
 
 run: all ## build it and start the example shop
 	@cat examples/shop/try.txt
@@ -138,6 +143,13 @@ $(BIN): $(OBJ) $(B)/objects
 	$(Q)$(LINK) $(BIN_LINK) -o $@ $(filter %.o,$^) $(LIB_LIBS) -lm
 	$(if $(filter release,$(VARIANT)),@ln -sfn release/moongate build/moongate)
 
+# It stays loaded once it is: a thread's end and a late signal still find the code they call. What it uses of
+# Lua is the interpreter's that loads it.
+$(B)/lua/moongate/core.so: $(B)/obj/src/script/core_module.o $(LIB)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(patsubst -pie,-shared,$(LINK)) -Wl,-z,nodelete -o $@ $^ $(filter-out -llua5.4,$(LIB_LIBS)) -lm
+
 # Tests -----------------------------------------------------------------------------------------------------
 
 # pattern_test has one thread, and raises more Lua errors than the thread sanitizer can follow: it does not see
@@ -172,20 +184,27 @@ $(B)/targets/%: $(B)/obj/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LIB_LIBS) -lm
 
+# Specs also run under stock busted, which finds the test kit where `make install` puts it. Release only.
+ifneq ($(CORE),)
+MG_STAGE := $(CURDIR)/$(B)/stage
+STAGE    := stage
+STOCK    := stock
+endif
+
 SUITES = tests/run/suites.sh $(VARIANT)
-export T V FUZZ_SECONDS
+export T V FUZZ_SECONDS MG_STAGE
 
 .PHONY: test unit spec e2e asan tsan fuzz fuzz-replay fuzz-build
-test: $(UNIT_BIN) $(BIN) | deps-test ## all tests: unit, spec and e2e; the last line is the sum
-	@$(SUITES) unit spec e2e
+test: $(UNIT_BIN) $(BIN) $(STAGE) | deps-test ## all tests: unit, spec and e2e; the last line is the sum
+	@$(SUITES) unit spec $(STOCK) e2e
 
 unit: $(UNIT_BIN) | deps-test ## tests of the C code; T=http runs only those with http in their name
 	@$(SUITES) unit
 
-spec: $(BIN) | deps-test ## tests in simulation: policies, Lua API, examples; T=policies/cors only there
-	@$(SUITES) spec
+spec: $(BIN) $(STAGE) | deps-test ## tests in simulation, by `moongate test` and stock busted; T=policies/cors only there
+	@$(SUITES) spec $(STOCK)
 
-e2e: $(BIN) | deps-test ## tests of the running program; T=tests/e2e/x_spec.lua only that
+e2e: $(BIN) $(STAGE) | deps-test ## tests of the running program; T=tests/e2e/x_spec.lua only that
 	@$(SUITES) e2e
 
 asan: ## all tests under AddressSanitizer and UBSan, and the fuzz targets over their corpus
@@ -249,13 +268,25 @@ else
 	@echo 'See tests/bench/README.md.'
 endif
 
-DOC := $(DESTDIR)$(PREFIX)/share/doc/moongate
-install: all ## copy the program, its papers and examples; PREFIX=/usr/local DESTDIR=
-	$(Q)install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/moongate
-	$(Q)install -d $(DOC)
+# The Lua files are in core.so too; those that are installed lead to it.
+define install_below
+	$(Q)install -D -m 755 $(BIN) $1/bin/moongate
+	$(if $(CORE),$(Q)install -D -m 755 $(CORE) $1/lib/lua/5.4/moongate/core.so)
+	$(Q)for f in $(patsubst lua/%,%,$(filter lua/%,$(EMBEDDED))); do \
+	  install -D -m 644 lua/$$f $1/share/lua/5.4/$$f || exit 1; done
+	$(Q)install -d $1/share/doc/moongate
 	$(Q)for f in LICENSE README.md lua/README.md policies/README.md; do \
-	  [ ! -f $$f ] || install -D -m 644 $$f $(DOC)/$$f || exit 1; done
-	$(Q)cp -R examples $(DOC)/
+	  [ ! -f $$f ] || install -D -m 644 $$f $1/share/doc/moongate/$$f || exit 1; done
+	$(Q)cp -R examples $1/share/doc/moongate/
+endef
+
+install: all ## copy the program, its papers and examples; PREFIX=/usr/local DESTDIR=
+	$(call install_below,$(DESTDIR)$(PREFIX))
+
+.PHONY: stage
+stage: all
+	@rm -rf $(MG_STAGE)
+	$(call install_below,$(MG_STAGE)/usr/local)
 
 clean: ## remove all that was built
 	$(Q)rm -rf build

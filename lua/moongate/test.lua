@@ -24,13 +24,15 @@ require "moongate.core" -- brings `moongate` along
 
 local answers = require "moongate.test.answer"
 local gateway = require "moongate.test.gateway"
+local around = require "moongate.test.around"
 local matchers = require "moongate.test.matchers"
 
 local T = {}
 
 -- ------------------------------------------------------------------------------------------------ seeds
 
-local SEED = "moongate.test.seed" -- in the registry, for busted loads modules anew for each file
+-- In the registry, for busted loads modules anew for each file.
+local SEED, TOLD = "moongate.test.seed", "moongate.test.told"
 
 local function chosen_seed()
   for i = 1, #(arg or {}) do
@@ -46,21 +48,25 @@ registry[SEED] = registry[SEED] or chosen_seed()
 -- The seed of gateways that are given none. It orders what is ready at the same time, and makes all that is random.
 T.seed = registry[SEED]
 
--- ------------------------------------------------------------------------------------------------ gateways
-
--- Folders where a spec's own policies may lie: beside it, below it, and next to its folder.
-local function folders_of_spec()
-  for level = 2, 50 do
-    local info = debug.getinfo(level, "S")
-    if not info then break end
-    local folder = info.source:match "^@(.*)_spec%.lua$"
-    if folder then
-      folder = folder:match "^(.*)/" or "."
-      return { folder, folder .. "/..", folder .. "/policies", folder .. "/../policies", "policies" }
-    end
+-- busted says it at the end, when a spec failed.
+local function tell_seed_on_failure()
+  local busted = package.loaded.busted
+  if registry[TOLD] or not (busted and busted.subscribe) then return end
+  registry[TOLD] = true
+  local failed = false
+  local function on_failure()
+    failed = true
+    return nil, true -- others hear it too
   end
-  return { "policies" }
+  busted.subscribe({ "failure" }, on_failure)
+  busted.subscribe({ "error" }, on_failure)
+  busted.subscribe({ "exit" }, function()
+    if failed then io.stderr:write(("seed %d (--seed=%d gives the same order)\n"):format(T.seed, T.seed)) end
+    return nil, true
+  end)
 end
+
+-- ------------------------------------------------------------------------------------------------ gateways
 
 local NEW = {
   policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true,
@@ -98,7 +104,7 @@ local function config_of(opts)
   local config = {}
   for key, value in pairs(opts.config or {}) do config[key] = value end
   config.services = services_of(opts, config)
-  config.lua = config.lua or { path = opts.path or folders_of_spec() }
+  config.lua = config.lua or { path = opts.path or around.folders() }
   local service = opts.service or only(opts.upstreams or {})
   if service and not is_service(service) then service = nil end
   config.routes = config.routes or {
@@ -110,7 +116,7 @@ end
 local function make(opts)
   local t = gateway.new(opts)
   matchers.latest = t
-  T.used = true
+  tell_seed_on_failure()
   return t
 end
 

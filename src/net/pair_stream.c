@@ -59,15 +59,26 @@ static ssize_t broken(struct end *e)
     return MG_STREAM_ERROR;
 }
 
-static ssize_t pair_read(struct mg_stream *s, void *out, size_t n)
+static ssize_t nothing_to_read(struct end *e)
 {
-    struct end *e = from(s);
-    if (e->used == 0)
-        return e->broken ? broken(e) : e->ended ? 0 : MG_STREAM_AGAIN;
+    return e->broken ? broken(e) : e->ended ? 0 : MG_STREAM_AGAIN;
+}
+
+static size_t copy_out(const struct end *e, void *out, size_t n)
+{
     size_t got = e->used < n ? e->used : n;
     size_t first = e->room - e->head < got ? e->room - e->head : got;
     memcpy(out, e->bytes + e->head, first);
     memcpy((char *)out + first, e->bytes, got - first);
+    return got;
+}
+
+static ssize_t pair_read(struct mg_stream *s, void *out, size_t n)
+{
+    struct end *e = from(s);
+    if (e->used == 0)
+        return nothing_to_read(e);
+    size_t got = copy_out(e, out, n);
     e->head = (e->head + got) % e->room;
     e->used -= got;
     if (e->other)
@@ -75,6 +86,15 @@ static ssize_t pair_read(struct mg_stream *s, void *out, size_t n)
     /* A socket's event is level-triggered: what is left over is told again. */
     tell(e);
     return (ssize_t)got;
+}
+
+static ssize_t pair_peek(struct mg_stream *s, void *out, size_t n)
+{
+    struct end *e = from(s);
+    if (e->used == 0)
+        return nothing_to_read(e);
+    tell(e);
+    return (ssize_t)copy_out(e, out, n);
 }
 
 static size_t put(struct end *to, const char *p, size_t n)
@@ -158,6 +178,7 @@ static void pair_close(struct mg_stream *s, bool reset)
 
 static const struct mg_stream_ops pair_ops = {
     .read = pair_read,
+    .peek = pair_peek,
     .writev = pair_writev,
     .watch = pair_watch,
     .shutdown = pair_shutdown,

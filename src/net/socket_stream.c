@@ -58,15 +58,25 @@ static ssize_t fault(struct socket_stream *s)
     return MG_STREAM_ERROR;
 }
 
-static ssize_t socket_read(struct mg_stream *base, void *out, size_t n)
+static ssize_t receive(struct mg_stream *base, void *out, size_t n, int flags)
 {
     struct socket_stream *s = from(base);
     ssize_t got;
     /* recv and send go to the socket without the file layer in between: measurably cheaper. */
     do
-        got = recv(s->fd, out, n, 0);
+        got = recv(s->fd, out, n, flags);
     while (got < 0 && errno == EINTR);
     return got >= 0 ? got : fault(s);
+}
+
+static ssize_t socket_read(struct mg_stream *base, void *out, size_t n)
+{
+    return receive(base, out, n, 0);
+}
+
+static ssize_t socket_peek(struct mg_stream *base, void *out, size_t n)
+{
+    return receive(base, out, n, MSG_PEEK);
 }
 
 static ssize_t socket_writev(struct mg_stream *base, const struct iovec *iov, int count)
@@ -157,6 +167,7 @@ static void socket_close(struct mg_stream *base, bool reset)
 
 static const struct mg_stream_ops socket_ops = {
     .read = socket_read,
+    .peek = socket_peek,
     .writev = socket_writev,
     .to_pipe = socket_to_pipe,
     .from_pipe = socket_from_pipe,

@@ -24,6 +24,8 @@ struct mg_stream;
 
 struct mg_stream_ops {
     ssize_t (*read)(struct mg_stream *s, void *out, size_t n);
+    /* NULL: this kind of stream cannot. */
+    ssize_t (*peek)(struct mg_stream *s, void *out, size_t n);
     ssize_t (*writev)(struct mg_stream *s, const struct iovec *iov, int count);
     void (*watch)(struct mg_stream *s, bool read, bool write);
     /* Moves bytes between the socket and a pipe inside the kernel; results as read and writev.
@@ -56,6 +58,13 @@ struct mg_stream {
 static inline ssize_t mg_stream_read(struct mg_stream *s, void *out, size_t n)
 {
     return s->ops->read(s, out, n);
+}
+
+/* As read, but the bytes stay, and the owner is told of them again until it reads them: for those
+ * who must not read too much. Sockets and pairs can. */
+static inline ssize_t mg_stream_peek(struct mg_stream *s, void *out, size_t n)
+{
+    return s->ops->peek(s, out, n);
 }
 
 /* May write less than given; then MG_STREAM_AGAIN is what the next call would give. */

@@ -28,11 +28,9 @@ static const struct mg_embedded_file *find(const char *name)
                    compare_names);
 }
 
-/* A searcher of package.searchers: (name) -> loader, file | text. */
-static int l_search(lua_State *L)
+/* Looks for the module that the argument names. Pushes its loader and the file's name. */
+static bool search(lua_State *L, const char *const *formats)
 {
-    static const char *const formats[] = {"lua/?.lua", "lua/?/init.lua", "policies/?.lua",
-                                          "policies/?/?.lua", NULL};
     const char *path = luaL_gsub(L, luaL_checkstring(L, 1), ".", "/");
     for (const char *const *format = formats; *format; format++) {
         const char *name = luaL_gsub(L, *format, "?", path);
@@ -42,10 +40,36 @@ static int l_search(lua_State *L)
         if (luaL_loadbufferx(L, f->data, f->size, lua_pushfstring(L, "@%s", name), "t") != LUA_OK)
             return lua_error(L);
         lua_pushstring(L, name);
-        return 2;
+        return true;
     }
-    lua_pushfstring(L, "no built-in file for '%s'", lua_tostring(L, 1));
+    return false;
+}
+
+/* Searchers of package.searchers: (name) -> loader, file | text | nothing. */
+static int l_search_own(lua_State *L)
+{
+    static const char *const formats[] = {"lua/?.lua", "lua/?/init.lua", NULL};
+    return search(L, formats) ? 2 : 0;
+}
+
+static int l_search_policies(lua_State *L)
+{
+    static const char *const formats[] = {"policies/?.lua", "policies/?/?.lua", NULL};
+    if (search(L, formats))
+        return 2;
+    lua_pushfstring(L, "no built-in policy '%s'", lua_tostring(L, 1));
     return 1;
+}
+
+/* Puts a function into the list on top, at place `at`. */
+static void insert(lua_State *L, lua_Integer at, lua_CFunction f)
+{
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= at; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, f);
+    lua_rawseti(L, -2, at);
 }
 
 void mg_host_add_modules(lua_State *L)
@@ -55,8 +79,8 @@ void mg_host_add_modules(lua_State *L)
     lua_setfield(L, -2, "moongate.core");
     lua_getglobal(L, LUA_LOADLIBNAME);
     lua_getfield(L, -1, "searchers");
-    lua_pushcfunction(L, l_search);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    insert(L, 2, l_search_own); /* behind package.preload */
+    insert(L, (lua_Integer)lua_rawlen(L, -1) + 1, l_search_policies);
     lua_pop(L, 3);
 }
 

@@ -354,9 +354,17 @@ static void load_library(lua_State *L, int package)
     lua_insert(L, -2);
 }
 
+/* Our own modules come from the program alone: what is installed of them is for specs, another
+ * version maybe, and its core would take this state for its own. Policies may be installed. */
+static bool is_own(const char *name)
+{
+    return strncmp(name, "moongate.", 9) == 0 && strncmp(name + 9, "policies.", 9) != 0;
+}
+
 static bool find_in_system(lua_State *L)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &system_key) != LUA_TTABLE)
+    if (is_own(lua_tostring(L, NAME)) ||
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &system_key) != LUA_TTABLE)
         return false;
     int package = lua_gettop(L);
     if (search_system(L, package, "path")) {

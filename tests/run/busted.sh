@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs specs with `moongate test` and counts what busted says. Output is shown when something failed, or with V=1.
+# Runs specs with `moongate test` (suite stock: with stock busted) and counts what busted says. Output is shown when
+# something failed, or with V=1.
 #   busted.sh VARIANT SUITE PATH...       paths without specs are left out; T=PATH takes their place
 set -u
 variant=$1 suite=$2
@@ -18,9 +19,11 @@ if [ ${#paths[@]} = 0 ]; then
     exit 0
 fi
 
+run=("build/$variant/moongate" test)
+[ "$suite" != stock ] || run=("${0%/*}/stock.sh" "$MG_STAGE" busted)
 limit=600
 case $variant in asan | tsan) limit=1200 ;; esac
-timeout -k 10 $limit "build/$variant/moongate" test --output=plainTerminal "${paths[@]}" >"$log" 2>&1 </dev/null
+timeout -k 10 $limit "${run[@]}" --output=plainTerminal "${paths[@]}" >"$log" 2>&1 </dev/null
 status=$?
 
 # "12 successes / 1 failure / 0 errors / 2 pending : 0.01 seconds"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs suites of one variant, one after the other, and adds up.
-#   suites.sh VARIANT SUITE...            unit, spec, e2e, fuzz-replay
+#   suites.sh VARIANT SUITE...            unit, spec, stock, e2e, fuzz-replay
 #   suites.sh VARIANT fuzz|fuzz-replay TARGET...
 # Each suite prints `<suite>: N passed, N failed` and leaves the two numbers in build/<variant>/results/<suite>.
 # With more than one suite the sum stands on the last line. Exits 1 when anything failed.
@@ -21,6 +21,7 @@ for suite in $suites; do
     case $suite in
     unit) "$here/unit.sh" "$variant" ;;
     spec) "$here/busted.sh" "$variant" spec tests/spec policies examples ;;
+    stock) "$here/busted.sh" "$variant" stock tests/spec policies examples ;;
     e2e) "$here/busted.sh" "$variant" e2e tests/e2e ;;
     fuzz | fuzz-replay) "$here/fuzz.sh" "$suite" "$results" "$@" ;;
     *) echo "no suite '$suite'" >&2 && exit 2 ;;

@@ -1,3 +1,4 @@
+require "moongate.core" -- brings moongate.yaml along, which the loader of configs wants
 local config = require "moongate.config"
 local s = require "moongate.schema"
 

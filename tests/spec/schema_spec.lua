@@ -1,4 +1,5 @@
 local s = require "moongate.schema"
+require "moongate.core" -- brings moongate.yaml along
 local yaml = require "moongate.yaml"
 
 -- Each error as "path: message".

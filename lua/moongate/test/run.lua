@@ -11,45 +11,6 @@ if not found then
   return 1
 end
 
--- ------------------------------------------------------------------------------------------------ policies
-
-local function readable(path)
-  local file = io.open(path)
-  if file then file:close() end
-  return file ~= nil
-end
-
--- require "x" in a spec finds policy x beside the spec, below it and next to its folder, then in ./policies; the same
--- with what policies require. The built-in ones come after that.
-local function folders()
-  local out = {}
-  for level = 3, 50 do
-    local info = debug.getinfo(level, "S")
-    if not info then break end
-    local folder = info.source:match "^@(.*)_spec%.lua$"
-    if folder then
-      folder = folder:match "^(.*)/" or "."
-      for _, more in ipairs { "", "/..", "/policies", "/../policies" } do out[#out + 1] = folder .. more end
-      break
-    end
-  end
-  out[#out + 1] = "policies"
-  return out
-end
-
-table.insert(package.searchers, #package.searchers, function(name)
-  if not name:find "^[%w_-][%w_.-]*$" or name:find "^moongate%f[.%z]" then return nil end
-  local file = name:gsub("%.", "/")
-  for _, folder in ipairs(folders()) do
-    for _, path in ipairs { ("%s/%s.lua"):format(folder, file), ("%s/%s/%s.lua"):format(folder, file, file) } do
-      if readable(path) then return assert(loadfile(path, "t")), path end
-    end
-  end
-  return ("no policy or module '%s' around the spec"):format(name)
-end)
-
--- ------------------------------------------------------------------------------------------------ leaving
-
 -- os.exit ends the run, not the process: what is open must be closed. In a spec it is an error of that spec.
 local Exit = { __tostring = function(e) return ("os.exit(%d) was called"):format(e.status) end }
 
@@ -60,7 +21,7 @@ os.exit = function(status) -- luacheck: ignore
 end
 
 -- Loaded before the specs, so that busted does not load it anew for each file.
-local T = require "moongate.test"
+require "moongate.test"
 
 local ok, fault = xpcall(function()
   run { standalone = false }
@@ -74,8 +35,5 @@ if ok then return 0 end
 if getmetatable(fault) ~= Exit then
   io.stderr:write("moongate test: ", tostring(fault), "\n")
   return 1
-end
-if fault.status ~= 0 and T.used then
-  io.stderr:write(("seed %d (--seed=%d gives the same order)\n"):format(T.seed, T.seed))
 end
 return fault.status

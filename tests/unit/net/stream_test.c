@@ -186,6 +186,44 @@ static void what_is_left_is_told_again(void **state)
     }
 }
 
+static void peek_and_take_one(void *arg)
+{
+    struct end *e = arg;
+    char seen[8], byte;
+    ssize_t n = mg_stream_peek(e->stream, seen, sizeof seen);
+    e->last = n;
+    if (++e->readable < 3 || n <= 0)
+        return; /* what was only seen is told of again */
+    assert_int_equal(mg_stream_read(e->stream, &byte, 1), 1);
+    assert_int_equal(byte, seen[0]);
+    memcpy(e->got + e->got_n, seen, (size_t)n);
+    e->got_n += (size_t)n;
+    mg_stream_watch(e->stream, n > 1, false);
+}
+
+static void bytes_that_were_seen_stay(void **state)
+{
+    (void)state;
+    EACH_KIND(kind)
+    {
+        struct scene s;
+        char out[4];
+        set_up(&s, kind);
+        assert_int_equal(mg_stream_peek(s.ends[1].stream, out, sizeof out), MG_STREAM_AGAIN);
+        s.ends[1].stream->on_readable = peek_and_take_one;
+        assert_int_equal(write_text(s.ends[0].stream, "abc"), 3);
+        assert_int_equal(mg_stream_peek(s.ends[1].stream, out, 2), 2);
+        assert_memory_equal(out, "ab", 2);
+        run(&s);
+        assert_int_equal(s.ends[1].readable, 5);
+        assert_int_equal(s.ends[1].got_n, 6);
+        assert_memory_equal(s.ends[1].got, "abcbcc", 6);
+        mg_stream_shutdown(s.ends[0].stream);
+        assert_int_equal(mg_stream_peek(s.ends[1].stream, out, sizeof out), 0);
+        tear_down(&s, true, true);
+    }
+}
+
 static void no_calls_while_not_watched(void **state)
 {
     (void)state;
@@ -430,6 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_go_both_ways),
         cmocka_unit_test(what_is_left_is_told_again),
+        cmocka_unit_test(bytes_that_were_seen_stay),
         cmocka_unit_test(no_calls_while_not_watched),
         cmocka_unit_test(a_full_stream_says_again),
         cmocka_unit_test(watching_writes_on_an_empty_stream_calls),

@@ -191,8 +191,10 @@ STAGE    := stage
 STOCK    := stock
 endif
 
+# The programs that tests/run/unit.sh runs.
+UNITS  := $(notdir $(UNIT_BIN))
 SUITES = tests/run/suites.sh $(VARIANT)
-export T V FUZZ_SECONDS MG_STAGE
+export T V FUZZ_SECONDS UNITS MG_STAGE
 
 .PHONY: test unit spec e2e asan tsan fuzz fuzz-replay fuzz-build
 test: $(UNIT_BIN) $(BIN) $(STAGE) | deps-test ## all tests: unit, spec and e2e; the last line is the sum

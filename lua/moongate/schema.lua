@@ -104,10 +104,12 @@ function M.is_schema(x)
   return type(x) == "table" and getmetatable(x) == Schema
 end
 
-for kind in pairs(kinds) do
-  M[kind] = function(options)
-    local schema = build(kind, {}, options)
-    return schema
+for kind, definition in pairs(kinds) do
+  if definition.parse then -- the names that expressions know lie beside the kinds
+    M[kind] = function(options)
+      local schema = build(kind, {}, options)
+      return schema
+    end
   end
 end
 

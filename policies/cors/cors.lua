@@ -10,7 +10,9 @@ M.schema = s.record {
     default = { "*" }, single = true, len = { 1, 1000 },
     help = "who may ask: https://app.example.com, https://*.example.com, null, or * for everybody",
   }),
-  methods = s.list(s.method(), { default = { "GET", "HEAD", "PUT", "PATCH", "POST", "DELETE" }, single = true }),
+  methods = s.list(s.method(), {
+    default = { "GET", "HEAD", "PUT", "PATCH", "POST", "DELETE" }, single = true, help = "that may be used",
+  }),
   headers = s.list(s.header_name(), { single = true, help = "that may be sent; left out: those that are asked for" }),
   expose = s.list(s.header_name(), { single = true, help = "that scripts may read" }),
   credentials = s.boolean { default = false, help = "cookies and client certificates" },

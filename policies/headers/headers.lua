@@ -32,7 +32,7 @@ local function edits(help)
   return s.record({
     set = s.map(VALUES, { keys = s.header_name(), help = "replaces the fields of that name" }),
     add = s.map(VALUES, { keys = s.header_name(), help = "adds to the fields of that name" }),
-    remove = s.list(s.header_name(), { single = true }),
+    remove = s.list(s.header_name(), { single = true, help = "takes all fields of these names away" }),
   }, { help = help }):check(check_edits)
 end
 

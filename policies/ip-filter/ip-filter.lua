@@ -7,7 +7,7 @@ local M = { name = "ip-filter", version = "1.0.0", summary = "Allow and deny cli
 M.schema = s.record {
   allow = s.list(s.cidr(), { single = true, help = "only these; left out: all" }),
   deny = s.list(s.cidr(), { single = true, help = "none of these, not even when allowed" }),
-  status = s.status { default = 403, ge = 400 },
+  status = s.status { default = 403, ge = 400, help = "the answer to the others" },
 }:check(function(conf)
   if not conf.allow and not conf.deny then return "needs 'allow' or 'deny'" end
 end)

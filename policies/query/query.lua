@@ -9,7 +9,7 @@ local NAME = s.string { len = { 1, 256 } }
 M.schema = s.record {
   set = s.map(s.any_of { s.expr(), s.number(), s.boolean() }, { keys = NAME, help = "replaces what is there" }),
   rename = s.map(NAME, { keys = NAME, help = "old name: new name" }),
-  remove = s.list(NAME, { single = true }),
+  remove = s.list(NAME, { single = true, help = "takes these arguments away" }),
 }:check(function(conf)
   if not conf.set and not conf.rename and not conf.remove then return "needs 'set', 'rename' or 'remove'" end
   for _, name in ipairs(conf.remove or {}) do

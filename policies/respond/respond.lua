@@ -12,10 +12,10 @@ M.schema = s.record {
     s.status { ge = 200 }, s.enum { "keep" },
     help = "200 when left out; keep in `on_error` and when `template` holds {status}",
   },
-  body = s.expr { help = "text" },
+  body = s.expr { help = "a text; it may hold ${...}" },
   json = s.any { help = "any value; texts in it may hold ${...}" },
   template = s.string { len = { 1, 1024 }, help = "a file beside the config; {status} in its name is filled in" },
-  headers = s.map(s.expr { match = "^[^%c]*$" }, { keys = s.header_name() }),
+  headers = s.map(s.expr { match = "^[^%c]*$" }, { keys = s.header_name(), help = "of the answer" }),
   delay = s.duration { default = 0, help = "before the answer" },
 }:check(function(conf)
   local body, json, template = conf.body ~= nil, conf.json ~= nil, conf.template ~= nil

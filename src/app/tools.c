@@ -11,6 +11,8 @@ static const struct tool {
     const char *chunk; /* busted takes its own name from it */
 } tools[] = {
     {"test", "lua/moongate/test/run.lua", "@moongate test"},
+    {"new", "lua/moongate/tool/new.lua", "@moongate new"},
+    {"policy", "lua/moongate/tool/policy.lua", "@moongate policy"},
 };
 
 bool mg_tools_run(int argc, char **argv, int *status)

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "crypto/random.h"
 #include "script/config_build.h"
+#include "script/files.h"
 #include "script/functions.h"
 #include "script/plan.h"
 #include "script/policies.h"
@@ -548,6 +549,55 @@ static int l_module(lua_State *L)
     return 1;
 }
 
+/* Makes the base look for policies in the folders of the list at `index`. */
+static void set_folders(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    size_t count = lua_rawlen(L, index);
+    struct mg_str *paths = lua_newuserdatauv(L, (count + 1) * sizeof *paths, 0);
+    for (size_t i = 0; i < count; i++) {
+        if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "folders must be strings");
+        paths[i].p = lua_tolstring(L, -1, &paths[i].n); /* which the list keeps alive */
+        lua_pop(L, 1);
+    }
+    mg_policies_set_paths(L, paths, count);
+    lua_pop(L, 1);
+}
+
+static void enter_base(lua_State *L, int folders)
+{
+    struct mg_kit_home *home = home_of(L);
+    check_idle(L, home);
+    mg_guest_enter(&home->base, L);
+    set_folders(L, folders);
+}
+
+/* policy_names(folders) -> list: of those in the folders and of the built-in ones. */
+static int l_policy_names(lua_State *L)
+{
+    enter_base(L, 1);
+    mg_policies_names(L);
+    return 1;
+}
+
+/* policy(name, folders) -> module | nil: there is none | nil, why it cannot be loaded. As the
+ * gateway finds and loads it. */
+static int l_policy(lua_State *L)
+{
+    struct mg_str name;
+    struct mg_error err;
+    name.p = luaL_checklstring(L, 1, &name.n);
+    enter_base(L, 2);
+    enum mg_rc rc = mg_policies_load(L, name, &err);
+    if (rc == MG_OK)
+        return 1;
+    lua_pushnil(L);
+    if (rc != MG_EOF)
+        lua_pushstring(L, err.text);
+    return rc == MG_EOF ? 1 : 2;
+}
+
 /* For package.preload: `moongate` as spec code has it. */
 static int l_open_moongate(lua_State *L)
 {
@@ -579,8 +629,12 @@ int mg_kit_open(lua_State *L)
         {"close", l_close},
         {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {
-        {"check", mg_kit_check_config}, {"new", mg_kit_new}, {"module", l_module}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"check", mg_kit_check_config},
+                                         {"new", mg_kit_new},
+                                         {"module", l_module},
+                                         {"policy", l_policy},
+                                         {"policy_names", l_policy_names},
+                                         {NULL, NULL}};
     home_of(L);
     luaL_newmetatable(L, MG_KIT_TYPE);
     luaL_newlib(L, methods);
@@ -592,6 +646,7 @@ int mg_kit_open(lua_State *L)
     mg_kit_upstream_open(L);
     preload(L, "moongate", l_open_moongate);
     preload(L, "moongate.yaml", mg_yaml_open);
+    preload(L, "moongate.files", mg_files_open);
     luaL_newlib(L, functions);
     return 1;
 }

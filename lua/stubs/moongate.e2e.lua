@@ -1,0 +1,429 @@
+---@meta moongate.e2e
+-- luacheck: ignore
+-- Tests of the running program, for editors. Everything that waits lets the spec's other tasks and backends run.
+
+---@class moongate.e2e
+---@field null any JSON's null
+local E = {}
+
+---@class moongate.e2e.StartOptions
+---@field config table|string a table (which gets a free port and one worker), or the file's text
+---@field name? string of the config's file
+---@field files? table<string, string> texts beside it
+---@field env? table<string, string>
+---@field args? string[]
+
+---Starts the gateway and waits until it is ready. It ends with the block of the spec.
+---@param options moongate.e2e.StartOptions
+---@return moongate.e2e.Gateway
+function E.start(options) end
+
+---@class moongate.e2e.RunOptions
+---@field args string[] `CONFIG` stands for the config's name
+---@field config? table|string
+---@field name? string
+---@field files? table<string, string>
+---@field env? table<string, string>
+---@field seconds? number
+
+---@class moongate.e2e.RunResult
+---@field status? integer
+---@field stdout string
+---@field stderr string
+
+---Runs the program to its end.
+---@param options moongate.e2e.RunOptions
+---@return moongate.e2e.RunResult
+function E.run(options) end
+
+---@class moongate.e2e.UpstreamOptions
+---@field early? boolean answers as soon as the head is there
+---@field serve? fun(s: moongate.e2e.Socket, n: integer) plays a connection itself
+---@field port? integer
+---@field ip? string
+
+---A backend on a real socket.
+---@param answer? moongate.e2e.Answer|fun(req: moongate.e2e.Request): moongate.e2e.Answer?
+---@param options? moongate.e2e.UpstreamOptions
+---@return moongate.e2e.Upstream
+function E.upstream(answer, options) end
+
+---A port where nobody listens.
+---@return integer
+---@nodiscard
+function E.refused() end
+
+---Listens on a free port; the function is called for each connection, and must not wait.
+---@param on_connection fun(s: moongate.e2e.Socket, n: integer)
+---@param options? { ip?: string, port?: integer }
+---@return moongate.e2e.Listener
+function E.listen(on_connection, options) end
+
+---Runs a function beside its caller.
+---@param fn fun(...): ...
+---@param ... any
+---@return moongate.e2e.Task
+function E.spawn(fn, ...) end
+
+---@param seconds number
+function E.sleep(seconds) end
+
+---@return number
+---@nodiscard
+function E.now() end
+
+---Calls a function until it raises nothing more.
+---@param fn fun(): ...
+---@param seconds? number
+---@return any ...
+function E.eventually(fn, seconds) end
+
+---Waits until a function gives something true; it must not wait.
+---@param fn fun(): any
+---@param seconds? number
+---@return any
+function E.until_true(fn, seconds) end
+
+---A chunk of a chunked body.
+---@param bytes string
+---@return string
+---@nodiscard
+function E.chunk(bytes) end
+
+---Runs functions at the same time; gives their results in order.
+---@param fns (fun(i: integer): any)[]
+---@return any[]
+function E.together(fns) end
+
+---The same function n times at the same time.
+---@param n integer
+---@param fn fun(i: integer): any
+---@return any[]
+function E.times(n, fn) end
+
+---How long a function took, and its results.
+---@param fn fun(): ...
+---@return number seconds
+---@return any ...
+function E.timed(fn) end
+
+---A limit for E.timed: more where a sanitizer slows all down.
+---@param seconds number
+---@return number
+---@nodiscard
+function E.limit(seconds) end
+
+---@alias moongate.e2e.Headers moongate.Headers|{ [1]: string, [2]: string }[]
+
+---@class moongate.e2e.Answer
+---@field status? integer
+---@field reason? string
+---@field headers? moongate.e2e.Headers
+---@field body? string
+---@field json? any
+---@field delay? number
+---@field chunks? string[]
+---@field trickle? { [1]: integer, [2]: number }
+---@field trailers? moongate.e2e.Headers
+---@field interim? table[] `{ {103, headers}, ... }`
+---@field version? string
+---@field close? "at-once"|"after-headers"|"mid-body"|"reset"|"after"|"said"
+---@field raw? string exactly these bytes, then the end
+---@field hang? boolean nothing, ever
+---@field handled? boolean the function has answered by itself
+
+---@class moongate.e2e.ConnectOptions
+---@field port? integer
+---@field unix? string
+---@field from? string the address it comes from
+---@field ip? string
+---@field timeout? number
+
+---@class moongate.e2e.RequestOptions: moongate.e2e.ConnectOptions
+---@field method? string
+---@field path? string
+---@field headers? moongate.e2e.Headers
+---@field body? string
+---@field chunks? string[]
+---@field json? any
+---@field trailers? moongate.e2e.Headers
+---@field version? string
+---@field raw? string a whole head in place of the others
+
+---The running program.
+---@class moongate.e2e.Gateway
+---@field port? integer|false of the first listener
+---@field ports (integer|false)[]
+---@field addresses string[]
+---@field pid integer
+---@field folder string
+local Gateway = {}
+
+---@param options? moongate.e2e.ConnectOptions
+---@return moongate.e2e.Client? client
+---@return string? why
+function Gateway:connect(options) end
+
+---One request on a connection of its own.
+---@param req string|moongate.e2e.RequestOptions
+---@return moongate.e2e.Response
+function Gateway:request(req) end
+
+---@param path string
+---@param options? moongate.e2e.RequestOptions
+---@return moongate.e2e.Response
+function Gateway:get(path, options) end
+
+---Sends these bytes; gives all that comes until the connection ends, and how it ended.
+---@param bytes string
+---@param options? moongate.e2e.ConnectOptions
+---@return string answer
+---@return string why
+function Gateway:raw(bytes, options) end
+
+---The lines of the log that match a Lua pattern; an error among them is an expected one.
+---@param pattern string
+---@return string[]
+function Gateway:log(pattern) end
+
+---Waits for such lines.
+---@param pattern string
+---@param seconds? number
+---@return string[]
+function Gateway:wait_log(pattern, seconds) end
+
+---Begins to stop it.
+function Gateway:terminate() end
+
+---Stops it; gives its exit status.
+---@param seconds? number
+---@return integer
+function Gateway:stop(seconds) end
+
+---Waits for its end; gives its exit status.
+---@param seconds? number
+---@return integer
+function Gateway:wait(seconds) end
+
+---Ends it the hard way.
+function Gateway:kill() end
+
+---@return boolean
+---@nodiscard
+function Gateway:is_running() end
+
+---@package
+function Gateway:close() end
+
+---@package
+function Gateway:on_failure() end
+
+---A connection to the gateway.
+---@class moongate.e2e.Client
+---@field socket moongate.e2e.Socket
+---@field host string
+local Client = {}
+
+---Sends a request and reads the response.
+---@param req string|moongate.e2e.RequestOptions
+---@return moongate.e2e.Response? res
+---@return string? why
+---@return moongate.e2e.Response? part
+function Client:request(req) end
+
+---@param req moongate.e2e.RequestOptions
+function Client:send_request(req) end
+
+---Reads one response to a request with this method.
+---@param method? string
+---@return moongate.e2e.Response? res
+---@return string? why
+---@return moongate.e2e.Response? part
+function Client:response(method) end
+
+---@param bytes string
+---@return true? sent
+---@return string? why
+function Client:send(bytes) end
+
+---@param n? integer
+---@return string? bytes
+---@return string? why
+---@return string? part
+function Client:receive(n) end
+
+---@return string? line
+---@return string? why
+---@return string? part
+function Client:line() end
+
+---@param seconds? number
+---@return string bytes
+---@return string why
+function Client:until_close(seconds) end
+
+---@return boolean
+---@nodiscard
+function Client:is_open() end
+
+function Client:half_close() end
+
+function Client:reset() end
+
+function Client:close() end
+
+---@class moongate.e2e.Socket
+---@field timeout number seconds that a call waits at most
+local Socket = {}
+
+---@param bytes string
+---@return true? sent
+---@return string? why
+function Socket:send(bytes) end
+
+---Exactly n bytes, or whatever there is.
+---@param n? integer
+---@return string? bytes
+---@return string? why
+---@return string? part
+function Socket:receive(n) end
+
+---A line without its CRLF.
+---@return string? line
+---@return string? why
+---@return string? part
+function Socket:line() end
+
+---All bytes until the other side closes, and how it ended.
+---@param seconds? number
+---@return string bytes
+---@return string why
+function Socket:until_close(seconds) end
+
+---@return boolean
+---@nodiscard
+function Socket:is_open() end
+
+---Ends our direction.
+function Socket:half_close() end
+
+---Closes with a TCP reset.
+function Socket:reset() end
+
+function Socket:close() end
+
+---@class moongate.e2e.Listener
+---@field ip string
+---@field port integer
+---@field accepted integer
+---@field connections moongate.e2e.Socket[]
+local Listener = {}
+
+---Stops listening; connections stay.
+function Listener:stop() end
+
+function Listener:close() end
+
+---@class moongate.e2e.Task
+local Task = {}
+
+---What the function returned; raises what it raised.
+---@param seconds? number
+---@return any ...
+function Task:wait(seconds) end
+
+---Ends it where it waits.
+function Task:cancel() end
+
+---@class moongate.e2e.Upstream
+---@field port integer
+---@field address string "127.0.0.1:port"
+---@field url string
+---@field seen moongate.e2e.Request[] in the order in which they came
+---@field answer? any what it says; may be set
+local Upstream = {}
+
+---How many connections there were so far.
+---@return integer
+---@nodiscard
+function Upstream:connections() end
+
+---How many are open now.
+---@return integer
+---@nodiscard
+function Upstream:open_connections() end
+
+---Forgets what was seen.
+function Upstream:reset() end
+
+---Closes all connections.
+function Upstream:drop_connections() end
+
+---Listens no more: connecting is refused from now on.
+function Upstream:stop() end
+
+---@package
+function Upstream:close() end
+
+---@class moongate.e2e.Message
+---@field headers { [1]: string, [2]: string }[]
+---@field version string
+---@field body? string
+---@field trailers? { [1]: string, [2]: string }[]
+---@field framing? "none"|"length"|"chunked"|"close"
+---@field chunk_sizes? integer[]
+local Message = {}
+
+---@param name string
+---@return string?
+---@nodiscard
+function Message:header(name) end
+
+---@param name string
+---@return string[]
+---@nodiscard
+function Message:header_values(name) end
+
+---@param name string
+---@return string?
+---@nodiscard
+function Message:trailer(name) end
+
+---@return string
+---@nodiscard
+function Message:text() end
+
+---@return any value
+---@return string? fault
+---@nodiscard
+function Message:json() end
+
+---@param name string
+---@return string?
+---@nodiscard
+function Message:arg(name) end
+
+---@class moongate.e2e.Response: moongate.e2e.Message
+---@field status integer
+---@field reason string
+---@field interim moongate.e2e.Response[] the 1xx before it
+
+---@class moongate.e2e.Request: moongate.e2e.Message
+---@field method string
+---@field target string
+---@field path string
+---@field query string
+---@field connection integer number of the connection it came by
+---@field socket moongate.e2e.Socket
+---@field read_body fun(self: moongate.e2e.Request): string
+---@field complete? boolean whether the body came whole
+---@field broken? string why it did not
+
+---@class luassert.internal
+local internal = {}
+
+---@param res moongate.e2e.Response
+---@param name string
+function internal.no_header(res, name) end
+
+return E

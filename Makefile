@@ -99,7 +99,7 @@ MAIN_OBJ := $(B)/obj/src/app/main.o
 BIN      := $(B)/moongate
 LIB      := $(B)/libmoongate.a
 CORE     := $(if $(filter release,$(VARIANT)),$(B)/lua/moongate/core.so)
-EMBEDDED := $(filter-out %_spec.lua,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua policies/*.lua policies/*/*.lua))
+EMBEDDED := $(filter-out %_spec.lua lua/stubs/%,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua policies/*.lua policies/*/*.lua))
 
 .PHONY: all run
 all: $(BIN) $(CORE) ## build the program, build/moongate, and core.so for stock busted (the default)
@@ -280,6 +280,8 @@ define install_below
 	$(Q)for f in LICENSE README.md lua/README.md policies/README.md; do \
 	  [ ! -f $$f ] || install -D -m 644 $$f $1/share/doc/moongate/$$f || exit 1; done
 	$(Q)cp -R examples $1/share/doc/moongate/
+	$(Q)install -d $1/share/moongate
+	$(Q)cp -R lua/stubs $1/share/moongate/
 endef
 
 install: all ## copy the program, its papers and examples; PREFIX=/usr/local DESTDIR=

@@ -28,11 +28,14 @@ endif
 
 # What it stands on -----------------------------------------------------------------------------------------
 
+# Mbed TLS 2.28 has no file for pkg-config.
+TLS_LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
+
 LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto yaml-0.1 libpcre2-8
 
 # curl: `make run` shows lines to try that call it
 BUILD_PACKAGES := gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libevent-dev libc-ares-dev libssl-dev \
-  libyaml-dev libpcre2-dev curl
+  libyaml-dev libpcre2-dev libmbedtls-dev curl
 TEST_PACKAGES := $(BUILD_PACKAGES) lua-busted lua-socket lua-check libcmocka-dev clang libclang-rt-14-dev \
   llvm clang-format
 
@@ -46,7 +49,7 @@ deps-test:
 
 # pkg-config may be missing until deps has run, so it is asked when a recipe first needs the answer.
 LIB_CFLAGS    = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(LIB_CFLAGS)
-LIB_LIBS      = $(eval LIB_LIBS := $$(shell pkg-config --libs $(LIBS)))$(LIB_LIBS)
+LIB_LIBS      = $(eval LIB_LIBS := $$(shell pkg-config --libs $(LIBS)) $$(TLS_LIBS))$(LIB_LIBS)
 CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka))$(CMOCKA_LIBS)
 
 # Flags -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@
 
 struct member;
 
-struct door {
+struct accepting {
     struct member *member;
     uint32_t index; /* of the listener */
     struct mg_listener *listener;
@@ -37,7 +37,7 @@ struct member {
     bool started;
     /* The worker's thread; `error` is read after on_member_built. */
     struct mg_worker worker;
-    struct door *doors;
+    struct accepting *accepting;
     struct mg_timer drain_look;
     bool built;
     struct mg_error error;
@@ -94,23 +94,23 @@ static void on_member_ended(void *arg)
 
 static void on_accept(void *arg, struct mg_stream *stream)
 {
-    struct door *d = arg;
-    mg_server_accept(&d->member->worker.server, stream, d->index);
+    struct accepting *a = arg;
+    mg_door_enter(&a->member->worker, a->index, stream);
 }
 
 static void accept_all(void *arg)
 {
     struct member *m = arg;
     for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++)
-        m->doors[i].listener = mg_listener_new(
-            m->loop, mg_sockets_fd(m->crew->sockets, i, m->number), on_accept, &m->doors[i]);
+        m->accepting[i].listener = mg_listener_new(
+            m->loop, mg_sockets_fd(m->crew->sockets, i, m->number), on_accept, &m->accepting[i]);
 }
 
-static void close_doors(struct member *m)
+static void close_listeners(struct member *m)
 {
     for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++) {
-        mg_listener_free(m->doors[i].listener);
-        m->doors[i].listener = NULL;
+        mg_listener_free(m->accepting[i].listener);
+        m->accepting[i].listener = NULL;
         mg_sockets_close(m->crew->sockets, i, m->number);
     }
 }
@@ -138,7 +138,7 @@ static void drain(void *arg)
     struct member *m = arg;
     if (m->worker.draining)
         return;
-    close_doors(m);
+    close_listeners(m);
     mg_worker_drain(&m->worker, on_drained, m);
 }
 
@@ -157,7 +157,7 @@ static void serve(struct member *m)
     mg_timer_init(&m->drain_look, m->loop, look_if_drained, m);
     mg_loop_post(c->control, on_member_built, m);
     mg_loop_run(m->loop);
-    close_doors(m);
+    close_listeners(m);
     mg_timer_release(&m->drain_look);
     mg_worker_release(&m->worker);
 }
@@ -204,9 +204,9 @@ static enum mg_rc start_member(struct mg_crew *c, uint32_t number, struct mg_err
     char name[24];
     m->crew = c;
     m->number = number;
-    m->doors = mg_calloc(mg_sockets_count(c->sockets), sizeof *m->doors);
+    m->accepting = mg_calloc(mg_sockets_count(c->sockets), sizeof *m->accepting);
     for (uint32_t i = 0; i < mg_sockets_count(c->sockets); i++)
-        m->doors[i] = (struct door){.member = m, .index = i};
+        m->accepting[i] = (struct accepting){.member = m, .index = i};
     m->loop = mg_loop_new(err);
     if (!m->loop)
         return MG_FAIL;
@@ -250,7 +250,7 @@ void mg_crew_free(struct mg_crew *c)
             pthread_join(c->v[i].thread, NULL);
     for (uint32_t i = 0; i < c->count; i++) {
         mg_loop_free(c->v[i].loop);
-        free(c->v[i].doors);
+        free(c->v[i].accepting);
     }
     mg_generation_unref(c->gen);
     free(c);

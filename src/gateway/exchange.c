@@ -10,6 +10,7 @@
 #include "gateway/forward.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
+#include "net/security.h"
 
 static uint64_t now(const struct mg_exchange *ex)
 {
@@ -25,6 +26,7 @@ static void end(struct mg_exchange *ex)
     mg_wait_end(&ex->wait);
     if (ex->script)
         worker->hooks->exchange_ends(ex);
+    mg_security_unref(ex->req.security);
     mg_list_remove(&ex->link);
     wg->exchange_count--;
     mg_inbound_free(ex->in); /* and this struct with it */
@@ -266,6 +268,7 @@ static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbo
     ex->req.peer = in->client->peer;
     ex->req.local = in->client->local;
     ex->req.listener = in->client->listener;
+    ex->req.security = mg_security_ref(in->client->security);
     mg_wait_begin(&ex->wait, NULL, NULL, NULL);
     mg_list_push_back(&wg->exchanges, &ex->link);
     wg->exchange_count++;

@@ -39,6 +39,7 @@ struct mg_request {
     bool client_known;     /* `client` and `peer_trusted` are set; see mg_request_client */
     struct mg_addr peer, local;
     uint32_t listener;
+    struct mg_security *security; /* net/security.h: of the connection, a ref; NULL: not our TLS */
 };
 
 enum mg_source { MG_SOURCE_UPSTREAM, MG_SOURCE_POLICY, MG_SOURCE_GATEWAY };

@@ -32,6 +32,8 @@ void mg_generation_unref(struct mg_generation *g)
     for (uint32_t i = 0; i < g->service_count; i++)
         if (g->services[i])
             mg_service_unref(g->services[i]);
+    for (uint32_t i = 0; i < g->listen_count; i++)
+        mg_tls_server_settings_unref(g->listens[i].tls);
     mg_router_free(g->router);
     mg_cidr_set_free(g->trusted);
     mg_arena_release(&g->arena);

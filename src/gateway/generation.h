@@ -13,6 +13,7 @@
 #include "gateway/router.h"
 #include "http/message.h"
 #include "http/server.h"
+#include "tls/server.h"
 #include "upstream/service.h"
 
 struct mg_step_ops;
@@ -61,6 +62,8 @@ struct mg_route {
 struct mg_listen {
     struct mg_str name;    /* may be empty */
     struct mg_str address; /* NUL-terminated */
+    bool proxy_protocol;
+    struct mg_tls_server_settings *tls; /* a ref; NULL: plain */
 };
 
 enum mg_errors_format { MG_ERRORS_PROBLEM, MG_ERRORS_SIMPLE };

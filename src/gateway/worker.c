@@ -24,6 +24,7 @@ static void on_housekeeping(void *arg)
     mg_pool_trim(&w->chunks);
     mg_pool_trim(&w->blocks);
     mg_pool_trim(&w->request_blocks);
+    mg_tls_desk_trim(&w->tls);
     mg_timer_set(&w->housekeeping, mg_loop_now(w->loop) + HOUSEKEEPING_NS);
 }
 
@@ -34,8 +35,10 @@ static void free_generation(struct mg_worker_generation *wg)
         mg_exchange_abandon(MG_CONTAINER_OF(wg->exchanges.next, struct mg_exchange, link));
     if (wg->script)
         wg->worker->hooks->drop(wg);
-    for (uint32_t i = 0; i < wg->gen->service_count; i++)
+    for (uint32_t i = 0; i < wg->gen->service_count; i++) {
+        mg_tls_client_unref(wg->pickers[i].tls);
         mg_picker_release(&wg->pickers[i]);
+    }
     free(wg->pickers);
     free(wg->step_flags);
     free(wg->route_finish);
@@ -58,6 +61,17 @@ static void note_finish_steps(struct mg_worker_generation *wg)
     wg->fallback_finish = finishes(wg, &wg->gen->fallback);
 }
 
+/* TLS to the services that want it. */
+static enum mg_rc make_clients(struct mg_worker_generation *wg, struct mg_error *err)
+{
+    for (uint32_t i = 0; i < wg->gen->service_count; i++) {
+        const struct mg_service_config *c = mg_service_config(wg->gen->services[i]);
+        if (c->tls && !(wg->pickers[i].tls = mg_tls_client_new(&wg->worker->tls, c->tls, err)))
+            return mg_error_prefix(err, "services.%.*s", MG_STR_ARGS(c->name));
+    }
+    return MG_OK;
+}
+
 static struct mg_worker_generation *new_generation(struct mg_worker *w, struct mg_generation *gen,
                                                    struct mg_error *err)
 {
@@ -71,7 +85,7 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
     wg->route_finish = mg_calloc(gen->route_count, 1);
     for (uint32_t i = 0; i < gen->service_count; i++)
         mg_picker_init(&wg->pickers[i], gen->services[i], mg_worker_random(w) | 1);
-    if (w->hooks && w->hooks->build(wg, err) != MG_OK) {
+    if (make_clients(wg, err) != MG_OK || (w->hooks && w->hooks->build(wg, err) != MG_OK)) {
         free_generation(wg);
         return NULL;
     }
@@ -108,13 +122,17 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES));
     mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES));
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
+    mg_tls_desk_init(&w->tls, loop);
+    mg_proxy_accept_init(&w->proxy_gate, loop);
+    w->proxy_gate.others = &w->server.connection_count;
     mg_server_init(&w->server, loop, &w->chunks, &w->request_blocks, &mg_exchange_handler, w);
     w->server.limits = gen->limits;
     mg_timer_init(&w->housekeeping, loop, on_housekeeping, w);
     /* A simulated clock would jump from tick to tick for nothing. */
     if (!mg_loop_is_simulated(loop))
         mg_timer_set(&w->housekeeping, mg_loop_now(loop) + HOUSEKEEPING_NS);
-    w->current = new_generation(w, gen, err);
+    if (mg_doors_init(w, gen, err) == MG_OK)
+        w->current = new_generation(w, gen, err);
     if (!w->current) {
         mg_worker_release(w);
         return MG_FAIL;
@@ -125,11 +143,14 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
 void mg_worker_release(struct mg_worker *w)
 {
     mg_timer_release(&w->housekeeping);
+    mg_doors_cut(w);
     mg_server_release(&w->server);
     if (w->current)
         free_generation(w->current);
     w->current = NULL;
     mg_pools_release(&w->pools);
+    mg_tls_desk_release(&w->tls);
+    mg_doors_release(w);
     mg_loop_settle(w->loop); /* connections give their blocks back at the end of a turn */
     mg_pool_release(&w->chunks);
     mg_pool_release(&w->blocks);
@@ -145,7 +166,7 @@ static bool is_drained(const struct mg_worker *w)
 bool mg_worker_is_idle(const struct mg_worker *w)
 {
     const struct mg_worker_generation *wg = w->current;
-    if (w->server.connection_count || wg->exchange_count)
+    if (w->server.connection_count || wg->exchange_count || mg_doors_busy(w))
         return false;
     return !wg->script || w->hooks->background_count(wg) == 0;
 }
@@ -155,6 +176,7 @@ void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *a
     w->draining = true;
     w->on_drained = on_drained;
     w->drained_arg = arg;
+    mg_doors_cut(w);
     mg_server_drain(&w->server);
     if (is_drained(w))
         on_drained(arg);

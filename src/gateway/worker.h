@@ -5,7 +5,9 @@
 #ifndef MG_GATEWAY_WORKER_H
 #define MG_GATEWAY_WORKER_H
 
+#include "gateway/door.h"
 #include "gateway/exchange.h"
+#include "net/proxy_accept.h"
 
 /* What an instance of a step has, by step index; row 6 fills it in when it builds the worker's
  * state. */
@@ -46,6 +48,10 @@ struct mg_worker {
     struct mg_pool chunks;         /* of arenas */
     struct mg_pool blocks;         /* read buffers */
     struct mg_pool request_blocks; /* the same, larger, for what clients send */
+    struct mg_tls_desk tls;
+    struct mg_proxy_gate proxy_gate;
+    struct mg_door *doors; /* by listener */
+    uint32_t door_count;
     struct mg_server server;
     struct mg_pools pools;
     struct mg_worker_generation *current;

@@ -770,7 +770,7 @@ void mg_server_release(struct mg_server *s)
     }
 }
 
-void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener)
+void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener, bool secure)
 {
     if (s->connection_count >= s->limits.connections) {
         mg_log_warn("too many connections", MG_LOG_INT("limit", s->limits.connections));
@@ -780,8 +780,12 @@ void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t li
     struct conn *c = mg_calloc(1, sizeof *c);
     c->server = s;
     c->stream = stream;
-    c->client = (struct mg_client){
-        .peer = stream->peer, .local = stream->local, .listener = listener, .id = ++s->last_id};
+    c->client = (struct mg_client){.peer = stream->peer,
+                                   .local = stream->local,
+                                   .listener = listener,
+                                   .secure = secure,
+                                   .security = stream->security,
+                                   .id = ++s->last_id};
     mg_h1_input_init(&c->input, s->blocks);
     mg_timer_init(&c->timer, s->loop, on_timer, c);
     mg_list_push_back(&s->connections, &c->link);

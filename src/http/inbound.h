@@ -20,9 +20,10 @@ struct mg_inbound;
 struct mg_client {
     struct mg_addr peer; /* family 0: unix socket */
     struct mg_addr local;
-    uint32_t listener; /* index of the listener in the config */
-    bool secure;       /* TLS */
-    uint64_t id;       /* number of the connection, for logs */
+    uint32_t listener;            /* index of the listener in the config */
+    bool secure;                  /* by TLS, ours or that of a proxy we believe */
+    struct mg_security *security; /* net/security.h; NULL: not our TLS */
+    uint64_t id;                  /* number of the connection, for logs */
 };
 
 struct mg_inbound_ops {

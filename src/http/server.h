@@ -37,8 +37,9 @@ void mg_server_init(struct mg_server *s, struct mg_loop *loop, struct mg_pool *c
 /* Cuts all connections; on_gone comes for every open exchange. */
 void mg_server_release(struct mg_server *s);
 
-/* Serves HTTP/1.x on an accepted stream; takes it. */
-void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener);
+/* Serves HTTP/1.x on an accepted stream; takes it. `secure`: nobody could read along. */
+void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener,
+                      bool secure);
 
 /* Closes what is idle and lets the rest finish; new requests on open connections are still
  * answered, with "Connection: close". */

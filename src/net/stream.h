@@ -16,6 +16,7 @@
 #include "net/loop.h"
 
 struct mg_pipe;
+struct mg_security;
 struct mg_stream;
 
 /* Results of read and writev besides byte counts. A read of 0 is the end of what the peer sends. */
@@ -51,6 +52,7 @@ struct mg_stream {
     bool is_unix;
     struct mg_addr peer; /* family 0 for unix sockets and pairs that set none */
     struct mg_addr local;
+    struct mg_security *security; /* net/security.h; NULL: none, these bytes are plain */
 };
 
 /* At most n bytes into `out`. A result shorter than n means that there is no more at present

@@ -23,6 +23,7 @@ struct mg_config_source {
     uint32_t workers_override; /* 0: none */
     bool dev;                  /* whatever the file says */
     bool check_only;           /* secrets need not be there: they are not read */
+    bool simulated;            /* neither do files of certificates: nothing is encrypted */
     struct mg_dicts *dicts;
 };
 

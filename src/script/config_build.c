@@ -274,6 +274,8 @@ static void build_listens(struct mg_config_build *b)
         int listen = lua_gettop(b->L);
         bool moved = i == 0 && b->source->port_override;
         g->listens[i].name = mg_config_text(b, listen, "name");
+        g->listens[i].proxy_protocol = mg_config_flag(b, listen, "proxy_protocol");
+        g->listens[i].tls = mg_config_build_listen_tls(b, listen, i);
         g->listens[i].address = moved ? with_port(b, listen) : mg_config_text(b, listen, "address");
         lua_pop(b->L, 1);
     }
@@ -334,7 +336,9 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.keepalive_max = (uint32_t)mg_config_integer(b, service + 1, "max");
     c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
     lua_pop(b->L, 1);
+    c.tls = mg_config_build_service_tls(b, service, name);
     struct mg_service *s = mg_service_new(&c, &err);
+    mg_tls_client_settings_unref(c.tls);
     if (!s)
         fail_at(b, mg_arena_printf(&b->gen->arena, "services.%s", name.p), err.text);
     return s;
@@ -450,6 +454,7 @@ static int build(lua_State *L)
     uint64_t workers;
     b->L = L;
     b->config = 1;
+    mg_config_build_secrets(b);
     build_listens(b);
     build_services(b);
     build_limits(b);

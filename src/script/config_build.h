@@ -81,6 +81,18 @@ struct mg_str mg_config_copy(struct mg_config_build *b, int index);
  */
 struct mg_str mg_config_path(struct mg_config_build *b, struct mg_str path);
 
+/* The secret of that name; n 0: it could not be read, or is not read at present. */
+struct mg_str mg_config_secret(const struct mg_config_build *b, struct mg_str name);
+/* Secrets of the plan. Before all that needs them. */
+void mg_config_build_secrets(struct mg_config_build *b);
+
+/* TLS of the listener or service at that stack index, with a reference for the caller; NULL: it has
+ * none. What is wrong goes to the report. */
+struct mg_tls_server_settings *mg_config_build_listen_tls(struct mg_config_build *b, int listen,
+                                                          uint32_t i);
+struct mg_tls_client_settings *mg_config_build_service_tls(struct mg_config_build *b, int service,
+                                                           struct mg_str name);
+
 /* Routes with their pipelines, the router, and plan->steps. The services are there. */
 void mg_config_build_routes(struct mg_config_build *b);
 /* The rest of the plan. */

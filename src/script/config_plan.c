@@ -64,7 +64,7 @@ static void read_secret(struct mg_config_build *b, struct mg_plan_pair *out)
                             : read_secret_file(b, out->name, file);
 }
 
-static void build_secrets(struct mg_config_build *b)
+void mg_config_build_secrets(struct mg_config_build *b)
 {
     struct mg_plan *plan = b->plan;
     mg_config_list(b, b->config, "secrets");
@@ -81,6 +81,14 @@ static void build_secrets(struct mg_config_build *b)
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 2);
+}
+
+struct mg_str mg_config_secret(const struct mg_config_build *b, struct mg_str name)
+{
+    for (uint32_t i = 0; i < b->plan->secret_count; i++)
+        if (mg_str_eq(b->plan->secrets[i].name, name))
+            return b->plan->secrets[i].value;
+    return MG_STR_NONE;
 }
 
 static void build_dicts(struct mg_config_build *b)
@@ -131,7 +139,6 @@ void mg_config_build_plan(struct mg_config_build *b)
 {
     keep_text(b);
     build_paths(b);
-    build_secrets(b);
     build_dicts(b);
     build_redact(b);
 }

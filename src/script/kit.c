@@ -166,7 +166,7 @@ static int l_policy_without_identity(lua_State *L)
 
 static int check_protected(lua_State *L)
 {
-    struct mg_config_source source = {.file = lua_tostring(L, 2)};
+    struct mg_config_source source = {.file = lua_tostring(L, 2), .simulated = true};
     bool identity = lua_toboolean(L, 3);
     mg_config_check(L, 1, &source, identity ? l_policy_without_identity : NULL);
     int config = lua_gettop(L) - 3;
@@ -225,7 +225,8 @@ static void read_stubs(lua_State *L, struct mg_kit *kit)
 static void build_generation(lua_State *L, struct mg_kit *kit)
 {
     struct mg_config_report report;
-    struct mg_config_source source = {.file = lua_tostring(L, 2), .dicts = kit->dicts};
+    struct mg_config_source source = {
+        .file = lua_tostring(L, 2), .dicts = kit->dicts, .simulated = true};
     mg_config_report_init(&report);
     kit->gen = mg_config_build(L, 1, &source, &report);
     lua_pushlstring(L, report.errors_text.n ? report.errors_text.p : "", report.errors_text.n);

@@ -70,7 +70,8 @@ static struct mg_stream *dial(struct mg_kit *kit, struct peer *p, struct mg_addr
     from.port = p->port;
     ends[1]->peer = from;
     ends[1]->local = (struct mg_addr){.family = 4, .bytes = {127, 0, 0, 1}, .port = 8080};
-    mg_server_accept(&kit->worker.server, ends[1], listener);
+    /* Streams in memory need no TLS; the gateway sees them as if they had it. */
+    mg_server_accept(&kit->worker.server, ends[1], listener, kit->gen->listens[listener].tls);
     return ends[0];
 }
 

@@ -49,7 +49,7 @@ static void on_dialled(void *arg)
     }
     mg_pair_stream_new(kit->loop, MG_KIT_PAIR_BYTES, ends);
     ends[0]->peer = copy.addr;
-    mg_server_accept(&kit->upstream, ends[1], copy.stub);
+    mg_server_accept(&kit->upstream, ends[1], copy.stub, false);
     copy.on_done(copy.arg, ends[0], 0);
 }
 
@@ -475,7 +475,7 @@ void mg_kit_upstream_init(struct mg_kit *kit)
         .connections = UINT32_MAX,
     };
     kit->worker.pools.dialer =
-        (struct mg_dialer){.start = start_dial, .cancel = cancel_dial, .ctx = kit};
+        (struct mg_dialer){.start = start_dial, .cancel = cancel_dial, .ctx = kit, .secure = true};
 }
 
 void mg_kit_upstream_release(struct mg_kit *kit)

@@ -7,6 +7,7 @@
 #include "script/fail.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/lib_tls.h"
 
 enum field {
     F_ID,
@@ -213,7 +214,7 @@ static void get(lua_State *L, struct mg_handle *h, int field)
         lua_pushinteger(L, req->peer.port);
         break;
     case F_TLS:
-        lua_pushnil(L);
+        mg_lib_tls_push(L, req->security);
         break;
     case F_ROUTE:
         push_route(L, req);

@@ -109,3 +109,11 @@ enum mg_rc mg_address_parse(struct mg_str text, struct mg_address *out, struct m
                             MG_STR_ARGS(text));
     return MG_OK;
 }
+
+struct mg_str mg_address_host(struct mg_str authority)
+{
+    bool bracketed = authority.n && authority.p[0] == '[';
+    ptrdiff_t end = mg_str_find(authority, bracketed ? ']' : ':');
+    size_t n = end < 0 ? authority.n : (size_t)end;
+    return bracketed ? mg_str(authority.p + 1, n - 1) : mg_str(authority.p, n);
+}

@@ -32,4 +32,7 @@ enum mg_rc mg_address_parse(struct mg_str text, struct mg_address *out,
  * label is not all digits, so that a mistyped IPv4 address is not taken for a name. */
 bool mg_address_is_name(struct mg_str text);
 
+/* The host in "host:port", "[v6]:port" or "host", without brackets; a view. */
+struct mg_str mg_address_host(struct mg_str authority);
+
 #endif

@@ -165,23 +165,61 @@ static const char *connect_error_text(int error)
     }
 }
 
+static void use_stream(struct mg_fetch *f, struct mg_stream *stream)
+{
+    mg_timer_stop(&f->_timer);
+    send_on(f, mg_pools_adopt(f->pools, f->backend, f->_config, stream));
+}
+
+static void on_secured(void *arg, struct mg_stream *stream, const char *failure)
+{
+    struct mg_fetch *f = arg;
+    f->_handshake = NULL;
+    if (stream) {
+        use_stream(f, stream);
+        return;
+    }
+    mg_timer_stop(&f->_timer);
+    connect_failed(f, MG_FETCH_TLS, mg_arena_str(f->arena, mg_str_c(failure)).p);
+}
+
+static void secure(struct mg_fetch *f, struct mg_stream *stream)
+{
+    struct mg_str host = mg_address_host(mg_str_c(f->backend->authority));
+    f->_handshake = mg_tls_client_connect(f->picker->tls, stream, host, f->backend->id,
+                                          now(f) + f->_config->connect_ns, on_secured, f);
+}
+
 static void on_connected(void *arg, struct mg_stream *stream, int error)
 {
     struct mg_fetch *f = arg;
     f->_dial = NULL;
-    mg_timer_stop(&f->_timer);
-    if (!stream)
+    if (stream && f->picker->tls && !f->pools->dialer.secure) {
+        secure(f, stream);
+    } else if (stream) {
+        use_stream(f, stream);
+    } else {
+        mg_timer_stop(&f->_timer);
         connect_failed(f, MG_FETCH_CONNECT_FAILED, connect_error_text(error));
-    else
-        send_on(f, mg_pools_adopt(f->pools, f->backend, f->_config, stream));
+    }
+}
+
+static void stop_connecting(struct mg_fetch *f)
+{
+    if (f->_dial)
+        f->pools->dialer.cancel(f->pools->dialer.ctx, f->_dial);
+    if (f->_handshake)
+        mg_tls_stream_cancel(f->_handshake);
+    f->_dial = NULL;
+    f->_handshake = NULL;
 }
 
 static void on_connect_timeout(void *arg)
 {
     struct mg_fetch *f = arg;
-    f->pools->dialer.cancel(f->pools->dialer.ctx, f->_dial);
-    f->_dial = NULL;
-    connect_failed(f, MG_FETCH_CONNECT_TIMEOUT, "connect-timeout");
+    bool connected = f->_handshake != NULL;
+    stop_connecting(f);
+    connect_failed(f, MG_FETCH_CONNECT_TIMEOUT, connected ? "tls-timeout" : "connect-timeout");
 }
 
 static void on_refused_at_once(void *arg)
@@ -263,6 +301,7 @@ void mg_fetch_start(struct mg_fetch *f)
     f->started_ns = now(f);
     f->connected_ns = f->first_byte_ns = 0;
     f->_dial = NULL;
+    f->_handshake = NULL;
     f->_reused = f->_sent = f->_ended = false;
     f->out._conn = NULL;
     f->out._rest.blocks = NULL;
@@ -278,8 +317,7 @@ void mg_fetch_end(struct mg_fetch *f)
     f->_ended = true;
     mg_soon_cancel(&f->_soon);
     mg_timer_release(&f->_timer);
-    if (f->_dial)
-        f->pools->dialer.cancel(f->pools->dialer.ctx, f->_dial);
+    stop_connecting(f);
     mg_outbound_end(&f->out);
     if (f->backend) {
         let_go_of_backend(f);
@@ -298,6 +336,7 @@ const char *mg_fetch_error_code(enum mg_fetch_error e)
         [MG_FETCH_RESET] = "reset",
         [MG_FETCH_BAD_RESPONSE] = "bad_response",
         [MG_FETCH_NO_BACKEND] = "no_backend",
+        [MG_FETCH_TLS] = "tls",
         [MG_FETCH_REQUEST_BODY] = "request_body",
     };
     return codes[e];
@@ -312,6 +351,7 @@ int mg_fetch_error_status(const struct mg_fetch *f)
         return 504;
     case MG_FETCH_RESET:
     case MG_FETCH_BAD_RESPONSE:
+    case MG_FETCH_TLS:
         return 502;
     case MG_FETCH_REQUEST_BODY:
         return f->body && f->body->status ? f->body->status : 400;

@@ -22,6 +22,7 @@ enum mg_fetch_error {
     MG_FETCH_RESET,
     MG_FETCH_BAD_RESPONSE,
     MG_FETCH_NO_BACKEND,
+    MG_FETCH_TLS,          /* the handshake failed; the detail says how */
     MG_FETCH_REQUEST_BODY, /* what the client sent broke: not the backend's fault */
 };
 
@@ -46,7 +47,7 @@ struct mg_fetch {
 
     /* Results. */
     enum mg_fetch_error error;
-    const char *detail;         /* static; the cause for the log */
+    const char *detail;         /* the cause for the log; static, or in the arena */
     struct mg_backend *backend; /* of the present or last try; NULL: none was found */
     uint32_t attempts;
     uint64_t started_ns, connected_ns, first_byte_ns; /* loop time; 0: not reached */
@@ -56,7 +57,8 @@ struct mg_fetch {
     const struct mg_service_config *_config;
     struct mg_backend *_tried[MG_FETCH_TRIES];
     void *_dial;
-    struct mg_timer _timer; /* for connecting */
+    struct mg_tls_stream *_handshake;
+    struct mg_timer _timer; /* for connecting, with its handshake */
     struct mg_soon _soon;   /* for failing later */
     bool _reused, _sent, _ended;
 };

@@ -6,11 +6,14 @@
 #ifndef MG_UPSTREAM_PICKER_H
 #define MG_UPSTREAM_PICKER_H
 
+#include "tls/client.h"
 #include "upstream/service.h"
 
 /* Embedded in the worker's tables. */
 struct mg_picker {
     struct mg_service *service; /* a ref */
+    struct mg_tls_client
+        *tls; /* how its backends are reached; NULL: plain. Set and freed by the owner */
     struct mg_members *_members;
     uint64_t _version;
     uint64_t _random;

@@ -15,6 +15,7 @@ struct mg_dialer {
                    int *error);
     void (*cancel)(void *ctx, void *dial);
     void *ctx;
+    bool secure; /* simulation: streams need no TLS, whatever the service says */
 };
 
 struct mg_pools {

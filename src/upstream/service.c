@@ -248,6 +248,8 @@ static char *copy_config(struct mg_service *s, const struct mg_service_config *c
         mg_malloc(config->backend_count * sizeof *config->backends);
     char *at = s->texts = mg_malloc(text_bytes(config));
     *c = *config;
+    if (c->tls)
+        mg_tls_client_settings_ref(c->tls);
     c->name = copy_text(&at, config->name);
     c->dns_name = copy_text(&at, config->dns_name);
     c->host_name = copy_text(&at, config->host_name);
@@ -353,6 +355,7 @@ void mg_service_unref(struct mg_service *s)
     mg_members_unref(s->inherited);
     pthread_mutex_destroy(&s->lock);
     free((void *)s->config.backends);
+    mg_tls_client_settings_unref(s->config.tls);
     free(s->entries);
     free(s->texts);
     free(s);

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "tls/client.h"
 #include "upstream/address.h"
 
 enum mg_balance {
@@ -50,7 +51,8 @@ struct mg_service_config {
     uint64_t connect_ns, first_byte_ns, idle_ns;
     uint32_t keepalive_max; /* idle connections kept by each worker for each backend */
     uint64_t keepalive_idle_ns;
-    uint16_t status_when_down; /* 503 */
+    uint16_t status_when_down;          /* 503 */
+    struct mg_tls_client_settings *tls; /* NULL: plain; mg_service_new takes a ref of its own */
 };
 
 /* One address of a service. Counted: a worker's pool may hold it longer than any list does. */

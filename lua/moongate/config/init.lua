@@ -21,7 +21,7 @@
 -- The checked table is plain data, all defaults filled in: durations are numbers of seconds, sizes whole bytes, lists
 -- sequences. What differs from the written form:
 --
---     listen        { { name=?, address=, host=, port= | unix= }, ... }
+--     listen        { { name=?, address=, host=, port= | unix=, proxy_protocol=, tls=? }, ... }
 --     workers       0 for "auto"
 --     services      [name] = { backends = { { address=, host=, port=, weight= }, ... }, path = "" | "/base", dns=?,
 --                   ... }; `url` becomes a backend and `path`
@@ -150,23 +150,28 @@ local function finish_listen(main)
     elseif names[item.name or ""] then
       main.walk:fail(place, ("two listeners are called '%s'"):format(item.name))
     end
+    if item.tls then item.tls.min_version = tostring(item.tls.min_version) end
     addresses[address.address or 0] = true
     names[item.name or 0] = true
     out[i] = { name = item.name, address = address.address, host = address.host, port = address.port,
-      unix = address.unix }
+      unix = address.unix, proxy_protocol = item.proxy_protocol, tls = item.tls }
   end
   return out
 end
 
 local function finish_service(service)
   local backends = {}
+  local url = service.url and net.url(service.url)
+  service.protocol = url and url.scheme or service.protocol or "http"
+  if service.protocol == "https" then service.tls = service.tls or { verify = true } end
   for i, item in ipairs(service.backends or {}) do
     local address = address_of(item)
-    backends[i] = { address = address.address, host = address.host, port = address.port, weight = item.weight or 1 }
+    local port = address.port or (service.protocol == "https" and 443 or 80)
+    backends[i] = { address = net.join(address.host, port), host = address.host, port = port,
+      weight = item.weight or 1 }
   end
   service.path = ""
-  if service.url then
-    local url = net.url(service.url)
+  if url then
     backends[1] = { address = net.join(url.host, url.port), host = url.host, port = url.port, weight = 1 }
     service.path = (url.path:gsub("/+$", ""))
   end

@@ -45,11 +45,10 @@ local listen_address = s.define("listen_address", {
   end,
 })
 
+-- Without a port it is the protocol's.
 local backend_address = text_kind("backend_address", "address", " (HOST:PORT)", function(value)
   local host, port = net.host_port(value)
-  if not host then return nil end
-  port = port or 80
-  return { address = net.join(host, port), host = host, port = port }
+  return host and { host = host, port = port }
 end)
 
 local host_pattern = text_kind("host_pattern", "host", " (api.example.com or *.example.com)", pattern.host)
@@ -86,8 +85,50 @@ local function headers()
   return s.map(s.header_value(), { keys = s.header_name() })
 end
 
-local listen = s.list(
-  s.any_of { listen_address(), s.record { name = s.name(), address = listen_address { required = true } } },
+-- A file's path, below the folder of the config.
+local function file(options)
+  options = options or {}
+  options.len, options.match = { 1, 4096 }, "^[^%z]+$"
+  return s.string(options)
+end
+
+local certificate = s.record {
+  cert = file { required = true, help = "the certificate, and those between it and the root" },
+  key = file { required = true },
+  password = s.secret { help = "of the key" },
+  names = s.list(host_pattern(),
+    { single = true, len = { 1 }, help = "hosts; those in the certificate when left out" }),
+}
+
+local listen_tls = s.record {
+  certificates = s.list(certificate, { single = true, len = { 1 } }),
+  min_version = s.any_of { s.enum { "1.2", "1.3" }, s.number { one_of = { 1.2, 1.3 } }, default = "1.2" },
+  client_auth = s.enum { "none", "request", "require", default = "none" },
+  client_ca = file { help = "file with those who may vouch for clients" },
+  client_crl = file { help = "file with certificates that were revoked" },
+  client_depth = s.integer { default = 4, ge = 0, le = 8,
+    help = "CAs between the client's certificate and a trusted one" },
+  alpn = s.list(s.enum { "h2", "http/1.1" }, { single = true, len = { 1 }, default = { "http/1.1" } }),
+  unknown_names = s.enum { "default", "reject", default = "default",
+    help = "hosts without a certificate: the first one, or an alert" },
+  session_tickets = s.boolean { default = true },
+  session_lifetime = s.duration { default = "12h", ge = 60, le = 7 * 86400 },
+}:check(function(value)
+  local wanted = value.client_auth ~= "none"
+  if wanted and not value.client_ca then return "'client_auth' needs 'client_ca'", "client_auth" end
+  for _, name in ipairs { "client_ca", "client_crl" } do
+    if value[name] and not wanted then return "does nothing without 'client_auth'", name end
+  end
+end)
+
+local listener = s.record {
+  name = s.name(),
+  address = listen_address { required = true },
+  tls = listen_tls,
+  proxy_protocol = s.boolean { help = "connections begin with a PROXY header (v1 or v2)" },
+}
+
+local listen = s.list(s.any_of { listen_address(), listener },
   { single = true, len = { 1, 64 }, default = 8080, help = "a port, an address, or a list" })
 
 local limits = s.record({
@@ -122,7 +163,24 @@ local service = s.record {
     port = s.integer { default = 80, ge = 1, le = 65535 },
   },
   balance = s.enum { "round-robin", "random", default = "round-robin" },
-  protocol = s.enum { "http", default = "http" },
+  protocol = s.enum { "http", "https" },
+  tls = s.record {
+    verify = s.boolean { default = true, help = "false: anybody may pretend to be the backend" },
+    name = s.string { match = "^[%w_.:-]+$", len = { 1, 253 },
+      help = "in the backend's certificate, instead of its own" },
+    ca = file { help = "file with those who may vouch for it; the system's when left out" },
+    crl = file(),
+    cert = file { help = "the client certificate" },
+    key = file(),
+    password = s.secret { help = "of the key" },
+  }:check(function(value)
+    if (value.cert == nil) ~= (value.key == nil) then
+      return "'cert' and 'key' go together", value.cert and "cert" or "key"
+    end
+    for _, name in ipairs { "ca", "crl" } do
+      if value[name] and not value.verify then return "does nothing without 'verify'", name end
+    end
+  end),
   host = s.any_of { s.enum { "keep", "backend" }, host_pattern(), default = "keep",
     help = "the Host that the backend sees" },
   timeouts = s.record({
@@ -136,7 +194,11 @@ local service = s.record {
   }, { default = {} }),
   status_when_down = s.status { default = 503, ge = 400 },
 }:check(exactly_one("backends", "url", "dns")):check(function(value)
-  if value.url and net.url(value.url).scheme ~= "http" then return "must begin with http://", "url" end
+  local scheme = value.url and net.url(value.url).scheme
+  if scheme and value.protocol and value.protocol ~= scheme then
+    return "does not fit the scheme of 'url'", "protocol"
+  end
+  if value.tls and (scheme or value.protocol) ~= "https" then return "needs 'protocol: https'", "tls" end
   if value.url and value.url:find("?", 1, true) then return "must not have a query", "url" end
   if value.host:sub(1, 2) == "*." then return "must be one host", "host" end
 end)

@@ -162,7 +162,7 @@ static void set_up(struct scene *s)
     s->client = ends[0];
     s->client->arg = s;
     s->client->on_readable = client_reads;
-    mg_server_accept(&s->server, ends[1], 0);
+    mg_server_accept(&s->server, ends[1], 0, false);
 }
 
 static void tear_down(struct scene *s)

@@ -57,6 +57,7 @@ struct test_cert {
     char *chain_pem;   /* itself and its issuers, without the root (but a root's own is itself) */
     char *key_pem;     /* PKCS #8, without a password */
     struct mg_str der; /* of the certificate */
+    bool is_root;      /* signed by itself */
 };
 
 /* Signed by `issuer`, which is borrowed for the call; NULL: by itself. */

@@ -1,0 +1,39 @@
+/*
+ * Mbed TLS at libcrypto's speed: groups of libmbedcrypto's functions that the program defines
+ * itself, and private keys that sign with libcrypto. README.md, "Acceleration", has the design.
+ *
+ * Nothing is taken over before mg_tls_accel_start() has seen known answers come out right through
+ * the library's own callers; what does not fit stays the library's own. Compiled to next to nothing
+ * with MG_TLS_ACCEL=0, and beside any Mbed TLS but 2.28.
+ */
+#ifndef MG_TLS_ACCEL_H
+#define MG_TLS_ACCEL_H
+
+#include <mbedtls/pk.h>
+#include <stdbool.h>
+
+/* Build switch: `make TLS_ACCEL=0`. */
+#ifndef MG_TLS_ACCEL
+#define MG_TLS_ACCEL 1
+#endif
+
+/* Decides, once, before there are other threads and before any other use of Mbed TLS: each group of
+ * functions is tried with known vectors and switched on when all of them match; otherwise one line
+ * is logged and the library's own functions serve. Takes about a millisecond. `setting` is the
+ * value of MOONGATE_TLS_ACCEL: "off" leaves all off, NULL and anything else is on. May be called
+ * again by tests, while no other thread is in Mbed TLS; contexts and keys made before stay good. */
+void mg_tls_accel_start(const char *setting);
+
+/* For `moongate version`: "off (reason)", or what is on, such as "gcm, chachapoly, ecdh, keys".
+ * Static; good until the next start. Before the first start: "off (not started)". */
+const char *mg_tls_accel_summary(void);
+
+/* From now on the private key in `pk` signs with libcrypto. The key stays whole and is freed by
+ * mbedtls_pk_free() as ever. Any thread may sign at the same time as others: unlike the library's
+ * own RSA keys it has no lock. False when nothing was changed: off, not an RSA or EC key, a curve
+ * or size that is not ours, or a trial signature that did not verify (that one is logged). Call it
+ * last: after it, mbedtls_pk_check_pair() with this `pk` as the private half answers TYPE_MISMATCH,
+ * and mbedtls_pk_setup() is not for it. */
+bool mg_tls_accel_key(mbedtls_pk_context *pk);
+
+#endif

@@ -38,7 +38,7 @@ local function compile_origins(origins)
     local lower = origin:lower()
     if lower == "*" then
       any = true
-    elseif lower:find("*", 1, true) then
+    elseif lower:find("*", 1, true) then -- mutate: equal, one without a star works as a pattern too
       patterns[#patterns + 1] = "^" .. lower:gsub("[%p]", "%%%0"):gsub("%%%*", "[%%w.-]+") .. "$"
     else
       exact[lower] = true
@@ -51,7 +51,7 @@ local function matches(patterns, origin)
   for i = 1, #patterns do
     if origin:find(patterns[i]) then return true end
   end
-  return false
+  return false -- mutate: equal, nil is as good
 end
 
 -- A function that gives what Access-Control-Allow-Origin says to a request, or nil.
@@ -71,6 +71,7 @@ local function vary(res, name)
   local now = res:header "Vary"
   if not now then return res:set_header("Vary", name) end
   local list = "," .. now:lower():gsub("[ \t]", "") .. ","
+  -- mutate: equal, a name that is there already has no magic
   if not list:find("," .. name:lower() .. ",", 1, true) and list ~= ",*," then res:add_header("Vary", name) end
 end
 
@@ -78,7 +79,7 @@ local function has_star(list)
   for _, item in ipairs(list or {}) do
     if item == "*" then return true end
   end
-  return false
+  return false -- mutate: equal, nil is as good
 end
 
 local function preflight_answer(conf, allow, by_origin)
@@ -94,7 +95,7 @@ local function preflight_answer(conf, allow, by_origin)
     res:set_header("Access-Control-Allow-Methods", echo_method and asked_method or methods)
     local asked = headers or req:header "Access-Control-Request-Headers"
     if asked and asked ~= "" then res:set_header("Access-Control-Allow-Headers", asked) end
-    if max_age then res:set_header("Access-Control-Max-Age", max_age) end
+    res:set_header("Access-Control-Max-Age", max_age) -- nil: says nothing
   end
 
   return function(req)

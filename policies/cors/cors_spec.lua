@@ -45,14 +45,26 @@ describe("cors", function()
 
     it("never lets everybody in with credentials", function()
       refuses({ credentials = true }, "every origin must be named")
-      refuses({ origins = { APP, "*" }, credentials = true }, "every origin must be named")
+      refuses({ origins = { APP, "*" }, credentials = true },
+        "cors.origins: with 'credentials' every origin must be named")
     end)
 
     it("refuses what no browser sends as origin", function()
       for _, origin in ipairs { "app.example.com", APP .. "/", APP .. "/x", "https://u@x.example", "https:// x" } do
-        refuses({ origins = { origin } }, "is no origin")
+        refuses({ origins = { origin } }, ("cors.origins: '%s' is no origin"):format(origin))
       end
-      refuses({ origins = "https://*.*.example.com" }, "more than one '*'")
+      refuses({ origins = "https://*.*.example.com" }, "cors.origins: 'https://*.*.example.com' has more than one '*'")
+    end)
+
+    it("takes 1 to 1000 origins of 1 to 256 bytes", function()
+      local origins = { "https://" .. ("a"):rep(248) }
+      for i = 2, 1000 do origins[i] = "https://" .. i end
+      assert.truthy(T.validate(require "cors", { origins = origins }))
+      origins[1001] = APP
+      refuses({ origins = origins }, "cors.origins: must have at most 1000")
+      refuses({ origins = {} }, "cors.origins: must have at least 1")
+      refuses({ origins = { "https://" .. ("a"):rep(249) } }, "cors.origins[0]: must have at most 256")
+      refuses({ origins = { "" } }, "cors.origins[0]: must have at least 1")
     end)
 
     it("names the path of a bad field", function()
@@ -111,7 +123,8 @@ describe("cors", function()
       local others = {
         "https://evil.example", "http://app.example.com", APP .. ".evil.example", APP .. ":8443",
         "https://shop.example",
-        "https://evilshop.example", "https://a.shop.example.evil.example", "https://x/.shop.example", "*", "",
+        "https://evilshop.example", "xhttps://a.shop.example",
+        "https://a.shop.example.evil.example", "https://x/.shop.example", "*", "",
       }
       for _, origin in ipairs(others) do
         local res = t:request(from(origin))
@@ -128,6 +141,22 @@ describe("cors", function()
         ["allow-origin"] = APP, ["allow-credentials"] = "true", ["allow-methods"] = "GET,POST,PUT,DELETE",
         ["allow-headers"] = "Content-Type,Authorization", ["max-age"] = "600", vary = "Origin",
       }, cors_fields(res))
+    end)
+
+    it("takes single names in place of lists", function()
+      local one = { origins = APP, methods = "GET", headers = "X-A", expose = "X-B" }
+      local t = gateway(one)
+      assert.same({
+        ["allow-origin"] = APP, ["allow-methods"] = "GET", ["allow-headers"] = "X-A", vary = "Origin",
+      }, cors_fields(t:request(preflight(APP, "GET"))))
+      assert.same({ ["allow-origin"] = APP, ["expose-headers"] = "X-B", vary = "Origin" },
+        cors_fields(t:request(from(APP))))
+    end)
+
+    it("says nothing of what may be read or sent where that is nothing", function()
+      local t = gateway { origins = APP, expose = {} }
+      assert.same({ ["allow-origin"] = APP, vary = "Origin" }, cors_fields(t:request(from(APP))))
+      assert.is_nil(cors_fields(t:request(preflight(APP, "GET", "")))["allow-headers"])
     end)
 
     it("grants others no preflight", function()
@@ -160,6 +189,16 @@ describe("cors", function()
       local t = gateway({ origins = APP }, own)
       assert.same({ ["allow-origin"] = APP, vary = "Accept, origin" }, cors_fields(t:request(from(APP))))
       assert.same({ vary = "Accept, origin" }, cors_fields(t:request(from "https://evil.example")))
+    end)
+
+    it("Vary gets a name once, and that of another field is not it", function()
+      local function vary_of(own_vary)
+        local t = gateway({ origins = APP }, { headers = { Vary = own_vary }, body = "ok" })
+        return cors_fields(t:request(from(APP))).vary
+      end
+      assert.equal("Origin", vary_of "Origin")
+      assert.equal("X-Origin, Origin", vary_of "X-Origin")
+      assert.equal("Origin-X, Origin", vary_of "Origin-X")
     end)
 
     it("Vary: * stays alone", function()

@@ -28,17 +28,17 @@ local function check_edits(wanted)
   end
 end
 
-local function edits(help)
+local function edits(options)
   return s.record({
     set = s.map(VALUES, { keys = s.header_name(), help = "replaces the fields of that name" }),
     add = s.map(VALUES, { keys = s.header_name(), help = "adds to the fields of that name" }),
     remove = s.list(s.header_name(), { single = true, help = "takes all fields of these names away" }),
-  }, { help = help }):check(check_edits)
+  }, options):check(check_edits)
 end
 
 M.schema = s.record {
-  request = edits "what the backend and later steps see",
-  response = edits "what the client and earlier steps see",
+  request = edits { help = "what the backend and later steps see" },
+  response = edits { help = "what the client and earlier steps see" },
 }:check(function(conf)
   if not conf.request and not conf.response then return "needs 'request' or 'response'" end
 end)
@@ -59,6 +59,7 @@ local function compile(map, add)
       local text, at = tostring(value), #list.names + 1
       list.names[at] = name
       list.templates[at] = text
+      -- mutate: equal, without magic there is nothing to find elsewhere or otherwise
       list.constants[at] = not text:find("${", 1, true) and text
       list.adds[at] = add or i > 1
     end

@@ -25,14 +25,32 @@ describe("headers", function()
     end)
 
     it("refuses the connection's own fields", function()
-      for _, name in ipairs { "Connection", "content-length", "Transfer-Encoding", "TE", "Upgrade" } do
-        refuses({ request = { set = { [name] = "x" } } }, "is written by the gateway itself")
-        refuses({ response = { remove = name } }, "is written by the gateway itself")
+      for _, name in ipairs {
+        "Connection", "content-length", "HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Transfer-Encoding",
+        "Upgrade",
+      } do
+        local text = (": '%s' is written by the gateway itself"):format(name)
+        refuses({ request = { set = { [name] = "x" } } }, "headers.request.set" .. text)
+        refuses({ request = { add = { [name] = "x" } } }, "headers.request.add" .. text)
+        refuses({ response = { remove = name } }, "headers.response.remove" .. text)
       end
     end)
 
+    it("takes 1 to 100 values for a name", function()
+      local values = {}
+      for i = 1, 100 do values[i] = i end
+      assert.truthy(T.validate(require "headers", { request = { set = { A = values } } }))
+      values[101] = 101
+      refuses({ request = { set = { A = values } } }, "headers.request.set.A")
+    end)
+
     it("refuses to set and remove the same", function()
-      refuses({ request = { set = { ["X-A"] = "1" }, remove = "x-a" } }, "'x-a' is in 'set' too")
+      refuses({ request = { set = { ["X-A"] = "1" }, remove = "x-a" } },
+        "headers.request.remove: 'x-a' is in 'set' too")
+    end)
+
+    it("may add what it removes", function()
+      assert.truthy(T.validate(require "headers", { request = { add = { ["X-A"] = "1" }, remove = "X-A" } }))
     end)
 
     it("knows the names in expressions", function()
@@ -71,6 +89,22 @@ describe("headers", function()
       assert.equal("1.5", last:header "f")
       assert.equal("true", last:header "b")
       assert.same({ "a", "2", "c" }, last:header_values "l")
+    end)
+
+    it("sets a constant even when it is empty", function()
+      assert.equal("", sent({ set = { ["X-A"] = "" } }):header "x-a")
+    end)
+
+    it("writes the names in their order", function()
+      local set, wanted, found = {}, {}, {}
+      for i = 1, 26 do
+        wanted[i] = "X-" .. string.char(64 + i)
+        set[wanted[i]] = "v"
+      end
+      for name in sent({ set = set }):headers() do
+        if set[name] then found[#found + 1] = name end
+      end
+      assert.same(wanted, found)
     end)
 
     it("fills in expressions", function()

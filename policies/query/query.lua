@@ -37,6 +37,7 @@ local function compile_set(set)
   local list = {}
   for name, value in pairs(set or {}) do
     local text, written = tostring(value), mg.url.encode(name)
+    -- mutate: equal, without magic there is nothing to find elsewhere or otherwise
     local constant = not text:find("${", 1, true) and written .. "=" .. mg.url.encode(text)
     list[#list + 1] = { written, text, constant }
   end
@@ -45,7 +46,7 @@ local function compile_set(set)
 end
 
 local function decoded(name)
-  if not name:find("[%%+]") then return name end
+  if not name:find("[%%+]") then return name end -- mutate: equal, it only saves work
   return mg.url.decode((name:gsub("%+", " "))) or name
 end
 
@@ -86,7 +87,7 @@ function M.new(conf)
   local actions, set = compile_actions(conf), compile_set(conf.set)
   return { request = function(req)
     local query = req.query
-    if not query and #set == 0 then return end
+    if not query and #set == 0 then return end -- mutate: equal, it only saves work
     local n = add_set(set, query and keep_parts(query, actions) or 0, req)
     req.query = n > 0 and table.concat(parts, "&", 1, n) or nil
   end }

@@ -28,12 +28,27 @@ describe("query", function()
       refuses({ ste = {} }, "query.ste: unknown field, did you mean 'set'?")
       refuses({ rename = { a = 1 } }, "query.rename.a: expected string")
     end)
+
+    it("takes names of 1 to 256 bytes", function()
+      assert.truthy(T.validate(require "query", { remove = { "a", ("a"):rep(256) } }))
+      refuses({ remove = "" }, "query.remove")
+      refuses({ remove = ("a"):rep(257) }, "query.remove")
+    end)
   end)
 
   it("sets at the end, in place of the client's", function()
     assert.equal("b=2&a=x%20y&c=1", sent({ set = { a = "x y", c = 1 } }, "/?a=1&b=2&a=3&%63=9"))
     assert.equal("a=true", sent({ set = { a = true } }, "/"))
     assert.equal("a=", sent({ set = { a = "" } }, "/"))
+  end)
+
+  it("sets in the order of the names", function()
+    local set, wanted = {}, {}
+    for i = 1, 26 do
+      local name = string.char(96 + i)
+      set[name], wanted[i] = i, name .. "=" .. i
+    end
+    assert.equal(table.concat(wanted, "&"), sent({ set = set }, "/"))
   end)
 
   it("renames each one where it stands", function()

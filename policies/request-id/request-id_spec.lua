@@ -52,6 +52,11 @@ describe("request-id", function()
     assert.equal(32, #id_of(t, sends "not an id"))
   end)
 
+  it("believes trusted peers also in another header", function()
+    local t = gateway({ header = "X-Trace" }, nil, { trusted_proxies = { "0.0.0.0/0", "::/0" } })
+    assert.equal("theirs", id_of(t, sends("theirs", "X-Trace"), "X-Trace"))
+  end)
+
   it("uses the header it is told to", function()
     local t = gateway { header = "X-Trace" }
     assert.equal(32, #id_of(t, sends("theirs", "X-Trace"), "X-Trace"))
@@ -85,6 +90,19 @@ describe("request-id", function()
     local id = id_of(t, sends "theirs")
     assert.not_equal("theirs", id)
     assert.equal(32, #id)
+  end)
+
+  it("trust: never keeps an id that is the gateway's own", function()
+    local before
+    local t = T.new { upstreams = { api = {} }, policies = {
+      function(req, next)
+        before = req.id
+        return next(req)
+      end,
+      { ["request-id"] = { trust = "never" } },
+    } }
+    local id = id_of(t, sends "theirs")
+    assert.equal(before, id)
   end)
 
   it("is on upstream failures and on refusals of inner steps", function()

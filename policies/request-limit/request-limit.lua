@@ -75,7 +75,8 @@ local function type_check(list)
     local length = req:header "Content-Length"
     if length then
       if length ~= "0" then return refused() end
-    elseif req:text(0) ~= "" then -- no length, but there are bytes: of no type
+    -- No length, but there are bytes: of no type.
+    elseif req:text(0) ~= "" then -- mutate: equal, one byte is no empty text either
       return refused()
     end
   end
@@ -99,7 +100,7 @@ end
 function M.new(conf)
   local checks = {}
   if conf.methods then checks[#checks + 1] = method_check(conf.methods) end
-  if conf.headers or conf.header_bytes then
+  if conf.headers or conf.header_bytes then -- mutate: equal, without limits it refuses nothing
     checks[#checks + 1] = header_check(conf.headers or math.huge, conf.header_bytes or math.huge)
   end
   if conf.content_types then checks[#checks + 1] = type_check(conf.content_types) end

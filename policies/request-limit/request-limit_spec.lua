@@ -25,6 +25,18 @@ describe("request-limit", function()
 
     it("wants a limit", function() refuses({}, "needs at least one limit") end)
 
+    it("takes 1 to 100 names", function()
+      local methods, types = {}, {}
+      for i = 1, 100 do methods[i], types[i] = "M" .. i, "a/" .. i end
+      assert.truthy(T.validate(require "request-limit", { methods = methods, content_types = types }))
+      assert.truthy(T.validate(require "request-limit", { methods = "GET", content_types = "a/b" }))
+      methods[101], types[101] = "M101", "a/101"
+      refuses({ methods = methods }, "request-limit.methods: must have at most 100")
+      refuses({ content_types = types }, "request-limit.content_types: must have at most 100")
+      refuses({ methods = {} }, "request-limit.methods: must have at least 1")
+      refuses({ content_types = {} }, "request-limit.content_types: must have at least 1")
+    end)
+
     it("names the path of a bad field", function()
       refuses({ body = "big" }, "request-limit.body: expected size")
       refuses({ headers = 0 }, "request-limit.headers: must be > 0")
@@ -48,9 +60,28 @@ describe("request-limit", function()
       assert.header(res, "Allow", "GET, HEAD, POST")
       assert.equal(0, count)
     end)
+
+    it("allows HEAD with GET alone, and names it once", function()
+      assert.status(answer({ methods = "POST" }, { method = "HEAD" }), 405)
+      local res = answer({ methods = { "HEAD", "GET", "GET" } }, { method = "PUT" })
+      assert.header(res, "Allow", "HEAD, GET")
+    end)
   end)
 
   describe("headers", function()
+    it("counts exactly", function()
+      local fields, bytes = 0, 0
+      local request = { headers = { A = "1", Bc = "23" } }
+      T.new({ upstreams = { api = {} }, policies = { function(req, next)
+        for name, value in req:headers() do fields, bytes = fields + 1, bytes + #name + #value end
+        return next(req)
+      end } }):request(request)
+      assert.is_true(fields >= 2 and bytes >= 6)
+      assert.status(answer({ headers = fields, header_bytes = bytes }, request), 200)
+      assert.problem(answer({ headers = fields - 1 }, request), 431, "too-many-headers")
+      assert.problem(answer({ header_bytes = bytes - 1 }, request), 431, "headers-too-large")
+    end)
+
     it("counts fields", function()
       local few, many = {}, {}
       for i = 1, 5 do few["X-" .. i] = "v" end
@@ -90,6 +121,15 @@ describe("request-limit", function()
       end
     end)
 
+    it("refuses a type also where there is no body", function()
+      assert.problem(answer(conf, { headers = { ["Content-Type"] = "text/plain" } }), 415)
+    end)
+
+    it("does not wait for a body that it refuses", function()
+      local said = gateway(conf):connect():send "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+      assert.matches("^HTTP/1.1 415 ", said)
+    end)
+
     it("wants a type only where there is a body", function()
       assert.status(answer(conf, { method = "GET" }), 200)
       assert.status(answer(conf, { method = "POST", body = "" }), 200)
@@ -108,7 +148,20 @@ describe("request-limit", function()
     it("refuses a larger one before it is read", function()
       local res, count = answer({ body = 5 }, { method = "POST", body = "123456" })
       assert.problem(res, 413, "content-too-large")
+      assert.equal("the body may have at most 5 bytes", res:json().detail)
       assert.equal(0, count)
+    end)
+
+    it("reads none whose length is told", function()
+      local reached = false
+      local t = T.new { upstreams = { api = {} }, policies = { { ["request-limit"] = { body = 5 } }, function(req, next)
+        reached = true
+        return next(req)
+      end } }
+      local conn = t:connect()
+      conn:send "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12"
+      assert.is_true(reached)
+      conn:close()
     end)
 
     it("counts what comes without a length", function()
@@ -118,12 +171,20 @@ describe("request-limit", function()
       local count
       res, count = answer({ body = 5 }, { method = "POST", chunks = { "12", "345", "6" } })
       assert.problem(res, 413, "content-too-large")
+      assert.equal("the body may have at most 5 bytes", res:json().detail)
       assert.equal(0, count)
     end)
 
     it("has nothing against a request without a body", function()
       assert.status(answer({ body = 0 }, "/"), 200)
     end)
+  end)
+
+  it("holds all its limits", function()
+    local conf = { methods = "POST", headers = 50, content_types = "a/b", body = 5 }
+    assert.problem(answer(conf, post("123456", "a/b")), 413)
+    assert.problem(answer(conf, post("1", "a/c")), 415)
+    assert.status(answer(conf, post("12345", "a/b")), 200)
   end)
 
   it("lets upstream failures pass", function()

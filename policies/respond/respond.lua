@@ -41,8 +41,8 @@ end
 
 local function escape_for(content_type)
   local kind = content_type:lower()
-  if kind:find("json", 1, true) then return escape_json end
-  if kind:find("html", 1, true) or kind:find("xml", 1, true) then return escape_html end
+  if kind:find "json" then return escape_json end
+  if kind:find "html" or kind:find "xml" then return escape_html end
   return function(text) return text end
 end
 
@@ -51,10 +51,10 @@ local pieces = {}
 
 -- A function of (req, res) that gives the text with its expressions filled in; constant where there are none.
 local function compile(text, escape)
-  if not text:find("${", 1, true) then
-    return function() return text end
+  if not text:find("${", 1, true) then -- mutate: equal, it only saves work
+    return function() return text end -- mutate: equal, it only saves work
   end
-  local parts, is_expr, at = {}, {}, 1
+  local parts, is_expr, at = {}, {}, 1 -- mutate: equal, for sub 0 is 1
   for before, expr, after in text:gmatch("()(%${[^{}]*})()") do
     parts[#parts + 1] = text:sub(at, before - 1)
     parts[#parts + 1] = expr
@@ -63,14 +63,18 @@ local function compile(text, escape)
   end
   parts[#parts + 1] = text:sub(at)
   return function(req, res)
+    -- mutate: equal, there is no part 0
     for i = 1, #parts do pieces[i] = is_expr[i] and escape(req:expr(parts[i], res)) or parts[i] end
     return table.concat(pieces, "", 1, #parts)
   end
 end
 
+-- What is wrong is in the config, and not in this file.
+local function refuse(format, ...) error(format:format(...), 0) end -- mutate: equal, -1 has no place either
+
 local function checked(text, what)
   local ok, errors = EXPR:validate(text)
-  if not ok then error(("%s: %s"):format(what, errors[1].message), 0) end
+  if not ok then refuse("%s: %s", what, errors[1].message) end
   return text
 end
 
@@ -98,18 +102,19 @@ local function load_templates(name, escape)
     if text then
       bodies[status], found = compile(checked(text, file), escape), true
     elseif err.code ~= "not_found" then
-      error(tostring(err), 0)
+      refuse("%s", err)
     end
   end
-  if not found then error(("there is no file '%s' for any status"):format(name), 0) end
+  if not found then refuse("there is no file '%s' for any status", name) end
   return bodies
 end
 
 local function load_template(name, status, escape)
-  if status == "keep" and name:find("{status}", 1, true) then return nil, load_templates(name, escape) end
+  -- mutate: equal, one file under all statuses does the same
+  if status == "keep" and name:find "{status}" then return nil, load_templates(name, escape) end
   local file = name:gsub("{status}", tostring(status))
   local text, err = mg.file(file)
-  if not text then error(tostring(err), 0) end
+  if not text then refuse("%s", err) end
   return compile(checked(text, file), escape)
 end
 
@@ -118,7 +123,7 @@ local function load_body(conf, status, escape)
   if conf.template then return load_template(conf.template, status, escape) end
   if conf.json == nil then return conf.body and compile(conf.body, escape) end
   local text, err = mg.json.encode(conf.json, { sort = true })
-  if not text then error("json: " .. tostring(err), 0) end
+  if not text then refuse("json: %s", err) end
   return compile(checked(text, "json"), escape)
 end
 
@@ -136,8 +141,8 @@ end
 local function compile_headers(conf)
   local list = {}
   for name, template in pairs(conf.headers or {}) do
-    local constant = not template:find("${", 1, true) and template
-    if name:lower() ~= "content-type" then
+    local constant = not template:find("${", 1, true) and template -- mutate: equal, it only saves work
+    if name:lower() ~= "content-type" or not constant then -- mutate: equal, it would be set once more
       list[#list + 1] = { name = name, template = template, constant = constant }
     end
   end
@@ -147,7 +152,7 @@ end
 
 -- An error page keeps the error's status, unless it says otherwise.
 local function default_status(conf, env)
-  local by_status = conf.template and conf.template:find("{status}", 1, true)
+  local by_status = conf.template and conf.template:find "{status}"
   return (by_status or env.on_error) and "keep" or 200
 end
 
@@ -156,20 +161,22 @@ function M.new(conf, env)
   local content_type = content_type_of(conf)
   local any, by_status = load_body(conf, status, escape_for(content_type))
   local headers, delay = compile_headers(conf), conf.delay
-  local typed = any and { ["Content-Type"] = content_type } or nil
+  -- One with expressions is among the headers.
+  local constant_type = not content_type:find "%${" and content_type or nil
+  local typed = any and { ["Content-Type"] = constant_type } or nil
 
   if status == "keep" then
     return { response = function(req, res)
       local body = any or by_status[res.status]
       if not body then return end
-      if delay > 0 then mg.sleep(delay) end
+      if delay > 0 then mg.sleep(delay) end -- mutate: equal, 0 s are none
       res:set_body(body(req, res))
-      res:set_header("Content-Type", content_type)
+      res:set_header("Content-Type", constant_type)
       set_headers(headers, req, res)
     end }
   end
   return { request = function(req)
-    if delay > 0 then mg.sleep(delay) end
+    if delay > 0 then mg.sleep(delay) end -- mutate: equal, 0 s are none
     local res = mg.reply(status, any and any(req), typed)
     set_headers(headers, req, res)
     return res

@@ -83,12 +83,15 @@ const char *mg_budget_push_text(lua_State *L)
                            b->where[0] ? ": " : "", (LUAI_UACINT)(b->run_ns / MG_MILLISECOND));
 }
 
+static _Thread_local lua_Hook hook_at_rest;
+static _Thread_local int mask_at_rest;
+
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
     struct mg_script *s = mg_script_of(L);
     if (!mg_budget_overran(
             s)) { /* set on a run that ended in time, or inherited from one that did not */
-        lua_sethook(L, NULL, 0, 0);
+        lua_sethook(L, hook_at_rest, mask_at_rest, 0);
         return;
     }
     note_where(s->budget, L, ar);
@@ -98,6 +101,18 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     }
     mg_budget_push_text(L);
     lua_error(L);
+}
+
+void mg_budget_set_hook_at_rest(lua_Hook hook, int mask)
+{
+    hook_at_rest = hook;
+    mask_at_rest = mask;
+}
+
+void mg_budget_disarm(lua_State *L)
+{
+    if (lua_gethook(L) == on_hook)
+        lua_sethook(L, hook_at_rest, mask_at_rest, 0);
 }
 
 UNCHECKED void _mg_budget_arm(struct mg_budget *b)
@@ -113,7 +128,7 @@ void mg_budget_grace(struct mg_script *s, lua_State *co)
     b->graces++;
     b->run++; /* the handler counts from 0 again */
     b->overrun = false;
-    lua_sethook(co, NULL, 0, 0);
+    mg_budget_disarm(co);
 }
 
 /* --- the handler --- */

@@ -68,6 +68,14 @@ static inline bool mg_budget_overran(const struct mg_script *s)
  * <close> variables can give back what they hold. `co` is the coroutine that closes them. */
 void mg_budget_grace(struct mg_script *s, lua_State *co);
 
+/* Takes the budget's hook off a coroutine that may have it. */
+void mg_budget_disarm(lua_State *L);
+
+/* The hook that coroutines of the present thread have while the budget needs none, and get back
+ * when its own is taken off. NULL, as at first: none. Whoever sets it puts it on those there are.
+ */
+void mg_budget_set_hook_at_rest(lua_Hook hook, int mask);
+
 /* The text about the overrun: where, and how long was allowed. Pushes it on L; may raise a memory
  * error. */
 const char *mg_budget_push_text(lua_State *L);

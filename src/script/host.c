@@ -9,6 +9,7 @@
 
 #include "script/embedded.h"
 #include "script/kit.h"
+#include "script/process.h"
 
 struct start {
     const char *file;
@@ -77,6 +78,8 @@ void mg_host_add_modules(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, mg_kit_open);
     lua_setfield(L, -2, "moongate.core");
+    lua_pushcfunction(L, mg_process_open);
+    lua_setfield(L, -2, "moongate.process");
     lua_getglobal(L, LUA_LOADLIBNAME);
     lua_getfield(L, -1, "searchers");
     insert(L, 2, l_search_own); /* behind package.preload */

@@ -649,5 +649,6 @@ int mg_kit_open(lua_State *L)
     preload(L, "moongate.yaml", mg_yaml_open);
     preload(L, "moongate.files", mg_files_open);
     luaL_newlib(L, functions);
+    mg_kit_sources_open(L);
     return 1;
 }

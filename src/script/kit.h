@@ -136,4 +136,17 @@ void mg_kit_upstream_release(struct mg_kit *kit);
 void mg_kit_upstream_publish(struct mg_generation *gen);
 void mg_kit_upstream_open(lua_State *L);
 
+/* --- kit_sources.c: for coverage and mutation --- */
+
+/* Adds functions to the table on top.
+ *
+ * on_source(fn): from now on fn(chunk name, text) is called for each text that the sandbox
+ * compiles, and may return another text to be compiled in its place.
+ * built_in(name) -> the text of a Lua file that is in the program, or nil.
+ * count_lines(): begins to count, in the main thread, the present one, and coroutines made from now
+ * on.
+ * line_counts() -> { [chunk name] = { [line] = times it ran, [-line] = calls of functions that
+ * begin there; those of the chunk itself under 0 } }. Ends the counting. */
+void mg_kit_sources_open(lua_State *L);
+
 #endif

@@ -110,10 +110,21 @@ static int load_source(lua_State *L, struct source *s, const char *chunk_name)
     return LUA_OK;
 }
 
+static mg_sandbox_filter_fn text_filter;
+
+void mg_sandbox_set_filter(mg_sandbox_filter_fn filter)
+{
+    text_filter = filter;
+}
+
 static int load_text(lua_State *L, struct mg_str text, const char *chunk_name)
 {
     struct source s = {.text = text};
-    return load_source(L, &s, chunk_name);
+    bool replaced = text_filter && text_filter(L, chunk_name, &s.text);
+    int status = load_source(L, &s, chunk_name);
+    if (replaced)
+        lua_remove(L, -2); /* what kept the other text alive */
+    return status;
 }
 
 static enum mg_rc load_rc(int status)

@@ -40,6 +40,12 @@ enum mg_rc mg_sandbox_require(lua_State *L, const char *name) MG_MUST_CHECK;
  * does. */
 enum mg_rc mg_sandbox_load(lua_State *L, struct mg_str text, const char *chunk_name) MG_MUST_CHECK;
 
+/* Tests may look at each text before it is compiled, and put another in its place: the filter then
+ * sets `text`, pushes what keeps it alive, and returns true; else it pushes nothing. It must not
+ * raise. For all states of the process: set while there is one thread. NULL, as at first: none. */
+typedef bool (*mg_sandbox_filter_fn)(lua_State *L, const char *chunk_name, struct mg_str *text);
+void mg_sandbox_set_filter(mg_sandbox_filter_fn filter);
+
 /* The same for the text of a condition: an expression, as a function of (req, res, mg) that returns
  * its value. `line` is where the text begins in its file, for messages; 0 is 1. */
 enum mg_rc mg_sandbox_load_expression(lua_State *L, struct mg_str text, const char *chunk_name,

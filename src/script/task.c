@@ -331,7 +331,7 @@ void mg_task_free(struct mg_task *t)
     if (t->on_end)
         t->on_end(t);
     if (lua_gethook(t->co)) /* the tick came just before it waited or ended */
-        lua_sethook(t->co, NULL, 0, 0);
+        mg_budget_disarm(t->co);
     if (s->idle_count == IDLE_MAX || s->ending) {
         destroy(t);
         return;
@@ -533,6 +533,6 @@ enum mg_rc mg_task_call(lua_State *L, int nargs, int nresults)
     leave(s, &f);
     lua_remove(L, function);
     if (lua_gethook(L) && !mg_budget_overran(s))
-        lua_sethook(L, NULL, 0, 0);
+        mg_budget_disarm(L);
     return status == LUA_OK ? MG_OK : status == LUA_ERRMEM ? MG_NOMEM : MG_FAIL;
 }

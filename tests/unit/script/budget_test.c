@@ -236,6 +236,47 @@ static void test_call_is_watched(void **state)
     script_test_end(&t);
 }
 
+static int lines_seen;
+
+static void count_lines(lua_State *L, lua_Debug *ar)
+{
+    (void)L;
+    if (ar->event == LUA_HOOKLINE)
+        lines_seen++;
+}
+
+/* Somebody else's hook is on all coroutines: runs are ended all the same, and it comes back. */
+static void test_hook_at_rest(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        LOOP "loop()",
+        LOOP "('x'):gsub('x', loop)",
+        LOOP "local v <close> = " V("print('closed')") " coroutine.wrap(loop)()",
+        MG LOOP "mg.start(loop) loop()",
+    };
+    struct script_test t;
+    start(&t);
+    mg_budget_set_hook_at_rest(count_lines, LUA_MASKLINE);
+    lua_sethook(t.s->L, count_lines, LUA_MASKLINE, 0);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        script_test_fails(&t, MG_TASK_OVERRUN, "ran longer", texts[i]);
+        for (int again = 0; again < 3;
+             again++) { /* also coroutines that were ended are used again */
+            lines_seen = 0;
+            script_test_gives(&t, "3", "local a = 1\nlocal b = 2\nreturn a + b");
+            assert_int_equal(lines_seen, 3);
+        }
+    }
+    lua_State *L = t.s->L;
+    assert_int_equal(mg_sandbox_load(L, MG_STR("while true do end"), "=test"), MG_OK);
+    assert_int_equal(mg_task_call(L, 0, 0), MG_FAIL);
+    lua_settop(L, 0);
+    assert_ptr_equal(lua_gethook(L), count_lines);
+    mg_budget_set_hook_at_rest(NULL, 0);
+    script_test_end(&t);
+}
+
 /* A C function that outlasts the allowance and then waits: it has come in time after all. */
 static int l_burn_and_pause(lua_State *L)
 {
@@ -324,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_leaves_alone),
         cmocka_unit_test(test_cancel_is_watched),
         cmocka_unit_test(test_call_is_watched),
+        cmocka_unit_test(test_hook_at_rest),
         cmocka_unit_test(test_overrun_in_c_then_wait),
         cmocka_unit_test(test_two_states),
         cmocka_unit_test(test_threads),

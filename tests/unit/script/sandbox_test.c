@@ -491,6 +491,44 @@ static void test_system_modules(void **state)
     unsetenv("LUA_CPATH_5_4");
 }
 
+/* Breaks "=test" only. */
+static bool say_other(lua_State *L, const char *chunk_name, struct mg_str *text)
+{
+    if (strcmp(chunk_name, "=test") != 0)
+        return false;
+    lua_pushfstring(L, "%s .. 'er'", text->p);
+    text->p = lua_tolstring(L, -1, &text->n);
+    return true;
+}
+
+static void test_filter(void **state)
+{
+    (void)state;
+    struct script_test t;
+    script_test_start(&t, (struct mg_script_options){0});
+    lua_State *L = t.s->L;
+    static const struct {
+        const char *name, *text, *want;
+    } cases[] = {
+        {"=test", "return 'oth'", "other"},
+        {"=rest", "return 'oth'", "oth"},
+    };
+    mg_sandbox_set_filter(say_other);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(mg_sandbox_load(L, mg_str_c(cases[i].text), cases[i].name), MG_OK);
+        assert_int_equal(lua_gettop(L), 1);
+        assert_int_equal(mg_task_call(L, 0, 1), MG_OK);
+        assert_string_equal(lua_tostring(L, -1), cases[i].want);
+        lua_settop(L, 0);
+    }
+    assert_int_equal(mg_sandbox_load(L, MG_STR("return ("), "=test"), MG_FAIL);
+    assert_int_equal(lua_gettop(L), 1); /* the error text alone */
+    lua_settop(L, 0);
+    mg_sandbox_set_filter(NULL);
+    script_test_gives(&t, "oth", "return 'oth'");
+    script_test_end(&t);
+}
+
 static void test_protect(void **state)
 {
     (void)state;
@@ -519,7 +557,7 @@ int main(void)
         cmocka_unit_test(test_bounds),         cmocka_unit_test(test_time),
         cmocka_unit_test(test_print),          cmocka_unit_test(test_coroutines),
         cmocka_unit_test(test_require),        cmocka_unit_test(test_system_modules),
-        cmocka_unit_test(test_protect),
+        cmocka_unit_test(test_filter),         cmocka_unit_test(test_protect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,13 +8,14 @@
 #include "crypto/version.h"
 #include "net/version.h"
 #include "script/version.h"
+#include "tls/version.h"
 
 #define VERSION "0.1.0"
 
 static int print_version(void)
 {
-    printf("moongate " VERSION " (lua %s, libevent %s, openssl %s)\n", mg_version_lua(),
-           mg_version_libevent(), mg_version_openssl());
+    printf("moongate " VERSION " (lua %s, libevent %s, mbedtls %s, openssl %s)\n", mg_version_lua(),
+           mg_version_libevent(), mg_version_mbedtls(), mg_version_openssl());
     return 0;
 }
 

@@ -298,7 +298,7 @@ static struct mg_instances *new_instances(struct mg_worker_generation *wg)
     all->plan = wg->gen->script;
     all->module = LUA_NOREF;
     mg_buf_init(&all->scratch, SCRATCH_MAX);
-    mg_adhocs_init(&all->adhocs, wg->worker->loop);
+    mg_adhocs_init(&all->adhocs, wg->worker->loop, &wg->worker->tls);
     all->v = mg_calloc(all->plan->step_count, sizeof *all->v);
     for (uint32_t i = 0; i < all->plan->step_count; i++)
         all->v[i] =

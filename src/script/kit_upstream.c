@@ -68,11 +68,11 @@ static struct mg_str service_of(const struct mg_generation *gen, const struct mg
     return name;
 }
 
-/* An origin may be written without its port. */
+/* An origin may be written without the port of http or https. */
 static bool is_origin(struct mg_str name, struct mg_str authority)
 {
-    return mg_str_ieq(name, authority) || (mg_str_ends(authority, MG_STR(":80")) &&
-                                           mg_str_ieq(name, mg_str(authority.p, authority.n - 3)));
+    bool usual = mg_str_ends(authority, MG_STR(":80")) || mg_str_ends(authority, MG_STR(":443"));
+    return mg_str_ieq(name, authority) || (usual && mg_str_ieq(name, mg_address_host(authority)));
 }
 
 static bool find_stub(struct mg_kit *kit, const struct mg_backend *b, uint32_t *stub)

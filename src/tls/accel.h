@@ -19,7 +19,7 @@
 
 /* Decides, once, before there are other threads and before any other use of Mbed TLS: each group of
  * functions is tried with known vectors and switched on when all of them match; otherwise one line
- * is logged and the library's own functions serve. Takes about a millisecond. `setting` is the
+ * is logged and the library's own functions serve. Takes some ten milliseconds. `setting` is the
  * value of MOONGATE_TLS_ACCEL: "off" leaves all off, NULL and anything else is on. May be called
  * again by tests, while no other thread is in Mbed TLS; contexts and keys made before stay good. */
 void mg_tls_accel_start(const char *setting);
@@ -31,9 +31,7 @@ const char *mg_tls_accel_summary(void);
 /* From now on the private key in `pk` signs with libcrypto. The key stays whole and is freed by
  * mbedtls_pk_free() as ever. Any thread may sign at the same time as others: unlike the library's
  * own RSA keys it has no lock. False when nothing was changed: off, not an RSA or EC key, a curve
- * or size that is not ours, or a trial signature that did not verify (that one is logged). Call it
- * last: after it, mbedtls_pk_check_pair() with this `pk` as the private half answers TYPE_MISMATCH,
- * and mbedtls_pk_setup() is not for it. */
+ * or size that is not ours, or a trial signature that did not verify (that one is logged). */
 bool mg_tls_accel_key(mbedtls_pk_context *pk);
 
 #endif

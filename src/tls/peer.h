@@ -30,9 +30,10 @@ struct mg_tls_peer_info {
     struct mg_str pem;
 };
 
-/* Everything lies in the arena, and every text is UTF-8. MG_FAIL: not a certificate, or larger than
- * MG_TLS_PEER_DER_MAX. So that no text can pretend to be another, control characters are escaped in
- * subject and issuer, and other values that have them are left out. */
+/* Everything lies in the arena; every text is UTF-8 with a NUL behind it. MG_FAIL: not a
+ * certificate, or larger than MG_TLS_PEER_DER_MAX. So that no text can pretend to be another,
+ * control characters are escaped in subject and issuer, and other values that have them are left
+ * out. */
 enum mg_rc mg_tls_peer_describe(struct mg_str der, struct mg_arena *a, struct mg_tls_peer_info *out,
                                 struct mg_error *err) MG_MUST_CHECK;
 

@@ -41,10 +41,13 @@ void mg_tls_san_begin(struct mg_tls_san_walk *walk, const mbedtls_x509_crt *crt)
     static const char ID_CE_SUBJECT_ALT_NAME[] = {0x55, 0x1d, 0x11};
     const struct mg_str wanted = mg_str(ID_CE_SUBJECT_ALT_NAME, sizeof ID_CE_SUBJECT_ALT_NAME);
     *walk = (struct mg_tls_san_walk){NULL, NULL, false};
-    unsigned char *p = crt->v3_ext.p, *end = p + crt->v3_ext.len, *value, *value_end;
+    unsigned char *p = crt->v3_ext.p, *value, *value_end;
     struct mg_str oid;
     size_t n;
-    if (!p || mbedtls_asn1_get_tag(&p, end, &n, SEQUENCE) != 0)
+    if (!p)
+        return;
+    unsigned char *end = p + crt->v3_ext.len;
+    if (mbedtls_asn1_get_tag(&p, end, &n, SEQUENCE) != 0)
         return;
     while (next_extension(&p, end, &oid, &value, &value_end)) {
         if (!mg_str_eq(oid, wanted))

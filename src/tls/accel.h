@@ -17,6 +17,9 @@
 #define MG_TLS_ACCEL 1
 #endif
 
+/* Environment variable with the setting, for those who run the program. */
+#define MG_TLS_ACCEL_VARIABLE "MOONGATE_TLS_ACCEL"
+
 /* Decides, once, before there are other threads and before any other use of Mbed TLS: each group of
  * functions is tried with known vectors and switched on when all of them match; otherwise one line
  * is logged and the library's own functions serve. Takes some ten milliseconds. `setting` is the

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "tls/credentials.h"
 #include "tls/library.h"
-#include "tls/peer.h"
+#include "tls/san.h"
 
 #define SETTINGS_CHUNK 4096
 #define HOST_MOST 254
@@ -75,30 +75,12 @@ static void keep_session(struct mg_tls_client *c, uint64_t backend, const mbedtl
 
 /* --- as a role --- */
 
-static bool names_address(const mbedtls_x509_crt *crt, const char *address)
-{
-    struct mg_tls_peer_info info;
-    struct mg_pool pool;
-    struct mg_arena arena;
-    bool found = false;
-    mg_pool_init(&pool, SETTINGS_CHUNK);
-    mg_arena_init(&arena, &pool);
-    struct mg_str der = mg_str((const char *)crt->raw.p, crt->raw.len);
-    if (mg_tls_peer_describe(der, &arena, &info, NULL) == MG_OK)
-        for (size_t i = 0; i < info.san_count && !found; i++)
-            found = info.sans[i].kind == MG_TLS_SAN_IP &&
-                    mg_str_eq(info.sans[i].value, mg_str_c(address));
-    mg_arena_release(&arena);
-    mg_pool_release(&pool);
-    return found;
-}
-
 /* Depth 0 is the backend's own certificate. */
 static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
     struct mg_tls_client *c = arg;
     const struct attempt *a = c->desk->at ? mg_tls_stream_owner(c->desk->at) : NULL;
-    if (depth == 0 && a && a->is_address && !names_address(crt, a->host))
+    if (depth == 0 && a && a->is_address && !mg_tls_san_answers_for(crt, mg_str_c(a->host)))
         *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     return 0;
 }
@@ -169,7 +151,7 @@ static enum mg_rc configure(struct mg_tls_client *c, struct mg_error *err)
         return mg_error_set(err, "out of memory");
     mbedtls_ssl_conf_rng(conf, mg_tls_random, NULL);
     mg_tls_library_versions(conf, 12, mg_tls_library_max_version());
-    mg_tls_library_groups(conf);
+    mg_tls_library_groups(conf, true);
     mg_tls_library_suites(conf, false);
     mbedtls_ssl_conf_authmode(conf, trust ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
     if (trust) {

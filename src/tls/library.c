@@ -111,7 +111,7 @@ void mg_tls_library_versions(mbedtls_ssl_config *conf, int min, int max)
     mbedtls_ssl_conf_max_tls_version(conf, version_of(max));
 }
 
-void mg_tls_library_groups(mbedtls_ssl_config *conf)
+void mg_tls_library_groups(mbedtls_ssl_config *conf, bool p521)
 {
     static const uint16_t GROUPS[] = {
         MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
@@ -119,7 +119,12 @@ void mg_tls_library_groups(mbedtls_ssl_config *conf)
         MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
         MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
     };
-    mbedtls_ssl_conf_groups(conf, GROUPS);
+    static const uint16_t WITH_P521[] = {
+        MBEDTLS_SSL_IANA_TLS_GROUP_X25519,    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+        MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
+        MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
+    };
+    mbedtls_ssl_conf_groups(conf, p521 ? WITH_P521 : GROUPS);
 }
 
 #else
@@ -159,7 +164,7 @@ void mg_tls_library_versions(mbedtls_ssl_config *conf, int min, int max)
     mbedtls_ssl_conf_max_version(conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 }
 
-void mg_tls_library_groups(mbedtls_ssl_config *conf)
+void mg_tls_library_groups(mbedtls_ssl_config *conf, bool p521)
 {
     static const mbedtls_ecp_group_id CURVES[] = {
         MBEDTLS_ECP_DP_CURVE25519,
@@ -167,7 +172,11 @@ void mg_tls_library_groups(mbedtls_ssl_config *conf)
         MBEDTLS_ECP_DP_SECP384R1,
         MBEDTLS_ECP_DP_NONE,
     };
-    mbedtls_ssl_conf_curves(conf, CURVES);
+    static const mbedtls_ecp_group_id WITH_P521[] = {
+        MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
+        MBEDTLS_ECP_DP_SECP521R1,  MBEDTLS_ECP_DP_NONE,
+    };
+    mbedtls_ssl_conf_curves(conf, p521 ? WITH_P521 : CURVES);
 }
 
 #endif

@@ -41,8 +41,8 @@ mbedtls_ecp_group_id mg_tls_library_curve(const mbedtls_pk_context *key);
 int mg_tls_library_max_version(void);
 void mg_tls_library_versions(mbedtls_ssl_config *conf, int min, int max);
 /* X25519, P-256, P-384, in this order: both libraries' own lists begin with slow ones or hold more.
- */
-void mg_tls_library_groups(mbedtls_ssl_config *conf);
+ * `p521` adds P-521 as the last one: 2.28 holds certificates of peers to this list as well. */
+void mg_tls_library_groups(mbedtls_ssl_config *conf, bool p521);
 /* Forward-secret AEAD suites: ECDSA before RSA, AES-128-GCM, AES-256-GCM, ChaCha20, or with
  * ChaCha20 first. */
 void mg_tls_library_suites(mbedtls_ssl_config *conf, bool chacha20_first);

@@ -4,6 +4,7 @@
  */
 #include "tls/server.h"
 
+#include <mbedtls/oid.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -157,6 +158,13 @@ static void choose_fallback(struct mg_tls_server *s)
     s->fallback = entry ? *entry : (struct mg_tls_name_entry){.count = 1};
 }
 
+/* RFC 5280 4.2.1.12: clients would refuse it. */
+static bool serves(const struct mg_tls_credentials *c)
+{
+    return mbedtls_x509_crt_check_extended_key_usage(
+               &c->chain, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) == 0;
+}
+
 static enum mg_rc load(struct mg_tls_server *s, struct mg_error *err)
 {
     const struct mg_tls_server_settings *settings = s->settings;
@@ -167,6 +175,9 @@ static enum mg_rc load(struct mg_tls_server *s, struct mg_error *err)
                                      err) != MG_OK)
             return mg_error_prefix(err, "%.*s", (int)c->cert_file.n, c->cert_file.p);
         s->count++;
+        if (!serves(&s->credentials[i]))
+            return mg_error_set(err, "%.*s: certificate: it may not be used for a server",
+                                MG_STR_ARGS(c->cert_file));
         if (add_names(s, i, err) != MG_OK)
             return mg_error_prefix(err, "%.*s", (int)c->cert_file.n, c->cert_file.p);
     }
@@ -210,7 +221,7 @@ static enum mg_rc configure(struct mg_tls_server *s, mbedtls_ssl_config *conf, b
         return mg_error_set(err, "out of memory");
     mbedtls_ssl_conf_rng(conf, mg_tls_random, NULL);
     mg_tls_library_versions(conf, s->settings->min_version, mg_tls_library_max_version());
-    mg_tls_library_groups(conf);
+    mg_tls_library_groups(conf, false);
     mg_tls_library_suites(conf, chacha20_first);
     if (set_default(s, conf) != 0)
         return mg_error_set(err, "out of memory");

@@ -20,11 +20,16 @@ enum mg_tls_client_auth {
     MG_TLS_CLIENT_AUTH_REQUIRE,
 };
 
+/* Seconds before its end from when on a certificate is warned of. */
+#define MG_TLS_EXPIRY_WARNING (30 * 86400.0)
+
 struct mg_tls_certificate {
     struct mg_str cert_file; /* for messages */
     struct mg_str cert_pem, key_pem, password;
     struct mg_str *names; /* count 0: those in the certificate */
     size_t name_count;
+    double expires;      /* seconds since 1970; 0: not known */
+    struct mg_str whose; /* of the certificate in the file that does */
 };
 
 /* Counted, for connections outlive the generation they came with. */

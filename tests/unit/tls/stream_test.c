@@ -542,6 +542,38 @@ static void backends_must_be_who_they_say(void **state)
     }
 }
 
+/* A server does not offer P-521 for the key exchange, but a backend's certificate may have it. */
+static void a_backend_may_have_a_p521_key(void **state)
+{
+    struct fixture f;
+    struct test_cert *p521 = test_leaf_new(ca, TEST_KEY_P521, "DNS:a.test");
+    (void)state;
+    prepare(&f);
+    mg_tls_server_settings_unref(f.server_settings);
+    f.server_settings = settings_of(&p521, 1);
+    connect_as(&f, "a.test", 16384);
+    assert_string_equal(f.c.failure, "");
+    assert_non_null(f.c.stream);
+    finish(&f);
+    test_cert_free(p521);
+}
+
+static void a_certificate_for_clients_does_not_serve(void **state)
+{
+    struct fixture f;
+    struct mg_error err;
+    struct test_want want = {.sans = "DNS:a.test", .extended_key_usage = "clientAuth"};
+    struct test_cert *cert = test_cert_new(&want, ca);
+    (void)state;
+    prepare(&f);
+    mg_tls_server_settings_unref(f.server_settings);
+    f.server_settings = settings_of(&cert, 1);
+    assert_null(mg_tls_server_new(&f.desk, f.server_settings, &err));
+    assert_string_equal(err.text, "cert.pem: certificate: it may not be used for a server");
+    finish(&f);
+    test_cert_free(cert);
+}
+
 static void without_verification_anybody_will_do(void **state)
 {
     struct fixture f;
@@ -761,6 +793,8 @@ int main(void)
         cmocka_unit_test(garbage_is_refused),
         cmocka_unit_test(a_handshake_can_be_given_up),
         cmocka_unit_test(backends_must_be_who_they_say),
+        cmocka_unit_test(a_backend_may_have_a_p521_key),
+        cmocka_unit_test(a_certificate_for_clients_does_not_serve),
         cmocka_unit_test(without_verification_anybody_will_do),
         cmocka_unit_test(the_name_chooses_the_certificate),
         cmocka_unit_test(unknown_names_can_be_refused),

@@ -30,6 +30,8 @@ endif
 
 # Mbed TLS 2.28 has no file for pkg-config.
 TLS_LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
+# Mbed TLS at libcrypto's speed; only beside shared libraries (src/tls/README.md).
+TLS_ACCEL ?= 1
 
 LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto yaml-0.1 libpcre2-8
 
@@ -50,7 +52,7 @@ deps-test:
 # pkg-config may be missing until deps has run, so it is asked when a recipe first needs the answer.
 LIB_CFLAGS    = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(LIB_CFLAGS)
 LIB_LIBS      = $(eval LIB_LIBS := $$(shell pkg-config --libs $(LIBS)) $$(TLS_LIBS))$(LIB_LIBS)
-CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka))$(CMOCKA_LIBS)
+CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka) -lssl)$(CMOCKA_LIBS)
 
 # Flags -----------------------------------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ else
 $(error VARIANT is release, asan, tsan or fuzz, not '$(VARIANT)')
 endif
 
-COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -Isrc $(MODE) $(WARN) -pthread $(LIB_CFLAGS) $(CFLAGS)
+COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -DMG_TLS_ACCEL=$(TLS_ACCEL) -Isrc $(MODE) $(WARN) -pthread $(LIB_CFLAGS) $(CFLAGS)
 LINK    = $(CC) $(MODE) $(MODE_LINK) $(if $(filter release,$(VARIANT)),-fno-lto) -pthread -Wl,--as-needed $(LDFLAGS)
 
 # The program -----------------------------------------------------------------------------------------------

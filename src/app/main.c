@@ -1,5 +1,6 @@
 /* The program: one command each time. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "app/check.h"
 #include "app/options.h"
@@ -8,14 +9,17 @@
 #include "crypto/version.h"
 #include "net/version.h"
 #include "script/version.h"
+#include "tls/accel.h"
 #include "tls/version.h"
 
 #define VERSION "0.1.0"
 
 static int print_version(void)
 {
+    mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
     printf("moongate " VERSION " (lua %s, libevent %s, mbedtls %s, openssl %s)\n", mg_version_lua(),
            mg_version_libevent(), mg_version_mbedtls(), mg_version_openssl());
+    printf("TLS acceleration: %s\n", mg_tls_accel_summary());
     return 0;
 }
 

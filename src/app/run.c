@@ -16,11 +16,13 @@
 
 #include "app/cpus.h"
 #include "app/crew.h"
+#include "app/expiry.h"
 #include "base/log.h"
 #include "net/resolver.h"
 #include "net/signals.h"
 #include "script/config.h"
 #include "script/module.h"
+#include "tls/accel.h"
 #include "upstream/discovery.h"
 
 #define SETTLE_NS (5 * MG_SECOND)
@@ -40,6 +42,7 @@ struct gateway {
     struct mg_signals *signals;
     struct mg_resolver *resolver;
     struct mg_discovery *discovery;
+    struct mg_expiry expiry;
     struct mg_crew *crew;
     struct mg_timer limit; /* of starting, then of stopping */
     bool built, settled;
@@ -170,6 +173,7 @@ static bool start_control(struct gateway *g, struct mg_error *err)
         mg_signals_new(g->loop, numbers, sizeof numbers / sizeof numbers[0], on_signal, g, err);
     if (!g->signals || !(g->resolver = mg_resolver_new(g->loop, err)))
         return false;
+    mg_expiry_start(&g->expiry, g->loop, g->gen);
     g->discovery = mg_discovery_new(g->loop, g->resolver);
     for (uint32_t i = 0; i < g->gen->service_count; i++)
         mg_discovery_add(g->discovery, g->gen->services[i]);
@@ -205,6 +209,7 @@ static void raise_descriptor_limit(void)
 static void release(struct gateway *g)
 {
     mg_crew_free(g->crew);
+    mg_expiry_stop(&g->expiry);
     mg_discovery_free(g->discovery);
     mg_resolver_free(g->resolver);
     mg_signals_free(g->signals);
@@ -221,6 +226,7 @@ int mg_run(const struct mg_options *options)
     struct gateway g = {.state = STARTING, .dicts = mg_dicts_new()};
     struct mg_error err;
     signal(SIGPIPE, SIG_IGN);
+    mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
     raise_descriptor_limit();
     if (!load_config(&g, options)) {
         g.status = 1;

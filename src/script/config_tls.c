@@ -13,8 +13,6 @@
 
 #define PEM_MAX ((size_t)4 << 20)
 #define DAY 86400.0
-/* Certificates that end within this time are warned of. */
-#define EXPIRY_WARNING (30 * DAY)
 
 /* A part of the config that has files: where it stands, and what they are read into. */
 struct part {
@@ -161,19 +159,19 @@ static void read_protocols(const struct part *p, struct mg_tls_server_settings *
         s->protocols = NULL;
 }
 
-static void warn_of_expiry(const struct part *p, const struct mg_tls_server *server, size_t i)
+static void note_expiry(const struct part *p, const struct mg_tls_server *server,
+                        struct mg_tls_certificate *c, size_t i)
 {
-    struct mg_str which;
-    struct mg_arena *a = &p->b->gen->arena;
-    double left = mg_tls_server_expiry(server, i, a, &which) - (double)time(NULL);
     struct mg_config_place place = {
-        .path = mg_arena_printf(a, "%s.certificates[%zu].cert", p->path.p, i)};
+        .path = mg_arena_printf(&p->b->gen->arena, "%s.certificates[%zu].cert", p->path.p, i)};
+    c->expires = mg_tls_server_expiry(server, i, p->arena, &c->whose);
+    double left = c->expires - (double)time(NULL);
     if (left <= 0)
         mg_config_warning(p->b, &place, "the certificate of '%.*s' has expired",
-                          MG_STR_ARGS(which));
-    else if (left < EXPIRY_WARNING)
+                          MG_STR_ARGS(c->whose));
+    else if (left < MG_TLS_EXPIRY_WARNING)
         mg_config_warning(p->b, &place, "the certificate of '%.*s' expires in %.0f days",
-                          MG_STR_ARGS(which), left / DAY);
+                          MG_STR_ARGS(c->whose), left / DAY);
 }
 
 /* Secrets may be missing when a config is only checked; then keys with a password cannot be tried.
@@ -196,7 +194,7 @@ static void try_server(const struct part *p, struct mg_tls_server_settings *s)
     if (!server)
         fail(p, "certificates", err.text);
     for (size_t i = 0; server && i < s->certificate_count; i++)
-        warn_of_expiry(p, server, i);
+        note_expiry(p, server, &s->certificates[i], i);
     mg_tls_server_unref(server);
     mg_tls_desk_release(&desk);
 }

@@ -79,6 +79,12 @@ local function misuse(text, ...)
   error(text:format(...), 4)
 end
 
+local function unknown_option(name, known)
+  local hint = suggest.hint(name, known)
+  if hint == "" then hint = "; known are '" .. table.concat(walk.sorted_keys(known), "', '") .. "'" end
+  return ("unknown option '%s'%s"):format(tostring(name), hint)
+end
+
 local function build(kind, schema, options)
   local known = known_options(kind)
   if options ~= nil and type(options) ~= "table" then
@@ -86,9 +92,7 @@ local function build(kind, schema, options)
   end
   schema.kind = kind
   for name, value in pairs(options or {}) do
-    if not known[name] then
-      misuse("s.%s: unknown option '%s'%s", kind, tostring(name), suggest.hint(name, known))
-    end
+    if not known[name] then misuse("s.%s: %s", kind, unknown_option(name, known)) end
     schema[name] = value
   end
   setmetatable(schema, Schema)
@@ -175,5 +179,10 @@ function M.define(kind, definition)
     return schema
   end
 end
+
+-- A kind that is misspelt is told as such, and not as a nil that was called.
+setmetatable(M, { __index = function(_, name)
+  error(("moongate.schema has no '%s'%s"):format(tostring(name), suggest.hint(tostring(name), M)), 2)
+end })
 
 return M

@@ -120,10 +120,6 @@ local function make(opts)
   return t
 end
 
-local function limits_run(config)
-  return config.limits ~= nil and config.limits.lua_run ~= nil
-end
-
 -- A gateway with one route:
 --
 --     policies   its steps, as in a config; a function(req, next) is one too
@@ -142,7 +138,6 @@ function T.new(opts)
     local config = config_of(opts)
     return make {
       value = config, file = "T.new", upstreams = opts.upstreams or {}, seed = opts.seed or T.seed, identity = true,
-      lua_run = limits_run(config),
     }
   end)
   if not ok then error(t, type(t) == "string" and 2 or 0) end

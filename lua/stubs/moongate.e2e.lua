@@ -127,7 +127,8 @@ function E.limit(seconds) end
 ---@field trailers? moongate.e2e.Headers
 ---@field interim? table[] `{ {103, headers}, ... }`
 ---@field version? string
----@field close? "at-once"|"after-headers"|"mid-body"|"reset"|"after"|"said"
+---@field close? "at-once"|"before-headers"|"after-headers"|"mid-body"|"reset"|"after"|"said"
+---@field error? "reset" in place of an answer
 ---@field raw? string exactly these bytes, then the end
 ---@field hang? boolean nothing, ever
 ---@field handled? boolean the function has answered by itself

@@ -64,6 +64,9 @@ function T.fields(headers) end
 ---@field chunks? string[] sent one after the other, without a length
 ---@field delay? number seconds before it; math.huge: never
 ---@field trickle? { [1]: integer, [2]: number } so many bytes at a time, and the seconds between them
+---@field trailers? moongate.Headers behind a body without a length
+---@field interim? table[] `{ {103, headers}, ... }`, before it
+---@field raw? string exactly these bytes in place of a response, then the end
 ---@field close? "before-headers"|"after-headers"|"mid-body"
 ---@field error? "refused"|"timeout"|"reset"
 
@@ -108,6 +111,11 @@ function Gateway:advance(seconds) end
 ---@return number
 ---@nodiscard
 function Gateway:now() end
+
+---How often its loop went round to look for what is ready.
+---@return integer
+---@nodiscard
+function Gateway:turns() end
 
 ---The identity of the requests that follow; nil: none.
 ---@param identity moongate.Identity?
@@ -218,6 +226,11 @@ function Message:json() end
 ---@nodiscard
 function Message:arg(name) end
 
+---@param name string
+---@return string?
+---@nodiscard
+function Message:trailer(name) end
+
 ---@return boolean
 ---@nodiscard
 function Message:is_json() end
@@ -232,6 +245,7 @@ function Message:is_json() end
 ---@field path string
 ---@field raw_path string
 ---@field query? string
+---@field chunked? boolean at an upstream: the body came without its length
 ---@field id? string
 ---@field route? string
 ---@field service? string

@@ -27,9 +27,11 @@ struct mg_request {
     struct mg_body *body;   /* never NULL */
     struct mg_str buffered; /* the whole body, once it was collected */
     bool is_buffered;
-    bool body_taken;              /* somebody read it as a stream: it cannot be sent again */
-    bool path_set;                /* a step chose the path: nothing is stripped or rewritten */
-    const struct mg_route *route; /* NULL: none was found */
+    bool body_taken;                   /* somebody read it as a stream: it cannot be sent again */
+    const struct mg_step *body_reader; /* ... a step, for good; NULL: none */
+    struct mg_str body_read_at;        /* "file:line: " where it did */
+    bool path_set;                     /* a step chose the path: nothing is stripped or rewritten */
+    const struct mg_route *route;      /* NULL: none was found */
     struct mg_route_found found;
     struct mg_str path;    /* normalised; what routes matched */
     int32_t service;       /* where it is forwarded to, or MG_NO_SERVICE */

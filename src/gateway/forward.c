@@ -214,15 +214,31 @@ static struct mg_response *answer_here(struct mg_request *req)
     return res;
 }
 
+/* Whoever called an onion's `next` once too often is told there; a step that has used the body up
+ * is told here. */
+static void no_body_left(struct mg_walk *w)
+{
+    struct mg_request *req = w->req;
+    if (req->body_reader)
+        mg_walk_step_failed(
+            w, req->body_reader, MG_FORWARD_BODY_TAKEN,
+            mg_arena_printf(req->arena,
+                            "%.*sthe step has used the request's body up with chunks(), so there "
+                            "is none to forward; read it with text(), or give another with "
+                            "set_body()",
+                            MG_STR_ARGS(req->body_read_at)));
+    mg_walk_answer(
+        w, w->res ? w->res
+                  : mg_problem(req, 500, "internal-error", MG_STR_NONE, MG_FORWARD_BODY_TAKEN));
+}
+
 static void start(struct mg_walk *w, uint32_t service)
 {
     struct mg_request *req = w->req;
     struct mg_worker_generation *wg = req->wg;
     struct mg_body *body = mg_request_take_body(req);
     if (!body) {
-        mg_walk_answer(w, mg_problem(req, 500, "internal-error",
-                                     MG_STR("the request's body has been read already"),
-                                     "body_taken"));
+        no_body_left(w);
         return;
     }
     struct forward *f = mg_arena_alloc(req->arena, sizeof *f);

@@ -5,6 +5,9 @@
 
 #include "gateway/exchange.h"
 
+/* error_code of the response when nothing is left of the request's body to send. */
+#define MG_FORWARD_BODY_TAKEN "body_taken"
+
 /* A walk's terminal (see mg_walk). */
 void mg_forward(struct mg_walk *w);
 

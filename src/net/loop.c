@@ -53,6 +53,7 @@ struct mg_loop {
     struct later_free *frees;
     uint32_t free_count, free_room;
     uint64_t random; /* simulation: state of the order's generator */
+    uint64_t turns;  /* simulation */
 
     /* Under lock. */
     pthread_mutex_t post_lock;
@@ -508,6 +509,7 @@ void mg_loop_stop(struct mg_loop *loop)
 static bool run_ready(struct mg_loop *loop, const bool *stop)
 {
     for (bool more = true; more;) {
+        loop->turns++;
         more = run_messages(loop);
         end_turn(loop);
         if (stop && *stop)
@@ -522,6 +524,11 @@ uint64_t mg_loop_next_timer(struct mg_loop *loop)
 {
     const struct mg_timer *t = earliest(loop);
     return t ? t->_key : 0;
+}
+
+uint64_t mg_loop_turns(const struct mg_loop *loop)
+{
+    return loop->turns;
 }
 
 void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop)

@@ -46,6 +46,8 @@ void mg_loop_simulate(struct mg_loop *loop, uint64_t until_ns, const bool *stop)
 
 /* Simulation: when the next timer is due; 0: none is set. */
 uint64_t mg_loop_next_timer(struct mg_loop *loop);
+/* Simulation: how often it went round to look for what is ready, since its start. */
+uint64_t mg_loop_turns(const struct mg_loop *loop);
 
 /* --- timers --- */
 

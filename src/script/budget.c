@@ -79,8 +79,10 @@ static void note_where(struct mg_budget *b, lua_State *L, lua_Debug *ar)
 const char *mg_budget_push_text(lua_State *L)
 {
     struct mg_budget *b = mg_script_of(L)->budget;
-    return lua_pushfstring(L, "%s%sran longer than %I ms without waiting", b->where,
-                           b->where[0] ? ": " : "", (LUAI_UACINT)(b->run_ns / MG_MILLISECOND));
+    bool loads = b->run_ns == MG_SCRIPT_LOAD_RUN_NS;
+    return lua_pushfstring(L, "%s%sran longer than %I ms without waiting%s", b->where,
+                           b->where[0] ? ": " : "", (LUAI_UACINT)(b->run_ns / MG_MILLISECOND),
+                           loads ? "" : "; do less at a time, or raise limits.lua_run");
 }
 
 static _Thread_local lua_Hook hook_at_rest;

@@ -4,6 +4,7 @@
 #include "base/uri.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/table.h"
 
 #define RETRIES_MAX 15
 
@@ -83,17 +84,20 @@ static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
                 luaL_error(L, "%s: query must be percent-encoded; or give a table", what);
         return;
     }
-    struct mg_str all = MG_STR_NONE;
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_error(L, "%s: query: expected names and strings or numbers", what);
-        struct mg_str k = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -2), MG_URI_QUERY);
-        lua_pushvalue(L, -1); /* lua_tolstring would change a number in place */
+    struct mg_str all = MG_STR_NONE;
+    mg_table_push_keys(L, -1); /* in order: a backend, or its cache, sees the same text each time */
+    for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+        struct mg_str k = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
+        lua_rawget(L, -3);
         struct mg_str v = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
         lua_pop(L, 1);
         all = mg_arena_printf(arena, "%.*s%s%.*s=%.*s", MG_STR_ARGS(all), all.n ? "&" : "",
                               MG_STR_ARGS(k), MG_STR_ARGS(v));
     }
+    lua_pop(L, 2);
     o->request.query = all;
 }
 
@@ -157,15 +161,13 @@ static void read_option(lua_State *L, struct mg_context *ctx, const char *what, 
         o->timeout_ns = mg_call_seconds(L, -1, what, "timeout");
     else if (strcmp(key, "retries") == 0)
         o->retries = read_retries(L, what);
-    else if (strcmp(key, "pass") == 0)
-        pass_headers(L, ctx, what, o);
     else if (strcmp(key, "stream") == 0)
         o->stream = lua_toboolean(L, -1);
     else if (strcmp(key, "optional") == 0)
         o->optional = lua_toboolean(L, -1);
     else if (strcmp(key, "accept") == 0)
         o->accept_any = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "any") == 0;
-    else if (strcmp(key, "query") != 0 && strcmp(key, "json") != 0)
+    else if (strcmp(key, "query") != 0 && strcmp(key, "json") != 0 && strcmp(key, "pass") != 0)
         luaL_error(L, "%s: unknown option '%s'", what, key);
 }
 
@@ -177,13 +179,16 @@ static void read_options(lua_State *L, int index, struct mg_context *ctx, const 
             read_option(L, ctx, what, lua_tostring(L, -2), o);
         else if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1)
             luaL_error(L, "%s: expected { service, path = ... }", what);
-    /* After the others: a query given apart wins over one in the path, a content type over JSON's.
-     */
+    /* After the others: a query given apart wins over one in the path, a content type over JSON's;
+     * what is passed on stands behind what the step has set. */
     if (lua_getfield(L, index, "query") != LUA_TNIL)
         set_query(L, ctx, what, o);
     lua_pop(L, 1);
     if (lua_getfield(L, index, "json") != LUA_TNIL)
         set_json(L, ctx, o);
+    lua_pop(L, 1);
+    if (lua_getfield(L, index, "pass") != LUA_TNIL)
+        pass_headers(L, ctx, what, o);
     lua_pop(L, 1);
 }
 

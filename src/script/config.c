@@ -119,15 +119,17 @@ static int l_getenv(lua_State *L)
     return 1;
 }
 
-/* policy(name) -> module | nil | nil, why */
+/* policy(name) -> module, file | nil | nil, why */
 static int l_policy(lua_State *L)
 {
     struct mg_str name;
     struct mg_error err;
     name.p = luaL_checklstring(L, 1, &name.n);
     enum mg_rc rc = mg_policies_load(L, name, &err);
-    if (rc == MG_OK)
-        return 1;
+    if (rc == MG_OK) {
+        mg_policies_push_file(L, name);
+        return 2;
+    }
     if (rc != MG_EOF)
         return give_failure(L, err.text);
     lua_pushnil(L);
@@ -404,7 +406,8 @@ static void run_protected(lua_State *L, lua_CFunction fn, struct load *load)
 
 static void load_text(struct load *load)
 {
-    struct mg_script *script = mg_script_new(&(struct mg_script_options){0});
+    struct mg_script *script =
+        mg_script_new(&(struct mg_script_options){.run_ns = MG_SCRIPT_LOAD_RUN_NS});
     if (!script) {
         fail(load, "no memory for a Lua state");
         return;

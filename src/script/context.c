@@ -91,7 +91,8 @@ struct mg_context *mg_context_check(lua_State *L, const char *what)
 {
     struct mg_script *s = mg_script_of(L);
     if (!s->current || !s->owner)
-        luaL_error(L, "%s can only be called while a request or a task runs", what);
+        luaL_error(L, "%s can only be called while a request or a task runs; call it in the step",
+                   what);
     struct mg_context *ctx = s->current->context ? s->current->context : new_background(s->current);
     if (ctx->over)
         luaL_error(L, "%s: request has ended", what);

@@ -17,6 +17,9 @@
 #define PRESENT "moongate.guest.present" /* the guest that is in */
 #define COMMON "moongate.guest.common"   /* set of the keys that all guests share */
 #define SCRIPTS "moongate.guest.scripts" /* list of all there were */
+#define STRINGS "moongate.guest.strings" /* the state's own metatable of strings */
+
+static const char strings_key; /* a guest's metatable of strings */
 
 /* --- whose entry is it --- */
 
@@ -117,6 +120,55 @@ void mg_guest_enter(struct mg_guest *g, lua_State *L)
     mg_guest_answer(g, L);
 }
 
+/* --- at work --- */
+
+static void *allocate(void *arg, void *old, size_t old_size, size_t new_size)
+{
+    struct mg_guest *g = arg;
+    struct mg_script *s = g->script;
+    size_t had = old ? old_size : 0; /* without a block it is a type */
+    if (s && new_size > had && !mg_script_may_grow(s, new_size - had))
+        return NULL;
+    void *p = g->host_alloc(g->host_alloc_arg, old, old_size, new_size);
+    if (s && (p || new_size == 0)) {
+        s->memory_used += new_size;
+        /* Blocks that were there before may go as well. */
+        s->memory_used = s->memory_used > had ? s->memory_used - had : 0;
+    }
+    return p;
+}
+
+/* Takes the metatable on top for all strings; nil: leaves theirs. */
+static void take_string_methods(lua_State *L)
+{
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "");
+        lua_pushvalue(L, -2);
+        lua_setmetatable(L, -2);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+void mg_guest_begin_work(struct mg_guest *g)
+{
+    lua_State *L = g->host;
+    g->at_work = true;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &strings_key);
+    take_string_methods(L);
+    g->host_alloc = lua_getallocf(L, &g->host_alloc_arg);
+    lua_setallocf(L, allocate, g);
+}
+
+void mg_guest_end_work(struct mg_guest *g)
+{
+    lua_State *L = g->host;
+    g->at_work = false;
+    lua_setallocf(L, g->host_alloc, g->host_alloc_arg);
+    lua_getfield(L, LUA_REGISTRYINDEX, STRINGS);
+    take_string_methods(L);
+}
+
 /* --- life --- */
 
 /* What all guests have in common is what JSON keeps: its null is one value in the whole state. */
@@ -212,6 +264,8 @@ static int open_beside(lua_State *L)
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
     lua_remove(L, -2);
+    lua_pushvalue(L, STRING_META);
+    lua_setfield(L, LUA_REGISTRYINDEX, STRINGS);
     for (const char *const *name = names; *name; name++) {
         lua_getfield(L, LOADED, *name);
         lua_setfield(L, KEPT, *name);
@@ -224,10 +278,13 @@ static int open_beside(lua_State *L)
         lua_getfield(L, KEPT, *name);
         lua_setfield(L, LOADED, *name);
     }
+    int result = lua_gettop(L);
     lua_pushliteral(L, "");
+    if (lua_getmetatable(L, -1))
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &strings_key);
     lua_pushvalue(L, STRING_META);
-    lua_setmetatable(L, -2); /* for all strings */
-    lua_pop(L, 1);
+    take_string_methods(L);
+    lua_settop(L, result);
     return status == LUA_OK ? 0 : lua_error(L);
 }
 
@@ -239,10 +296,15 @@ enum mg_rc mg_guest_open(struct mg_guest *g, struct mg_script *s)
     g->script = s;
     mg_guest_answer(g, g->host);
     lua_pushcfunction(s->L, open_beside);
-    if (lua_pcall(s->L, 0, 0, 0) == LUA_OK)
-        return MG_OK;
-    lua_settop(s->L, 0);
-    return MG_FAIL;
+    if (lua_pcall(s->L, 0, 0, 0) != LUA_OK) {
+        lua_settop(s->L, 0);
+        return MG_FAIL;
+    }
+    if (g->at_work) {
+        lua_rawgetp(s->L, LUA_REGISTRYINDEX, &strings_key);
+        take_string_methods(s->L);
+    }
+    return MG_OK;
 }
 
 void mg_guest_close(struct mg_guest *g)

@@ -16,11 +16,10 @@
 #include "script/policies.h"
 #include "script/sandbox.h"
 #include "script/steps.h"
+#include "script/table.h"
 #include "script/task.h"
 
 #define SCRATCH_MAX ((size_t)64 << 20)
-/* Loading happens once and makes no client wait; this only stops what would never end. */
-#define LOAD_RUN_NS (10 * MG_SECOND)
 
 /* --- what the library asks for --- */
 
@@ -122,18 +121,36 @@ static void push_conf(lua_State *L, const struct mg_plan_step *s)
         fail_step(L, "its config cannot be unpacked");
 }
 
-static void call_new(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
+/* Pushes where the function on top stands: "file:line: ". */
+static void push_place(lua_State *L)
+{
+    lua_Debug ar;
+    lua_pushvalue(L, -1);
+    lua_getinfo(L, ">S", &ar);
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.linedefined);
+}
+
+/* Pushes the place of `new`, which is returned, and what it has made. */
+static const char *call_new(lua_State *L, const struct mg_instances *all,
+                            const struct mg_plan_step *s)
 {
     struct mg_error err;
     if (mg_policies_load(L, s->policy, &err) != MG_OK)
         fail_step(L, err.text);
-    if (lua_getfield(L, -1, "new") != LUA_TFUNCTION)
-        fail_step(L, "the module has no function 'new'");
+    if (lua_getfield(L, -1, "new") != LUA_TFUNCTION) {
+        mg_policies_push_file(L, s->policy);
+        fail_step(L, lua_pushfstring(L,
+                                     "%s: the module has no function 'new'; add function "
+                                     "M.new(conf, env) ... end",
+                                     lua_tostring(L, -1)));
+    }
+    push_place(L);
+    lua_replace(L, -3); /* in the place of the module */
     push_conf(L, s);
     push_env(L, all, s);
     if (mg_task_call(L, 2, 1) != MG_OK)
         fail_call(L);
-    lua_remove(L, -2);
+    return lua_tostring(L, -2);
 }
 
 static void call_inline(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
@@ -145,7 +162,7 @@ static void call_inline(lua_State *L, const struct mg_instances *all, const stru
         fail_call(L);
 }
 
-static int take_function(lua_State *L, const char *key)
+static int take_function(lua_State *L, const char *place, const char *key)
 {
     switch (lua_getfield(L, -1, key)) {
     case LUA_TNIL:
@@ -154,31 +171,43 @@ static int take_function(lua_State *L, const char *key)
     case LUA_TFUNCTION:
         return luaL_ref(L, LUA_REGISTRYINDEX);
     default:
-        return fail_step(
-            L, lua_pushfstring(L, "'%s' must be a function, not a %s", key, luaL_typename(L, -1)));
+        return fail_step(L, lua_pushfstring(L, "%s'%s' must be a function, not a %s", place, key,
+                                            luaL_typename(L, -1)));
     }
 }
 
-/* Takes the instance on top of the stack apart. */
-static void take_instance(lua_State *L, struct mg_instance *i)
+/* The instance on top has nothing that we would call: a name may be misspelt. */
+static int fail_empty(lua_State *L, const char *place)
+{
+    mg_table_push_keys(L, -1);
+    bool any = lua_rawgeti(L, -1, 1) == LUA_TSTRING;
+    return fail_step(
+        L, lua_pushfstring(
+               L, "%s'new' returned a table without request, response, finish or around%s%s%s",
+               place, any ? "; it has '" : "", any ? lua_tostring(L, -1) : "", any ? "'" : ""));
+}
+
+/* Takes the instance on top of the stack apart; `place` begins what is said of it. */
+static void take_instance(lua_State *L, const char *place, struct mg_instance *i)
 {
     if (lua_isfunction(L, -1)) {
         i->around = luaL_ref(L, LUA_REGISTRYINDEX);
         return;
     }
     if (!lua_istable(L, -1))
-        fail_step(L, lua_pushfstring(L, "'new' must return a table or a function, not a %s",
-                                     luaL_typename(L, -1)));
-    i->request = take_function(L, "request");
-    i->response = take_function(L, "response");
-    i->finish = take_function(L, "finish");
-    i->around = take_function(L, "around");
-    i->close = take_function(L, "close");
+        fail_step(L, lua_pushfstring(L, "%s'new' must return a table or a function, not a %s",
+                                     place, luaL_typename(L, -1)));
+    i->request = take_function(L, place, "request");
+    i->response = take_function(L, place, "response");
+    i->finish = take_function(L, place, "finish");
+    i->around = take_function(L, place, "around");
+    i->close = take_function(L, place, "close");
     if (i->request == LUA_NOREF && i->response == LUA_NOREF && i->finish == LUA_NOREF &&
         i->around == LUA_NOREF)
-        fail_step(L, "'new' returned a table without request, response, finish or around");
+        fail_empty(L, place);
     if (i->around != LUA_NOREF && (i->request != LUA_NOREF || i->response != LUA_NOREF))
-        fail_step(L, "'around' stands for 'request' and 'response'; give either");
+        fail_step(L, lua_pushfstring(
+                         L, "%s'around' stands for 'request' and 'response'; give either", place));
     lua_pop(L, 1);
 }
 
@@ -213,9 +242,10 @@ static int build_step(lua_State *L)
     lua_Integer index = lua_tointeger(L, 2);
     const struct mg_plan_step *s = &all->plan->steps[index];
     struct mg_instance *i = &all->v[index];
+    const char *place = ""; /* inline text stands where the config is blamed */
     switch (s->kind) {
     case MG_PLAN_POLICY:
-        call_new(L, all, s);
+        place = call_new(L, all, s);
         break;
     case MG_PLAN_LUA:
         call_inline(L, all, s);
@@ -224,7 +254,7 @@ static int build_step(lua_State *L)
         mg_functions_push(L, all->plan, s);
         break;
     }
-    take_instance(L, i);
+    take_instance(L, place, i);
     load_when(L, s, i);
     all->wg->step_flags[index] = flags_of(i);
     return 0;
@@ -278,7 +308,7 @@ static enum mg_rc build_protected(struct mg_instances *all, struct mg_error *err
     uint64_t run_ns = all->script->run_ns;
     lua_pushcfunction(L, build_all);
     lua_pushlightuserdata(L, all);
-    all->script->run_ns = run_ns ? LOAD_RUN_NS : 0;
+    all->script->run_ns = run_ns ? MG_SCRIPT_LOAD_RUN_NS : 0;
     int status = lua_pcall(L, 1, 0, 0);
     all->script->run_ns = run_ns;
     if (status == LUA_OK)

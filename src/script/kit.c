@@ -79,7 +79,8 @@ static void make_base(lua_State *L, struct mg_kit_home *home)
 {
     mg_guest_init(&home->base, L);
     mg_guest_enter(&home->base, L);
-    if (!mg_script_new(&(struct mg_script_options){.guest = &home->base}))
+    struct mg_script_options options = {.run_ns = MG_SCRIPT_LOAD_RUN_NS, .guest = &home->base};
+    if (!mg_script_new(&options))
         luaL_error(L, "not enough memory");
     lua_State *own = home->base.script->L;
     lua_pushcfunction(own, mg_config_open);
@@ -123,6 +124,7 @@ static void enter(struct mg_kit *kit, lua_State *L)
 {
     check_idle(L, kit->home);
     mg_guest_enter(&kit->guest, L);
+    mg_guest_begin_work(&kit->guest);
     kit->home->active = kit;
     mg_random_simulate(&kit->random);
     mg_log_set_clock(log_time, kit);
@@ -135,6 +137,7 @@ static void leave(struct mg_kit *kit, lua_State *L)
     mg_random_simulate(NULL);
     mg_log_set_clock(NULL, NULL);
     kit->home->active = NULL;
+    mg_guest_end_work(&kit->guest);
     mg_guest_answer(&kit->home->base, L);
 }
 
@@ -161,7 +164,8 @@ static int l_policy_without_identity(lua_State *L)
     }
     lua_pushnil(L);
     lua_setfield(L, 3, "needs");
-    return 1;
+    mg_policies_push_file(L, name);
+    return 2;
 }
 
 static int check_protected(lua_State *L)
@@ -422,6 +426,25 @@ void mg_kit_raise_failure(struct mg_kit *kit, lua_State *L)
 
 /* --- what Lua sees --- */
 
+/* Appends the fields to the list on top, which has `n` items. */
+static void append_fields(lua_State *L, const struct mg_fields *fields, int n)
+{
+    for (uint16_t i = 0; i < fields->n; i++) {
+        const struct mg_field *f = &fields->v[i];
+        lua_pushlstring(L, f->name, f->name_len);
+        lua_rawseti(L, -2, ++n);
+        lua_pushlstring(L, f->value, f->value_len);
+        lua_rawseti(L, -2, ++n);
+    }
+}
+
+void mg_kit_push_fields(lua_State *L, const struct mg_fields *fields)
+{
+    lua_newtable(L);
+    if (fields)
+        append_fields(L, fields, 0);
+}
+
 void mg_kit_push_message(lua_State *L, const struct mg_message *m, struct mg_str body)
 {
     int n = 0;
@@ -454,13 +477,7 @@ void mg_kit_push_message(lua_State *L, const struct mg_message *m, struct mg_str
         lua_pushfstring(L, "%I", (LUAI_UACINT)m->content_length);
         lua_rawseti(L, -2, ++n);
     }
-    for (uint16_t i = 0; i < m->fields.n; i++) {
-        const struct mg_field *f = &m->fields.v[i];
-        lua_pushlstring(L, f->name, f->name_len);
-        lua_rawseti(L, -2, ++n);
-        lua_pushlstring(L, f->value, f->value_len);
-        lua_rawseti(L, -2, ++n);
-    }
+    append_fields(L, &m->fields, n);
     lua_setfield(L, -2, "fields");
 }
 
@@ -509,6 +526,12 @@ static int l_now(lua_State *L)
 {
     const struct mg_kit *kit = mg_kit_check(L, 1);
     lua_pushnumber(L, (double)(mg_loop_now(kit->loop) - MG_SECOND) / 1e9);
+    return 1;
+}
+
+static int l_turns(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)mg_loop_turns(mg_kit_check(L, 1)->loop));
     return 1;
 }
 
@@ -626,6 +649,7 @@ int mg_kit_open(lua_State *L)
         {"settle", l_settle},
         {"present", l_present},
         {"now", l_now},
+        {"turns", l_turns},
         {"log", l_log},
         {"close", l_close},
         {NULL, NULL},

@@ -57,7 +57,10 @@ struct mg_kit {
     uint32_t stub_count;
     struct mg_link plays; /* of kit_upstream.c: requests that stubs have got */
     struct mg_link dials; /* of kit_upstream.c */
-    int play;             /* reference: the Lua function that plays a stub */
+    struct mg_kit_accepted
+        *accepted; /* of kit_upstream.c: latest first, in the generation's arena */
+    uint32_t accepted_count;
+    int play;    /* reference: the Lua function that plays a stub */
     int failure; /* reference: what went wrong in the spec's own part; LUA_NOREF: nothing */
 
     struct mg_link calls; /* of kit_client.c: requests under way, connections */
@@ -97,6 +100,8 @@ void mg_kit_raise_failure(struct mg_kit *kit, lua_State *L);
 /* A message as plain data: method, path, query or status; version; fields = { name, value, ... };
  * body. Unprotected callers must not mind a memory error. */
 void mg_kit_push_message(lua_State *L, const struct mg_message *m, struct mg_str body);
+/* The flat list { name, value, ... }; empty for NULL. */
+void mg_kit_push_fields(lua_State *L, const struct mg_fields *fields);
 
 /* The module `moongate.core`. A lua_CFunction. */
 int mg_kit_open(lua_State *L);

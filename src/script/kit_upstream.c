@@ -18,6 +18,40 @@
 #define PLAY_TYPE "moongate.KitPlay"
 #define BODY_MAX ((size_t)64 << 20)
 
+/* --- connections --- */
+
+/* The stream that the server has of a connection. It is alive while a request on it is. */
+struct mg_kit_accepted {
+    struct mg_kit_accepted *next;
+    struct mg_stream *stream;
+};
+
+static void put_number(struct mg_addr *addr, uint32_t number)
+{
+    memcpy(addr->bytes, &number, sizeof number);
+}
+
+/* Connections are told apart by the address that they come from, which is the number of streams
+ * before. */
+static void remember(struct mg_kit *kit, struct mg_stream *stream)
+{
+    struct mg_kit_accepted *a = mg_arena_alloc(&kit->gen->arena, sizeof *a);
+    *a = (struct mg_kit_accepted){kit->accepted, stream};
+    stream->peer = (struct mg_addr){.family = 4};
+    put_number(&stream->peer, kit->accepted_count++);
+    kit->accepted = a;
+}
+
+static struct mg_stream *stream_of(const struct mg_kit *kit, const struct mg_inbound *in)
+{
+    const struct mg_kit_accepted *a = kit->accepted;
+    uint32_t number;
+    memcpy(&number, in->client->peer.bytes, sizeof number);
+    for (uint32_t i = kit->accepted_count - 1; i > number; i--)
+        a = a->next;
+    return a->stream;
+}
+
 /* --- dialling --- */
 
 struct dial {
@@ -49,6 +83,7 @@ static void on_dialled(void *arg)
     }
     mg_pair_stream_new(kit->loop, MG_KIT_PAIR_BYTES, ends);
     ends[0]->peer = copy.addr;
+    remember(kit, ends[1]);
     mg_server_accept(&kit->upstream, ends[1], copy.stub, false);
     copy.on_done(copy.arg, ends[0], 0);
 }
@@ -288,23 +323,46 @@ static int l_write(lua_State *L)
     return end_method(L, p);
 }
 
-/* play:finish() */
+/* play:finish(trailers) */
 static int l_finish(lua_State *L)
 {
     struct play *p = check_play(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
     if (p->in && p->responded && !p->finished) {
+        struct mg_message *m = mg_arena_calloc(&p->in->arena, sizeof *m);
+        mg_message_init(m, &p->in->arena);
+        add_fields(L, 2, m, &p->in->arena);
+        p->body.trailers = &m->fields;
         p->finished = p->calling = true;
         mg_body_ready(&p->body);
     }
     return end_method(L, p);
 }
 
-/* play:cut(): closes the connection, whatever is missing. */
+/* play:raw(bytes): says exactly these in place of a response. */
+static int l_raw(lua_State *L)
+{
+    struct play *p = check_play(L);
+    size_t n;
+    const char *bytes = luaL_checklstring(L, 2, &n);
+    luaL_argcheck(L, n <= MG_KIT_PAIR_BYTES, 2, "too long for the connection");
+    if (p->in && !p->responded) {
+        struct iovec v = {(void *)bytes, n};
+        p->responded = p->finished = p->calling = true;
+        mg_stream_writev(stream_of(p->kit, p->in), &v, 1);
+    }
+    return end_method(L, p);
+}
+
+/* play:cut(reset): closes the connection, whatever is missing. What was said before can still be
+ * read, but for a reset. */
 static int l_cut(lua_State *L)
 {
     struct play *p = check_play(L);
     if (p->in) {
         p->cut = true;
+        if (!lua_toboolean(L, 2))
+            mg_stream_close(stream_of(p->kit, p->in)); /* what comes first counts */
         mg_inbound_abort(p->in);
         drop_inbound(p);
     }
@@ -344,6 +402,29 @@ static void on_task_cancelled(struct mg_task *t, void *arg)
     release_play(p);
 }
 
+static void append_field(lua_State *L, const char *name, struct mg_str value)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    lua_pushstring(L, name);
+    lua_rawseti(L, -2, n + 1);
+    lua_pushlstring(L, value.p, value.n);
+    lua_rawseti(L, -2, n + 2);
+}
+
+/* Appends what the parser takes for itself, as a backend gets it, to the list on top. */
+static void push_connection_fields(lua_State *L, const struct mg_message *m)
+{
+    if (m->te_trailers || m->upgrade.n)
+        append_field(L, "Connection",
+                     !m->te_trailers ? MG_STR("upgrade")
+                     : m->upgrade.n  ? MG_STR("upgrade, TE")
+                                     : MG_STR("TE"));
+    if (m->upgrade.n)
+        append_field(L, "Upgrade", m->upgrade);
+    if (m->te_trailers)
+        append_field(L, "TE", MG_STR("trailers"));
+}
+
 static void push_stub_request(lua_State *L, struct play *p)
 {
     const struct mg_kit_stub *stub = &p->kit->stubs[p->in->client->listener];
@@ -351,6 +432,13 @@ static void push_stub_request(lua_State *L, struct play *p)
     mg_kit_push_message(L, &p->in->request, mg_str(p->collector.bytes, p->collector.n));
     lua_pushnumber(L, (double)(mg_loop_now(p->kit->loop) - MG_SECOND) / 1e9);
     lua_setfield(L, -2, "at");
+    lua_pushboolean(L, p->in->body->length < 0);
+    lua_setfield(L, -2, "chunked");
+    mg_kit_push_fields(L, p->in->body->trailers);
+    lua_setfield(L, -2, "trailers");
+    lua_getfield(L, -1, "fields");
+    push_connection_fields(L, &p->in->request);
+    lua_pop(L, 1);
 }
 
 static void start_task(struct play *p)
@@ -488,11 +576,9 @@ void mg_kit_upstream_release(struct mg_kit *kit)
 
 void mg_kit_upstream_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"respond", l_respond},
-                                       {"write", l_write},
-                                       {"finish", l_finish},
-                                       {"cut", l_cut},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"respond", l_respond}, {"write", l_write},
+                                       {"finish", l_finish},   {"raw", l_raw},
+                                       {"cut", l_cut},         {NULL, NULL}};
     luaL_newmetatable(L, PLAY_TYPE);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

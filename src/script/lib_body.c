@@ -274,6 +274,16 @@ static int next_piece(lua_State *L)
     return mg_task_wait_k(p->task, cancel_piece, p, 0, piece_came);
 }
 
+/* The request's body is used up from here on, should it be forwarded. */
+static void note_reader(lua_State *L, const struct mg_handle *h)
+{
+    struct mg_request *req = h->object;
+    luaL_where(L, 1);
+    req->body_read_at = mg_context_copy(h->ctx, L, -1);
+    req->body_reader = mg_context_step(L);
+    lua_pop(L, 1);
+}
+
 int mg_lib_body_chunks(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
@@ -284,6 +294,7 @@ int mg_lib_body_chunks(lua_State *L)
         p->body = mg_request_take_body(h->object);
         if (!p->body)
             return luaL_error(L, "chunks: the body has been read already");
+        note_reader(L, h);
     } else {
         p->body = buffered(h, &bytes) ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
     }
@@ -405,13 +416,29 @@ static void take_output(struct made *m, lua_State *L)
 
 static void made_failed(struct made *m, struct mg_str message)
 {
+    struct mg_request *req = m->ctx->req;
     m->failed = true;
     m->base.reason = POLICY_ERROR;
     m->base.status = 500;
     mg_log_error("policy failed", MG_LOG_STR("policy", m->step ? m->step->policy : MG_STR_NONE),
                  MG_LOG_STR("step", m->step ? m->step->id : MG_STR_NONE),
-                 MG_LOG_STR("request_id", m->ctx->req ? mg_request_id(m->ctx->req) : MG_STR_NONE),
+                 MG_LOG_STR("path", m->step ? m->step->path : MG_STR_NONE),
+                 MG_LOG_STR("route", req && req->route ? req->route->name : MG_STR_NONE),
+                 MG_LOG_STR("request_id", req ? mg_request_id(req) : MG_STR_NONE),
                  MG_LOG_STR("error", message));
+}
+
+/* The transform's function has returned what is no piece of a body. */
+static void wrong_piece(struct made *m, const char *got)
+{
+    lua_State *L = mg_script_host(m->ctx->script);
+    lua_Debug ar;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->fn);
+    lua_getinfo(L, ">S", &ar);
+    made_failed(m, mg_arena_printf(m->ctx->arena,
+                                   "%s:%d: the function of the transform returned a %s; expected a "
+                                   "string or nothing",
+                                   ar.short_src, ar.linedefined, got));
 }
 
 /* The transform's function has returned. */
@@ -424,7 +451,7 @@ static void transform_ended(struct made *m, struct mg_task *t, enum mg_task_stat
         lua_pushvalue(t->co, -t->results);
         take_output(m, t->co);
     } else if (t->results >= 1 && !lua_isnil(t->co, -t->results)) {
-        made_failed(m, MG_STR("transform: the function must return a string or nil"));
+        wrong_piece(m, luaL_typename(t->co, -t->results));
     }
     mg_task_free(t);
 }

@@ -11,6 +11,7 @@
 #include "script/fail.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/table.h"
 
 #define PARALLEL_DEFAULT 8
 #define CALLS_MAX 256
@@ -376,8 +377,11 @@ static void read_spec(lua_State *L, struct mg_context *ctx, const char *what, st
 static uint32_t count_specs(lua_State *L, const char *what)
 {
     uint32_t n = 0;
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "%s: expected names as keys, got a %s", what, luaL_typename(L, -2));
         n++;
+    }
     if (n > CALLS_MAX)
         luaL_error(L, "%s: more than %d calls", what, CALLS_MAX);
     return n;
@@ -425,13 +429,15 @@ static int l_fetch_all(lua_State *L)
         }
         lua_pop(L, 1);
     }
-    uint32_t i = 0;
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1), i++) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "mg.fetch_all: expected names as keys, got a %s", luaL_typename(L, -2));
-        g->calls[i].name = mg_context_copy(ctx, L, -2);
+    mg_table_push_keys(L, 1); /* in order: a run that is simulated again starts them alike */
+    for (uint32_t i = 0; i < g->count; i++) {
+        lua_rawgeti(L, 3, (lua_Integer)i + 1);
+        g->calls[i].name = mg_context_copy(ctx, L, -1);
+        lua_rawget(L, 1);
         read_spec(L, ctx, "mg.fetch_all", &g->calls[i]);
+        lua_pop(L, 1);
     }
+    lua_settop(L, 2);
     if (g->count == 0) {
         lua_newtable(L);
         return 1;

@@ -6,6 +6,8 @@
 
 /* Fields that one message may hold, so that a loop in a policy cannot fill the memory. */
 #define FIELDS_MAX 1000
+/* Fields of a table that are put in order. */
+#define SORTED_MAX 32
 
 struct mg_message *mg_lib_message_of(const struct mg_handle *h)
 {
@@ -68,8 +70,9 @@ static struct name check_name(lua_State *L, int arg)
     return name;
 }
 
-/* The value at `index` as text; numbers as Lua writes them, whole floats without ".0". */
-static struct mg_str check_value(lua_State *L, int index)
+/* The value at `index` as text, for a field of that name; numbers as Lua writes them, whole floats
+ * without ".0". */
+static struct mg_str check_value(lua_State *L, int index, struct mg_str name)
 {
     lua_Integer whole;
     switch (lua_type(L, index)) {
@@ -87,13 +90,17 @@ static struct mg_str check_value(lua_State *L, int index)
         lua_replace(L, index);
         break;
     default:
-        luaL_error(L, "header value: expected string or number, got %s", luaL_typename(L, index));
+        luaL_error(L, "%s: header value: expected string or number, got %s", name.p,
+                   luaL_typename(L, index));
     }
     size_t n;
     const char *p = lua_tolstring(L, index, &n);
     struct mg_str value = mg_str_trim(mg_str(p, n));
     if (!mg_is_field_value(value))
-        luaL_error(L, "header value has a line break, NUL or another control character");
+        luaL_error(L,
+                   "%s: header value has a line break, NUL or another control character; take it "
+                   "out, or encode the value (mg.url.encode)",
+                   name.p);
     return value;
 }
 
@@ -202,7 +209,7 @@ static void put(lua_State *L, struct mg_handle *h, struct name name, int index, 
 {
     struct mg_message *m = check_writable(L, h);
     struct mg_arena *arena = h->ctx->arena;
-    struct mg_str value = mg_arena_str(arena, check_value(L, index));
+    struct mg_str value = mg_arena_str(arena, check_value(L, index, name.text));
     if (name.id == MG_FIELD_HOST && h->kind == MG_HANDLE_REQUEST) {
         struct mg_uri_authority at;
         if (mg_uri_parse_authority(value, false, &at) != MG_URI_OK)
@@ -272,11 +279,33 @@ int mg_lib_message_del_header(lua_State *L)
 
 static void add_one(lua_State *L, struct mg_context *ctx, struct mg_message *m, struct mg_str name)
 {
-    struct mg_str value = mg_arena_str(ctx->arena, check_value(L, lua_gettop(L)));
+    struct mg_str value = mg_arena_str(ctx->arena, check_value(L, lua_gettop(L), name));
     if (mg_str_ieq(name, MG_STR("host")))
         m->authority = value;
     else
         mg_fields_add(&m->fields, ctx->arena, mg_arena_str(ctx->arena, name), value);
+}
+
+static bool comes_before(const struct mg_field *a, const struct mg_field *b)
+{
+    uint16_t n = a->name_len < b->name_len ? a->name_len : b->name_len;
+    int order = memcmp(a->name, b->name, n);
+    return order < 0 || (order == 0 && a->name_len < b->name_len);
+}
+
+/* Fields from `first` on came out of a table, which has no order of its own; a response should look
+ * the same each time, unless sorting were work. Values of one name stay as they are. */
+static void sort_fields(struct mg_fields *fields, uint16_t first)
+{
+    if (fields->n - first > SORTED_MAX)
+        return;
+    for (uint16_t i = first; i < fields->n; i++) {
+        struct mg_field field = fields->v[i];
+        uint16_t at = i;
+        for (; at > first && comes_before(&field, &fields->v[at - 1]); at--)
+            fields->v[at] = fields->v[at - 1];
+        fields->v[at] = field;
+    }
 }
 
 void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, struct mg_message *m)
@@ -285,6 +314,7 @@ void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, s
         return;
     luaL_checktype(L, index, LUA_TTABLE);
     index = lua_absindex(L, index);
+    uint16_t first = m->fields.n;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "headers: expected names as keys, got a %s", luaL_typename(L, -2));
@@ -300,4 +330,5 @@ void mg_lib_message_add_table(lua_State *L, int index, struct mg_context *ctx, s
             lua_pop(L, 1);
         }
     }
+    sort_fields(&m->fields, first);
 }

@@ -532,9 +532,13 @@ static int l_form(lua_State *L)
 
 /* --- copies --- */
 
-/* Memory of one copy, which the copy's handle keeps. */
+#define COPY_CHUNK_BYTES 2048
+
+/* Memory of one copy, which the copy's handle keeps. It has nothing of the worker's, which it may
+ * outlive: in a spec's state, until the collector finds it. */
 struct box {
     struct mg_context ctx;
+    struct mg_pool chunks;
     struct mg_arena arena;
     struct mg_message msg;
     struct mg_request req;
@@ -544,6 +548,7 @@ static int box_gc(lua_State *L)
 {
     struct box *b = lua_touserdata(L, 1);
     mg_arena_release(&b->arena);
+    mg_pool_release(&b->chunks);
     return 0;
 }
 
@@ -551,7 +556,8 @@ static struct box *new_box(lua_State *L, struct mg_worker_generation *wg)
 {
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
     memset(b, 0, sizeof *b);
-    mg_arena_init(&b->arena, &wg->worker->chunks);
+    mg_pool_init(&b->chunks, COPY_CHUNK_BYTES);
+    mg_arena_init(&b->arena, &b->chunks);
     if (luaL_newmetatable(L, "moongate.RequestCopy")) {
         lua_pushcfunction(L, box_gc);
         lua_setfield(L, -2, "__gc");

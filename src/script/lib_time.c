@@ -43,7 +43,8 @@ static struct mg_script *check_loop(lua_State *L, const char *what)
 {
     struct mg_script *s = mg_script_of(L);
     if (!s->loop)
-        luaL_error(L, "%s: this state has no event loop", what);
+        luaL_error(L, "%s cannot be called while a module loads; call it in `new` or in the step",
+                   what);
     return s;
 }
 
@@ -88,10 +89,9 @@ static struct wait *push_wait(lua_State *L, struct mg_task *t)
 static int l_sleep(lua_State *L)
 {
     double seconds = check_seconds(L, 1);
-    struct mg_script *s = check_loop(L, "mg.sleep");
     struct mg_task *t = mg_task_check_wait(L, "mg.sleep");
     struct wait *w = push_wait(L, t);
-    mg_timer_set(&w->timer, after_seconds(s, seconds));
+    mg_timer_set(&w->timer, after_seconds(t->script, seconds));
     return mg_task_wait(t, undo_wait, w);
 }
 

@@ -19,7 +19,7 @@
 #define FILE_MAX ((size_t)4 << 20)
 #define MODULE_PREFIX "moongate.policies."
 
-static const char modules_key, paths_key; /* their addresses are keys in the registry */
+static const char modules_key, files_key, paths_key; /* their addresses are keys in the registry */
 
 /* --- names --- */
 
@@ -97,6 +97,26 @@ static bool raw_field(lua_State *L, const char *name)
     return !lua_isnil(L, -1);
 }
 
+/* Pushes the table under that key. */
+static void push_table(lua_State *L, const void *key)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+static void note_file(lua_State *L, struct mg_str name, const char *where)
+{
+    push_table(L, &files_key);
+    lua_pushlstring(L, name.p, name.n);
+    lua_pushstring(L, where);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 /* Looks at the module on top; pops it when it is none. */
 static enum mg_rc check_module(lua_State *L, struct mg_str name, const char *where,
                                struct mg_error *err)
@@ -115,7 +135,10 @@ static enum mg_rc check_module(lua_State *L, struct mg_str name, const char *whe
         mg_error_set(err, "%s: is called '%s', its file '%.*s'", where, own ? own : "?",
                      MG_STR_ARGS(name));
     lua_pop(L, same ? 1 : 2);
-    return same ? MG_OK : MG_FAIL;
+    if (!same)
+        return MG_FAIL;
+    note_file(L, name, where);
+    return MG_OK;
 }
 
 /* A file of the user's that stands where a built-in would be found. */
@@ -205,17 +228,6 @@ static enum mg_rc load_new(lua_State *L, struct mg_str name, struct mg_error *er
     return rc;
 }
 
-/* Pushes the table of loaded modules. */
-static void push_modules(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
-}
-
 static enum mg_rc unknown(struct mg_str name, struct mg_error *err)
 {
     mg_error_set(err, "unknown policy '%.*s'", MG_STR_ARGS(name));
@@ -227,7 +239,7 @@ enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *e
     luaL_checkstack(L, 8, "policies");
     if (!is_name(name))
         return unknown(name, err);
-    push_modules(L);
+    push_table(L, &modules_key);
     lua_pushlstring(L, name.p, name.n);
     if (lua_rawget(L, -2) == LUA_TNIL) {
         lua_pop(L, 1);
@@ -244,6 +256,15 @@ enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *e
     return MG_OK;
 }
 
+void mg_policies_push_file(lua_State *L, struct mg_str name)
+{
+    luaL_checkstack(L, 4, "policies");
+    push_table(L, &files_key);
+    lua_pushlstring(L, name.p, name.n);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
 void mg_policies_set_paths(lua_State *L, const struct mg_str *paths, size_t count)
 {
     luaL_checkstack(L, 4, "policies");
@@ -255,6 +276,8 @@ void mg_policies_set_paths(lua_State *L, const struct mg_str *paths, size_t coun
     lua_rawsetp(L, LUA_REGISTRYINDEX, &paths_key);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &files_key);
     mg_sandbox_set_paths(
         L, &(struct mg_sandbox_paths){.paths = paths, .count = count, .allow_c = true});
 }

@@ -24,6 +24,10 @@ void mg_policies_set_paths(lua_State *L, const struct mg_str *paths, size_t coun
  * under the CPU budget. May raise a Lua memory error. */
 enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *err) MG_MUST_CHECK;
 
+/* Pushes the file that a loaded policy came from, or the module; nil for one that is not loaded.
+ * May raise a Lua memory error. */
+void mg_policies_push_file(lua_State *L, struct mg_str name);
+
 /* Pushes the sorted list of all names that are found on the config's own paths or built in. Reads
  * folders. May raise a Lua memory error. */
 void mg_policies_names(lua_State *L);

@@ -19,19 +19,81 @@
 #define FILE_MAX (16 << 20)
 
 /* Keys in the registry, by their addresses. */
-static const char globals_key, safe_key, loaded_key, paths_key, system_key, loading_key;
+static const char globals_key, safe_key, silent_os_key, loaded_key, paths_key, system_key,
+    loading_key;
 
 /* --- globals --- */
 
+/* What policies do not have, and what to do instead. */
+struct withheld {
+    const char *name;
+    const char *instead;
+};
+
+static const struct withheld no_globals[] = {
+    {"io", "read a file with mg.file, in `new`"},
+    {"debug", "log with mg.log; errors have their traceback in the log"},
+    {"package", "use require"},
+    {"dofile", "use require"},
+    {"loadfile", "use require"},
+    {"module", "return a table"},
+};
+
+static const struct withheld not_in_os[] = {
+    {"execute", "a process would hold up all requests"},
+    {"exit", "return a response to end a request"},
+    {"getenv", "use mg.secret, or write ${NAME} in the config"},
+    {"remove", "a policy changes no files"},
+    {"rename", "a policy changes no files"},
+    {"setlocale", "it would change the whole process"},
+    {"tmpname", "a policy changes no files"},
+};
+
+/* Raises when the name is in the list. */
+static void refuse(lua_State *L, const struct withheld *list, size_t count, const char *library,
+                   const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0)
+            luaL_error(L, "'%s%s' is not available to policies; %s", library, name,
+                       list[i].instead);
+}
+
 static int l_undeclared_read(lua_State *L)
 {
-    static const char *const withheld[] = {"io",       "debug",  "package", "dofile",
-                                           "loadfile", "module", NULL};
     const char *name = luaL_tolstring(L, 2, NULL);
-    for (const char *const *w = withheld; *w; w++)
-        if (strcmp(*w, name) == 0)
-            return luaL_error(L, "'%s' is not available to policies", name);
+    refuse(L, no_globals, sizeof no_globals / sizeof *no_globals, "", name);
     return luaL_error(L, "undeclared global '%s'; is it misspelt?", name);
+}
+
+/* Upvalue 1 is the library as it is. */
+static int l_os_read(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    if (lua_gettable(L, lua_upvalueindex(1)) == LUA_TNIL)
+        refuse(L, not_in_os, sizeof not_in_os / sizeof *not_in_os, "os.",
+               luaL_tolstring(L, 2, NULL));
+    lua_settop(L, 3);
+    return 1;
+}
+
+/* Puts another `os` into the table on top, which tells policies why something is not there; the one
+ * that stays silent is for files that were not written for us. */
+static void open_telling_os(lua_State *L)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 3);
+    lua_getfield(L, -3, LUA_OSLIBNAME);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &silent_os_key);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__newindex"); /* which raises */
+    lua_pushcclosure(L, l_os_read, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, LUA_OSLIBNAME);
 }
 
 static int l_global_write(lua_State *L)
@@ -48,6 +110,7 @@ static void open_globals(lua_State *L)
 {
     lua_newtable(L); /* the globals */
     mg_stdlib_open(L);
+    open_telling_os(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &safe_key);
     lua_pushvalue(L, -2);
@@ -313,6 +376,11 @@ static bool find_built_in(lua_State *L, const char *file)
 /* The safe library without its errors, for files that were not written for us. */
 static int l_plain_read(lua_State *L)
 {
+    lua_pushliteral(L, LUA_OSLIBNAME);
+    if (lua_rawequal(L, 2, -1)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &silent_os_key);
+        return 1;
+    }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &safe_key);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
@@ -421,8 +489,10 @@ static int l_require(lua_State *L)
     lua_pushliteral(L, "");
     const char *file = luaL_gsub(L, lua_tostring(L, NAME), ".", "/");
     if (!find_in_paths(L, file) && !find_built_in(L, file) && !find_in_system(L))
-        return luaL_error(L, "module '%s' not found:%s", lua_tostring(L, NAME),
-                          lua_tostring(L, TRIED));
+        return luaL_error(L,
+                          "module '%s' not found: put it beside the policies, or install it for "
+                          "Lua 5.4; there is%s",
+                          lua_tostring(L, NAME), lua_tostring(L, TRIED));
 
     int found = lua_gettop(L); /* the file's name, above the function */
     lua_pushvalue(L, NAME);

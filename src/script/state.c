@@ -8,6 +8,7 @@
 #include "script/state.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -31,12 +32,32 @@ static bool over_limit(const struct mg_script *s, size_t growth)
            (growth > s->memory_limit || s->memory_used > s->memory_limit - growth);
 }
 
+/* When the error comes nobody can tell any more where it was raised. Allocates nothing. */
+static void note_refused(struct mg_script *s)
+{
+    lua_Debug ar;
+    s->refused_at[0] = 0;
+    for (int i = 0; !s->refused_at[0] && lua_getstack(s->running, i, &ar); i++) {
+        lua_getinfo(s->running, "Sl", &ar);
+        if (ar.currentline > 0)
+            snprintf(s->refused_at, sizeof s->refused_at, "%s:%d: ", ar.short_src, ar.currentline);
+    }
+}
+
+bool mg_script_may_grow(struct mg_script *s, size_t growth)
+{
+    if (!over_limit(s, growth))
+        return true;
+    note_refused(s);
+    return false;
+}
+
 static void *allocate(void *arg, void *old, size_t old_size, size_t new_size)
 {
     struct mg_script *s = arg;
     if (!old)
         old_size = 0; /* what Lua passes then is a type */
-    if (new_size > old_size && over_limit(s, new_size - old_size))
+    if (new_size > old_size && !mg_script_may_grow(s, new_size - old_size))
         return NULL;
     void *p = mg_heap_resize(&s->heap, old, old_size, new_size);
     if (p || new_size == 0)

@@ -23,6 +23,10 @@ struct mg_budget;
 struct mg_guest;
 struct mg_task;
 
+/* Loading happens once and makes no client wait; this limit on run time only stops what would never
+ * end. */
+#define MG_SCRIPT_LOAD_RUN_NS (10 * MG_SECOND)
+
 struct mg_script_options {
     size_t memory_bytes;       /* limit of the Lua heap; 0: none */
     uint64_t run_ns;           /* CPU time that policy code may take without waiting; 0: no limit */
@@ -47,13 +51,15 @@ struct mg_script {
     /* The list (of mg_task.owned) of the tasks that end with `context`. Set by whoever gives tasks
      * their contexts, before code runs. */
     struct mg_link *(*tasks_of)(void *context);
-    /* Fills in what log lines of a task's code say (request id, route, step) and returns how many
-     * fields; borrowed until the line is written. NULL: they say the task's label. Never raises. */
+    /* Fills in what log lines of a task's code say (request id, route, step; of failures, for which
+     * there is more room, also policy and path) and returns how many fields; borrowed until the
+     * line is written. NULL: they say the task's label. Never raises. */
     size_t (*log_fields)(const struct mg_task *t, struct mg_log_field *out, size_t room);
 
     struct mg_heap heap;
     size_t memory_used;      /* bytes in the Lua heap now */
     uint32_t memory_lenient; /* above 0: C code that cannot raise is at work, so the limit rests */
+    char refused_at[160];    /* "file:line: " of the code that was last refused memory */
     lua_State *running; /* the innermost coroutine whose code runs now, or NULL; see budget.h */
     struct mg_task *current; /* the task whose code runs now, or NULL */
     struct mg_link idle;     /* finished tasks with their coroutines, for reuse */
@@ -85,6 +91,9 @@ static inline uint32_t mg_script_background_count(const struct mg_script *s)
 {
     return s->background;
 }
+
+/* For allocators: is there room for so many bytes more? */
+bool mg_script_may_grow(struct mg_script *s, size_t growth);
 
 /* The extra space of a Lua thread holds its script. The lowest bit tells the coroutines of tasks
  * from those that policy code makes itself: the latter copy the main thread's space, which has it

@@ -6,19 +6,28 @@
  */
 #include "script/steps.h"
 
+#include "gateway/forward.h"
 #include "script/module.h"
 
 /* What a walk remembers of each of its steps, from the request phase to the response phase. */
 struct slot {
-    int on_return; /* reference of the function that the request phase returned; 0: none */
-    bool skipped;  /* `when` was false */
+    int on_return;  /* reference of the function that the request phase returned; 0: none */
+    bool returning; /* it is that function which runs */
+    bool skipped;   /* `when` was false */
+};
+
+/* Those of one walk. */
+struct slots {
+    struct mg_script *script;
+    uint32_t count;
+    struct slot v[];
 };
 
 struct onion {
     struct mg_walk *walk;
     const struct mg_step *step;
     struct mg_response *inner; /* what next gave last */
-    bool called;
+    uint32_t calls;            /* of next */
 };
 
 /* One call of next. */
@@ -39,19 +48,33 @@ static const struct mg_instance *instance_of(const struct mg_walk *w, const stru
     return &instances_of(w)->v[step->index];
 }
 
-static struct slot *slot_of(struct mg_walk *w, bool make)
+/* A walk that ends early leaves functions that nobody will call. */
+static void release_slots(void *arg)
 {
-    if (!w->script && !make)
-        return NULL;
-    if (!w->script)
-        w->script = mg_arena_calloc(w->req->arena, w->pipeline->count * sizeof(struct slot));
+    struct slots *slots = arg;
+    for (uint32_t i = 0; i < slots->count; i++)
+        if (slots->v[i].on_return)
+            luaL_unref(slots->script->L, LUA_REGISTRYINDEX, slots->v[i].on_return);
+}
+
+static struct slots *slots_of(struct mg_walk *w, bool make)
+{
+    if (!w->script && make) {
+        uint32_t count = w->pipeline->count;
+        struct slots *slots =
+            mg_arena_calloc(w->req->arena, sizeof *slots + count * sizeof *slots->v);
+        slots->script = instances_of(w)->script;
+        slots->count = count;
+        mg_arena_on_release(w->req->arena, release_slots, slots);
+        w->script = slots;
+    }
     return w->script;
 }
 
 static struct slot *slot_at(struct mg_walk *w, const struct mg_step *step, bool make)
 {
-    struct slot *slots = slot_of(w, make);
-    return slots ? &slots[step - w->pipeline->steps] : NULL;
+    struct slots *slots = slots_of(w, make);
+    return slots ? &slots->v[step - w->pipeline->steps] : NULL;
 }
 
 static const char *failure_code(enum mg_task_failure failure)
@@ -72,11 +95,19 @@ static enum mg_step_result task_failed(struct mg_walk *w, const struct mg_step *
     return mg_walk_step_failed(w, step, failure_code(t->failure), t->message);
 }
 
-static enum mg_step_result wrong_result(struct mg_walk *w, const struct mg_step *step, lua_State *L,
-                                        int index, const char *expected)
+/* The function `fn`, a reference, returned what is no result. */
+static enum mg_step_result wrong_result(struct mg_walk *w, const struct mg_step *step, int fn,
+                                        struct mg_task *t, const char *expected)
 {
-    struct mg_str text = mg_arena_printf(w->req->arena, "the step returned a %s; expected %s",
-                                         lua_typename(L, lua_type(L, index)), expected);
+    lua_State *L = mg_script_host(t->script);
+    bool any = t->results > 0;
+    const char *got = any ? luaL_typename(t->co, lua_gettop(t->co) - t->results + 1) : "nothing";
+    lua_Debug ar;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, fn);
+    lua_getinfo(L, ">S", &ar);
+    struct mg_str text =
+        mg_arena_printf(w->req->arena, "%s:%d: the step returned %s%s; expected %s", ar.short_src,
+                        ar.linedefined, any ? "a " : "", got, expected);
     return mg_walk_step_failed(w, step, "policy_error", text);
 }
 
@@ -227,7 +258,8 @@ static enum mg_step_result request_result(struct mg_walk *w, const struct mg_ste
         return MG_STEP_STOP;
     }
     if (!lua_isfunction(t->co, index))
-        return wrong_result(w, step, t->co, index, "nothing, a response or a function");
+        return wrong_result(w, step, instance_of(w, step)->request, t,
+                            "nothing, a response or a function; mg.reply makes a response");
     struct slot *slot = slot_at(w, step, true);
     t->script->memory_lenient++;
     lua_pushvalue(t->co, index);
@@ -267,8 +299,9 @@ static enum mg_step_result request(const struct mg_step *step, struct mg_walk *w
 
 static enum mg_step_result run_response(const struct mg_step *step, struct mg_walk *w);
 
-static void response_result(struct mg_walk *w, const struct mg_step *step, struct mg_task *t,
-                            enum mg_task_status status)
+/* Looks at what `fn`, a reference, has returned. */
+static void response_result(struct mg_walk *w, const struct mg_step *step, int fn,
+                            struct mg_task *t, enum mg_task_status status)
 {
     if (status == MG_TASK_FAILED) {
         task_failed(w, step, t);
@@ -279,7 +312,7 @@ static void response_result(struct mg_walk *w, const struct mg_step *step, struc
         return;
     struct mg_handle *h = mg_handle_peek(t->co, index, MG_HANDLE_RESPONSE);
     if (!h) {
-        wrong_result(w, step, t->co, index, "nothing or a response");
+        wrong_result(w, step, fn, t, "nothing or a response; mg.reply makes one");
         return;
     }
     if (w->res != h->object && w->res->body)
@@ -287,12 +320,26 @@ static void response_result(struct mg_walk *w, const struct mg_step *step, struc
     w->res = h->object;
 }
 
+static void end_response(struct mg_walk *w, const struct mg_step *step, struct mg_task *t,
+                         enum mg_task_status status)
+{
+    struct slot *slot = slot_at(w, step, true);
+    bool returning = slot->returning;
+    response_result(w, step, returning ? slot->on_return : instance_of(w, step)->response, t,
+                    status);
+    if (returning) {
+        luaL_unref(t->co, LUA_REGISTRYINDEX, slot->on_return);
+        slot->on_return = 0;
+        slot->returning = false;
+    }
+    mg_task_free(t);
+}
+
 static void on_response_done(struct mg_task *t, enum mg_task_status status, void *arg)
 {
     struct mg_walk *w = arg;
     const struct mg_step *step = &w->pipeline->steps[w->at - 1];
-    response_result(w, step, t, status);
-    mg_task_free(t);
+    end_response(w, step, t, status);
     if (run_response(step, w) != MG_STEP_WAIT)
         mg_walk_resume(w, MG_STEP_NEXT);
 }
@@ -303,12 +350,10 @@ static struct mg_task *begin_response(const struct mg_step *step, struct mg_walk
 {
     struct slot *slot = slot_at(w, step, true);
     if (slot->on_return) {
-        int fn = slot->on_return;
-        struct mg_task *t = begin(w, step, fn);
-        slot->on_return = 0;
+        struct mg_task *t = begin(w, step, slot->on_return);
         if (!t)
             return NULL;
-        luaL_unref(t->co, LUA_REGISTRYINDEX, fn);
+        slot->returning = true;
         push_response(w, t);
         *nargs = 1;
         return t;
@@ -338,8 +383,7 @@ static enum mg_step_result run_response(const struct mg_step *step, struct mg_wa
         enum mg_task_status status = run(t, nargs, on_response_done, w);
         if (status == MG_TASK_WAITING)
             return MG_STEP_WAIT;
-        response_result(w, step, t, status);
-        mg_task_free(t);
+        end_response(w, step, t, status);
     }
 }
 
@@ -350,8 +394,21 @@ static enum mg_step_result response(const struct mg_step *step, struct mg_walk *
 
 /* --- onions --- */
 
+/* Was there nothing left of the request's body for this call of next? */
+static bool lacks_body(const struct inward *in)
+{
+    const struct mg_response *res = in->walk->res;
+    return in->onion->calls > 1 && res->source == MG_SOURCE_GATEWAY && res->error_code &&
+           strcmp(res->error_code, MG_FORWARD_BODY_TAKEN) == 0;
+}
+
 static int push_inner(lua_State *L, struct inward *in)
 {
+    if (lacks_body(in))
+        return luaL_error(L,
+                          "next: the body of the request has gone to the backend with the call "
+                          "before; to call next again, have it in memory: call req:text() first, "
+                          "or say body = { request = \"buffer\" } in the module");
     in->onion->inner = in->walk->res;
     mg_handle_push(L, mg_context_of(in->walk->ex), MG_HANDLE_RESPONSE, in->walk->res);
     return 1;
@@ -378,6 +435,27 @@ static void cancel_inward(void *arg)
     in->task = NULL;
 }
 
+/* A value that must not be collected before the exchange has ended. */
+struct kept {
+    struct mg_script *script;
+    int ref;
+};
+
+static void drop_kept(void *arg)
+{
+    const struct kept *k = arg;
+    luaL_unref(k->script->L, LUA_REGISTRYINDEX, k->ref);
+}
+
+/* The walk over a copy, and the response that comes of it, lie in the copy's memory. */
+static void keep_copy(lua_State *L, struct mg_context *ctx, int copy)
+{
+    struct kept *k = mg_arena_alloc(ctx->arena, sizeof *k);
+    lua_pushvalue(L, copy);
+    *k = (struct kept){ctx->script, luaL_ref(L, LUA_REGISTRYINDEX)};
+    mg_arena_on_release(ctx->arena, drop_kept, k);
+}
+
 static int l_next(lua_State *L)
 {
     struct mg_handle *h = lua_touserdata(L, lua_upvalueindex(1));
@@ -386,8 +464,12 @@ static int l_next(lua_State *L)
     struct onion *o = h->object;
     struct mg_task *t = mg_task_check_wait(L, "next");
     struct mg_request *req = o->walk->req;
-    if (!lua_isnoneornil(L, 1))
+    if (!lua_isnoneornil(L, 1)) {
+        struct mg_context *ctx = mg_context_of(o->walk->ex);
         req = mg_handle_request(L, 1);
+        if (req->arena != ctx->arena)
+            keep_copy(L, ctx, 1);
+    }
     struct mg_walk *walk = mg_walk_inner(o->walk, req);
     if (!walk)
         return luaL_error(L, "next: called too deeply");
@@ -396,7 +478,7 @@ static int l_next(lua_State *L)
     in->walk = walk;
     walk->on_done = on_inner_done;
     walk->arg = in;
-    o->called = true;
+    o->calls++;
     mg_walk_start(walk);
     if (in->done)
         return push_inner(L, in);
@@ -418,14 +500,10 @@ static enum mg_step_result onion_result(struct onion *o, struct mg_task *t,
             w->res = h->object;
             return MG_STEP_STOP;
         }
-        if (t->results == 0)
-            result = mg_walk_step_failed(w, o->step, "policy_error",
-                                         MG_STR("the step returned nothing; expected a response "
-                                                "(return next(req))"));
-        else
-            result = wrong_result(w, o->step, t->co, index, "a response (return next(req))");
+        result = wrong_result(w, o->step, instance_of(w, o->step)->around, t,
+                              "a response (return next(req))");
     }
-    if (result == MG_STEP_NEXT && o->called) {
+    if (result == MG_STEP_NEXT && o->calls) {
         /* on_error: continue, but what lies behind has run: its response goes on as it is. */
         if (!o->inner)
             return no_memory(w, o->step);
@@ -551,9 +629,14 @@ size_t mg_steps_log_fields(const struct mg_task *t, struct mg_log_field *out, si
     const struct mg_context *ctx = t->context;
     const struct mg_step *step = t->source;
     size_t n = 0;
+    bool failure = room >= MG_TASK_FAILURE_FIELDS;
     if (room < 3)
         return 0;
+    if (failure && step)
+        out[n++] = MG_LOG_STR("policy", step->policy);
     out[n++] = step ? MG_LOG_STR("step", step->id) : MG_LOG_C("step", t->label ? t->label : "-");
+    if (failure && step)
+        out[n++] = MG_LOG_STR("path", step->path);
     if (ctx && ctx->req) {
         if (ctx->req->route)
             out[n++] = MG_LOG_STR("route", ctx->req->route->name);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/budget.h"
+#include "script/fail.h"
 
 /* Coroutines kept for reuse; each takes about 1 KB. */
 #define IDLE_MAX 256
@@ -51,16 +52,6 @@ static int reset(lua_State *co)
 }
 
 /* --- what went wrong --- */
-
-/* Pushes text for the error value at index 1. */
-static const char *push_error_text(lua_State *L, size_t *n)
-{
-    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER ||
-        luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
-        return luaL_tolstring(L, 1, n);
-    lua_pushfstring(L, "(error value is a %s)", luaL_typename(L, 1));
-    return lua_tolstring(L, -1, n);
-}
 
 /* Of a traceback too deep to be shown whole. */
 #define LEVELS_SHOWN 20
@@ -114,7 +105,7 @@ static int on_error(lua_State *L)
     struct mg_script *s = mg_script_of(L);
     struct mg_task *t = s->current;
     size_t n;
-    const char *text = push_error_text(L, &n);
+    const char *text = mg_fail_push_text(L, 1, 1, &n);
     push_traceback(L, L, text, 1);
     if (t && t->co == L) {
         t->_summary_bytes = n;
@@ -204,13 +195,16 @@ static void fail_early(struct mg_task *t, int status)
     t->_summary_bytes = SIZE_MAX;
 }
 
-/* The memory error has no traceback, since there was no memory for one; say at least what the limit
- * is. Then make room for the others. */
+/* The memory error has no traceback, since there was no memory for one; say at least where it was
+ * and what the limit is. Then make room for the others. */
 static void note_no_memory(struct mg_task *t)
 {
     lua_pop(t->co, 1);
-    lua_pushfstring(t->co, "not enough memory: the limit of %I KiB is used up",
-                    (LUAI_UACINT)(t->script->memory_limit / 1024));
+    lua_pushfstring(t->co,
+                    "%snot enough memory: the limit of %I KiB is used up; keep less, or raise "
+                    "limits.lua_memory",
+                    t->script->refused_at, (LUAI_UACINT)(t->script->memory_limit / 1024));
+    t->script->refused_at[0] = 0;
     t->_summary_bytes = SIZE_MAX;
     lua_gc(mg_script_host(t->script), LUA_GCCOLLECT);
 }
@@ -349,19 +343,24 @@ int mg_task_move(struct mg_task *t, lua_State *to)
     return n;
 }
 
-size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out)
+static size_t log_fields(const struct mg_task *t, struct mg_log_field *out, size_t room)
 {
     if (t->script->log_fields && t->context)
-        return t->script->log_fields(t, out, MG_TASK_LOG_FIELDS);
+        return t->script->log_fields(t, out, room);
     out[0] = MG_LOG_C("step", t->label ? t->label : "-");
     return 1;
+}
+
+size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out)
+{
+    return log_fields(t, out, MG_TASK_LOG_FIELDS);
 }
 
 static void log_error_of(const struct mg_task *t, enum mg_log_level level, const char *msg,
                          struct mg_str error)
 {
-    struct mg_log_field fields[MG_TASK_LOG_FIELDS + 1];
-    size_t n = mg_task_log_fields(t, fields);
+    struct mg_log_field fields[MG_TASK_FAILURE_FIELDS + 1];
+    size_t n = log_fields(t, fields, MG_TASK_FAILURE_FIELDS);
     fields[n++] = MG_LOG_STR("error", error);
     if (mg_log_enabled(level))
         mg_log_fields(level, mg_str_c(msg), fields, n);
@@ -387,7 +386,7 @@ struct mg_task *mg_task_check_wait(lua_State *L, const char *what)
         refuse(
             L, what,
             "can only be called while a request or a task runs, not while a module loads or in a "
-            "condition");
+            "condition; call it in the step");
     if (t->co != L)
         refuse(L, what, "cannot be called inside a coroutine of your own; use mg.spawn");
     if (t->closing)

@@ -114,6 +114,8 @@ void mg_task_end_all(struct mg_script *s);
 /* What log lines of a task's code say of it: by script->log_fields, else its label. Fills in at
  * most MG_TASK_LOG_FIELDS and returns how many; borrowed until the line is written. */
 #define MG_TASK_LOG_FIELDS 4
+/* A failure is told with more: whose code it was, and where in the config it stands. */
+#define MG_TASK_FAILURE_FIELDS 6
 size_t mg_task_log_fields(const struct mg_task *t, struct mg_log_field *out);
 
 /* One error line about a failed task, with the fields above and its traceback. */

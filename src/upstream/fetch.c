@@ -102,6 +102,7 @@ static void on_out_inform(struct mg_outbound *o)
 
 /* --- sending --- */
 
+/* A request may bring no host to keep: one of a step's own, or of an HTTP/1.0 client. */
 static struct mg_str choose_authority(const struct mg_fetch *f)
 {
     switch (f->_config->host) {
@@ -112,7 +113,7 @@ static struct mg_str choose_authority(const struct mg_fetch *f)
     case MG_HOST_KEEP:
         break;
     }
-    return MG_STR_NONE;
+    return f->request->authority.n ? MG_STR_NONE : mg_str_c(f->backend->authority);
 }
 
 static void send_on(struct mg_fetch *f, struct mg_client_conn *c)

@@ -589,7 +589,8 @@ routes: [{ match: /a, policies: [cors], inherit: false } ]
     { "[{ jwtt: {} }]", "3:36: routes[0].policies[0].jwtt: unknown policy 'jwtt', did you mean 'jwt'?" },
     { "['../x']", "3:34: routes[0].policies[0]: unknown policy '../x'" },
     { "[broken]", "3:34: routes[0].policies[0]: cannot load policy 'broken': broken.lua:3: unexpected symbol" },
-    { "[odd]", "3:34: routes[0].policies[0]: cannot load policy 'odd': its schema is none of moongate.schema" },
+    { "[odd]", "3:34: routes[0].policies[0]: cannot load policy 'odd': its schema is none of moongate.schema; "
+      .. "make it with s.record { ... }" },
     { "[{ jwt: { secret: kk } }]",
       "3:51: routes[0].policies[0].jwt.secret: unknown secret 'kk', did you mean 'k'?" },
     { "[{ mirror: { service: b } }]",

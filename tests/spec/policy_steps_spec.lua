@@ -245,6 +245,18 @@ describe("next", function()
     assert.header(t:request "/real", "X-Both", "/shadow1 /real")
   end)
 
+  it("keeps another request as long as its response is under way", function()
+    local t = gateway({ function(req, next) return next(req:copy()) end },
+      { body = ("0123456789"):rep(10), trickle = { 10, 1 } })
+    local call = t:start "/"
+    for _ = 1, 20 do
+      t:advance(1)
+      collectgarbage()
+    end
+    assert.is_nil(call.res.broken)
+    assert.equal(("0123456789"):rep(10), call.res:text())
+  end)
+
   it("may be called by a task", function()
     local t = gateway({ function(req, next)
       local other = mg.spawn(function() return next(req:copy()) end)
@@ -415,7 +427,7 @@ describe("a step that fails", function()
   end)
 
   it("with an error value that is no text is told all the same", function()
-    for value, what in pairs { ["{}"] = "(error value is a table)", ["nil"] = "nil", ["7"] = "7",
+    for value, what in pairs { ["{}"] = "error value is {}", ["nil"] = "error value is a nil", ["7"] = "7",
       ["setmetatable({}, { __tostring = function() return 'own' end })"] = "own" } do
       local t = gateway { inline(("return { request = function() error(%s) end }"):format(value)) }
       assert.status(t:request "/", 500)

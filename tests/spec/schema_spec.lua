@@ -287,7 +287,8 @@ describe("a schema", function()
   local misuse = {
     { "s.string: unknown option 'requird', did you mean 'required'?",
       function() return (s.string { requird = true }) end },
-    { "s.boolean: unknown option 'gt'", function() return (s.boolean { gt = 1 }) end },
+    { "s.boolean: unknown option 'gt'; known are 'default', 'help', 'required'",
+      function() return (s.boolean { gt = 1 }) end },
     { 's.integer: bad default: expected integer, got string "x"', function() return (s.integer { default = "x" }) end },
     { "s.string: expected a table of options, got string", function() return (s.string "x") end },
     { "s.list: expected a schema of its items", function() return (s.list {}) end },

@@ -73,24 +73,30 @@ local function body_fault(body)
   return nil
 end
 
+-- What is wrong with a module.
+local function module_fault(module)
+  if type(module) ~= "table" then return "must return a table" end
+  if module.schema ~= nil and not s.is_schema(module.schema) then
+    return "its schema is none of moongate.schema; make it with s.record { ... }"
+  end
+  return body_fault(module.body)
+end
+
 -- Policies by name, each loaded once: find(name) -> module, or nil and what is wrong.
 function M.catalogue(opts)
   local found, faults = {}, {}
   local function load_module(name)
-    local module, fault
-    if opts.policy and name:match(NAME) then module, fault = opts.policy(name) end
+    local module, more -- the file it came from, or why there is none
+    if opts.policy and name:match(NAME) then module, more = opts.policy(name) end
     if module == nil then
-      if fault then return nil, ("cannot load policy '%s': %s"):format(name, fault) end
+      if more then return nil, ("cannot load policy '%s': %s"):format(name, more) end
       local names = opts.policy_names and opts.policy_names() or {}
       return nil, ("unknown policy '%s'%s"):format(name, suggest.hint(name, names))
     end
-    local schema = type(module) == "table" and module.schema
-    if type(module) ~= "table" or (schema ~= nil and not s.is_schema(schema)) then
-      return nil, ("cannot load policy '%s': its %s"):format(
-        name, type(module) == "table" and "schema is none of moongate.schema" or "file must return a table")
+    local fault = module_fault(module)
+    if fault then
+      return nil, ("cannot load policy '%s': %s%s"):format(name, more and more .. ": " or "", fault)
     end
-    fault = body_fault(module.body)
-    if fault then return nil, ("cannot load policy '%s': %s"):format(name, fault) end
     return module
   end
   return function(name)

@@ -299,9 +299,19 @@ function M.unknown_field(key, fields)
   return ("unknown field; known are '%s'"):format(table.concat(known, "', '"))
 end
 
+-- A rule that raises is a fault of whoever wrote the schema, and told in its place like any other.
+local function run_check(fn, out)
+  local ok, message, field = pcall(fn, out)
+  if not ok then return "the schema's check failed: " .. tostring(message) end
+  if message ~= nil and type(message) ~= "string" then
+    return ("the schema's check gave a %s; expected nil, or a text that says what is wrong"):format(type(message))
+  end
+  return message, field
+end
+
 local function run_checks(schema, value, out, place, walk)
   for _, fn in ipairs(schema.checks or {}) do
-    local message, field = fn(out)
+    local message, field = run_check(fn, out)
     if message and field and value[field] ~= nil then
       walk:fail(M.child(place, value, field), message, value[field])
     elseif message then

@@ -4,12 +4,14 @@
 -- trickle = {bytes, seconds} (so many at a time), trailers=, interim = { {103, headers}, ... }, version = "1.0",
 -- close=, raw= (exactly these bytes, then the end), hang = true (nothing, ever) }. `close` is one of
 --
---     "at-once"         before anything is answered
+--     "at-once"         before anything is answered; also "before-headers", as in simulation
 --     "after-headers"   the head, and nothing of the body
 --     "mid-body"        half of the body
 --     "reset"           half of the body, then a TCP reset
 --     "after"           after the whole answer, without having said so
 --     "said"            the same with `Connection: close`
+--
+-- `error = "reset"` resets the connection in place of an answer.
 --
 -- Or it is function(req) -> answer, called for each request when its body is there; it may wait. `options`:
 --
@@ -76,7 +78,9 @@ end
 
 -- Sends a body that ends early, or nothing of it. True when the connection is over.
 local function break_off(s, answer, head, body)
-  if answer.close == "at-once" then
+  if answer.error == "reset" then
+    s:reset()
+  elseif answer.close == "at-once" or answer.close == "before-headers" then
     s:close()
   elseif answer.close == "after-headers" then
     s:send(head)
@@ -116,7 +120,7 @@ local function send_answer(s, req, answer)
   else
     s:send(head .. body)
   end
-  return answer.close == nil and answer.version ~= "1.0"
+  return not answer.close and not answer.error and answer.version ~= "1.0"
 end
 
 -- ------------------------------------------------------------------------------------------------ serving

@@ -7,8 +7,11 @@
 --     chunks   { "a", "b" }, sent one after the other, without a length
 --     delay    seconds before the response; math.huge: never
 --     trickle  { bytes, seconds }: so many bytes of the body at a time
+--     trailers { Name = "value" }, behind a body without a length
+--     interim  { { 103, { Link = "..." } }, ... }, before the response
+--     raw      exactly these bytes (16 KiB at most) in place of all that, and then the end
 --     close    "before-headers", "after-headers", "mid-body": the connection ends there
---     error    "refused", "timeout": there is no connection; "reset": it ends when the request has come
+--     error    "refused", "timeout": there is no connection; "reset": it is reset when the request has come
 
 local mg = require "moongate"
 
@@ -16,7 +19,7 @@ local M = {}
 
 local KEYS = {
   status = "number", headers = "table", body = "string", json = true, chunks = "table", delay = "number",
-  trickle = "table", close = "string", error = "string",
+  trickle = "table", trailers = "table", interim = "table", raw = "string", close = "string", error = "string",
 }
 local CLOSES = { ["before-headers"] = true, ["after-headers"] = true, ["mid-body"] = true }
 -- How a backend with such an error is reached.
@@ -94,7 +97,7 @@ local function send_body(play, answer, pieces)
     if i > 1 then mg.sleep(pause) end -- also when it is 0: the gateway sees the pieces one by one
     if not play:write(pieces[i]) then return end
   end
-  if answer.close ~= "mid-body" then return play:finish() end
+  if answer.close ~= "mid-body" then return play:finish(M.fields(answer.trailers)) end
   mg.sleep(0) -- what was sent is read before the end is seen
   play:cut()
 end
@@ -102,17 +105,21 @@ end
 -- Says it on a play of the core. Runs as a task.
 function M.give(play, answer)
   if answer.delay then mg.sleep(math.min(answer.delay, FOREVER)) end
-  if answer.error or answer.close == "before-headers" then return play:cut() end
+  if answer.error then return play:cut(true) end
+  for _, interim in ipairs(answer.interim or {}) do play:respond(interim[1], M.fields(interim[2])) end
+  if answer.raw then play:raw(answer.raw) end
+  if answer.raw or answer.close == "before-headers" then return play:cut() end
   local fields = M.fields(answer.headers)
   local body = answer.body or ""
   if answer.json ~= nil then
-    body = assert(mg.json.encode(answer.json))
+    body = assert(mg.json.encode(answer.json, { sort = true }))
     if not M.has_field(fields, "content-type") then
       fields[#fields + 1] = "Content-Type"
       fields[#fields + 1] = "application/json"
     end
   end
-  if not play:respond(answer.status or 200, fields, not answer.chunks and #body or nil) then return end
+  local length = not (answer.chunks or answer.trailers) and #body or nil
+  if not play:respond(answer.status or 200, fields, length) then return end
   if answer.close == "after-headers" then
     mg.sleep(0)
     return play:cut()

@@ -58,6 +58,8 @@ local function functions_of(checked)
   return tree
 end
 
+local DEFAULT_LUA_RUN = 0.05
+
 -- opts: value, file, upstreams, seed, identity.
 function M.new(opts)
   local self = setmetatable({ _answers = {}, _seen = {}, _waiting = {}, seed = opts.seed }, Gateway)
@@ -69,13 +71,15 @@ function M.new(opts)
   end
   local checked, faults = core.check(opts.value, opts.file, opts.identity)
   if not checked then error(faults, 0) end
+  -- The default limit on how long Lua runs is made for machines that serve: in a spec it would be chance.
+  local lua_run = checked.limits.lua_run ~= DEFAULT_LUA_RUN
   -- The core holds what it calls for as long as the gateway lives, so it must not hold the gateway.
   local weak = setmetatable({ self }, { __mode = "v" })
   self._kit = core.new(checked, opts.file, {
     seed = opts.seed,
     stubs = stubs,
     functions = functions_of(checked),
-    lua_run = opts.lua_run,
+    lua_run = lua_run,
     play = function(play, name, raw)
       if weak[1] then weak[1]:_play(play, name, raw) end
     end,
@@ -136,7 +140,7 @@ function Gateway:_read_request(what)
   M.check_keys("request", what, REQUEST)
   local fields, body = answers.fields(what.headers), what.body
   if what.json ~= nil then
-    body = assert(json.encode(what.json))
+    body = assert(json.encode(what.json, { sort = true }))
     if not answers.has_field(fields, "content-type") then
       fields[#fields + 1] = "Content-Type"
       fields[#fields + 1] = "application/json"
@@ -217,6 +221,11 @@ end
 -- Seconds since the gateway's start.
 function Gateway:now()
   return self._kit:now()
+end
+
+-- How often its loop went round to look for what is ready: what a stretch of time was worth in work.
+function Gateway:turns()
+  return self._kit:turns()
 end
 
 -- Identity of all requests from now on that bring none of their own; nil: none.
@@ -311,7 +320,8 @@ function M.complaints(res)
     if entry and entry.level == "error" then
       local place = entry.path and (" (%s)"):format(entry.path) or ""
       local step = entry.step and (" in step %s%s"):format(entry.step, place) or ""
-      out[#out + 1] = ("%s%s: %s"):format(entry.msg, step, entry.error or "")
+      local policy = entry.policy and entry.policy ~= entry.step and (" of policy '%s'"):format(entry.policy) or ""
+      out[#out + 1] = ("%s%s%s: %s"):format(entry.msg, step, policy, entry.error or "")
     end
   end
   return table.concat(out, "\n")

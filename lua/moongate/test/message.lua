@@ -1,8 +1,9 @@
 -- Requests and responses as specs see them: plain values, with the methods that policies know.
 --
 --     status (of responses), method, path, raw_path, query (of requests), body, at (seconds since the gateway's start)
---     :header(name)  :header_values(name)  :headers()  :text()  :json()  :arg(name)
+--     :header(name)  :header_values(name)  :headers()  :text()  :json()  :arg(name)  :trailer(name)
 --
+-- `chunked` says that the body of a request to an upstream came without its length.
 -- A response also has `broken`, the word why it is not whole; nil when it is. One that never began has no status.
 
 local json = require "moongate".json
@@ -38,6 +39,13 @@ function Message:headers()
     i = i + 2
     return self.fields[i], self.fields[i + 1]
   end
+end
+
+function Message:trailer(name)
+  for i = 1, #(self.trailers or {}), 2 do
+    if self.trailers[i]:lower() == name:lower() then return self.trailers[i + 1] end
+  end
+  return nil
 end
 
 function Message:text()

@@ -140,7 +140,8 @@ static void test_text_tells_where(void **state)
     struct script_test t;
     start(&t);
     script_test_fails(&t, MG_TASK_OVERRUN,
-                      "test:3: ran longer than 20 ms without waiting\nstack traceback:",
+                      "test:3: ran longer than 20 ms without waiting; do less at a time, or raise "
+                      "limits.lua_run\nstack traceback:",
                       "local function f()\n"
                       "  local x = 0\n"
                       "  while true do x = x + 1 end\n"

@@ -150,10 +150,11 @@ $(BIN): $(OBJ) $(B)/objects
 
 # It stays loaded once it is: a thread's end and a late signal still find the code they call. What it uses of
 # Lua is the interpreter's that loads it.
-$(B)/lua/moongate/core.so: $(B)/obj/src/script/core_module.o $(LIB)
+$(B)/lua/moongate/core.so: $(B)/obj/src/script/core_module.o $(LIB) | src/script/core_module.exports
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(patsubst -pie,-shared,$(LINK)) -Wl,-z,nodelete -o $@ $^ $(filter-out -llua5.4,$(LIB_LIBS)) -lm
+	$(Q)$(patsubst -pie,-shared,$(LINK)) -Wl,-z,nodelete \
+	  -Wl,--version-script=src/script/core_module.exports -o $@ $^ $(filter-out -llua5.4,$(LIB_LIBS)) -lm
 
 # Tests -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@
 -- spec did not look for with g:log(), fails the spec. Waiting is done by one scheduler (moongate.e2e.loop), so clients
 -- and backends run at the same time; E.spawn(fn) adds one more thing to be done beside the spec's body.
 
+local authority = require "moongate.e2e.authority"
+local command = require "moongate.e2e.command"
 local gateway = require "moongate.e2e.gateway"
 local http = require "moongate.e2e.http"
 local loop = require "moongate.e2e.loop"
@@ -26,6 +28,8 @@ local E = {
   start = gateway.start,         -- the gateway, running
   run = gateway.run,             -- the program, run to its end
   upstream = upstream.start,     -- a backend
+  authority = authority.new,     -- one that issues certificates
+  command = command,             -- any other program, run to its end
   refused = socket.refused,      -- a port where nobody listens
   listen = socket.listen,
   spawn = loop.spawn,            -- a task; task:wait()

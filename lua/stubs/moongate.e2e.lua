@@ -12,6 +12,7 @@ local E = {}
 ---@field files? table<string, string> texts beside it
 ---@field env? table<string, string>
 ---@field args? string[]
+---@field tls? boolean|moongate.e2e.TlsOptions how its client connects
 
 ---Starts the gateway and waits until it is ready. It ends with the block of the spec.
 ---@param options moongate.e2e.StartOptions
@@ -41,12 +42,36 @@ function E.run(options) end
 ---@field serve? fun(s: moongate.e2e.Socket, n: integer) plays a connection itself
 ---@field port? integer
 ---@field ip? string
+---@field tls? boolean|moongate.e2e.TlsServerOptions `true`: with a certificate for localhost, see `ca`
 
 ---A backend on a real socket.
 ---@param answer? moongate.e2e.Answer|fun(req: moongate.e2e.Request): moongate.e2e.Answer?
 ---@param options? moongate.e2e.UpstreamOptions
 ---@return moongate.e2e.Upstream
 function E.upstream(answer, options) end
+
+---@class moongate.e2e.AuthorityOptions
+---@field name? string
+---@field subject? string "/O=Example/CN=ann"
+---@field key? string "P-256", another curve, "rsa" or "rsa:3072"
+---@field from? number seconds from now
+---@field to? number seconds from now
+
+---An authority that issues certificates. It goes with the block of the spec.
+---@param options? moongate.e2e.AuthorityOptions
+---@return moongate.e2e.Authority
+function E.authority(options) end
+
+---@class moongate.e2e.CommandOptions
+---@field [integer] string the program and its arguments
+---@field input? string on its standard input, which then has no end
+---@field env? table<string, string>
+---@field seconds? number
+
+---Runs any other program to its end.
+---@param options moongate.e2e.CommandOptions
+---@return moongate.e2e.RunResult
+function E.command(options) end
 
 ---A port where nobody listens.
 ---@return integer
@@ -133,12 +158,35 @@ function E.limit(seconds) end
 ---@field hang? boolean nothing, ever
 ---@field handled? boolean the function has answered by itself
 
+---@class moongate.e2e.TlsOptions
+---@field sni? string
+---@field ca? string a file; left out: whoever answers is right
+---@field cert? string a file
+---@field key? string a file
+---@field password? string
+---@field version? "1.0"|"1.1"|"1.2"|"1.3" only this one
+---@field ciphers? string
+---@field curves? string
+---@field alpn? string[]
+
+---@class moongate.e2e.TlsServerOptions
+---@field cert string a file
+---@field key string a file
+---@field password? string
+---@field ca? string a file
+---@field request? "request"|"require" a certificate of the client
+---@field version? "1.0"|"1.1"|"1.2"|"1.3" only this one
+---@field ciphers? string
+---@field alpn? string[]
+
 ---@class moongate.e2e.ConnectOptions
 ---@field port? integer
 ---@field unix? string
 ---@field from? string the address it comes from
 ---@field ip? string
 ---@field timeout? number
+---@field first? string bytes before all else, TLS too
+---@field tls? boolean|moongate.e2e.TlsOptions
 
 ---@class moongate.e2e.RequestOptions: moongate.e2e.ConnectOptions
 ---@field method? string
@@ -158,6 +206,7 @@ function E.limit(seconds) end
 ---@field addresses string[]
 ---@field pid integer
 ---@field folder string
+---@field tls? boolean|moongate.e2e.TlsOptions
 local Gateway = {}
 
 ---@param options? moongate.e2e.ConnectOptions
@@ -223,6 +272,7 @@ function Gateway:on_failure() end
 ---@class moongate.e2e.Client
 ---@field socket moongate.e2e.Socket
 ---@field host string
+---@field tls? moongate.e2e.TlsState
 local Client = {}
 
 ---Sends a request and reads the response.
@@ -269,12 +319,77 @@ function Client:is_open() end
 
 function Client:half_close() end
 
+---Ends our direction, of TLS without a goodbye.
+function Client:truncate() end
+
+---Bytes, past TLS.
+---@param bytes string
+function Client:raw_send(bytes) end
+
 function Client:reset() end
 
 function Client:close() end
 
+---@class moongate.e2e.Certificate
+---@field subject string
+---@field name? string the common name
+---@field names string[] DNS names, then addresses
+---@field serial string
+---@field fingerprint string
+---@field pem string
+
+---@class moongate.e2e.TlsState
+---@field version string
+---@field cipher string OpenSSL's name
+---@field protocol? string of ALPN
+---@field sni? string
+---@field certificate? moongate.e2e.Certificate the peer's
+
+---@class moongate.e2e.Leaf: moongate.e2e.Certificate
+---@field cert string a file: it, and the authorities between it and the root
+---@field key string a file
+---@field alone string a file: it alone
+
+---@class moongate.e2e.LeafOptions: moongate.e2e.AuthorityOptions
+---@field names? string[] hosts and addresses
+---@field emails? string[]
+---@field uris? string[]
+---@field password? string of the key's file
+---@field usage? string "clientAuth"
+
+---@class moongate.e2e.Authority
+---@field cert string a file
+---@field folder string
+---@field issued integer
+---@field lists integer
+---@field chain string
+---@field alone? string
+local Authority = {}
+
+---A certificate and its key.
+---@param options? moongate.e2e.LeafOptions
+---@return moongate.e2e.Leaf
+function Authority:issue(options) end
+
+---@param leaf moongate.e2e.Leaf|moongate.e2e.Authority
+function Authority:revoke(leaf) end
+
+---A file with the list of those that were revoked so far.
+---@param options? { from?: number, to?: number } seconds from now
+---@return string
+function Authority:crl(options) end
+
+---An authority that this one vouches for.
+---@param options? moongate.e2e.AuthorityOptions
+---@return moongate.e2e.Authority
+function Authority:authority(options) end
+
+---@package
+function Authority:close() end
+
 ---@class moongate.e2e.Socket
 ---@field timeout number seconds that a call waits at most
+---@field tls? moongate.e2e.TlsState
 local Socket = {}
 
 ---@param bytes string
@@ -307,6 +422,13 @@ function Socket:is_open() end
 
 ---Ends our direction.
 function Socket:half_close() end
+
+---Ends our direction, of TLS without a goodbye.
+function Socket:truncate() end
+
+---Bytes, past TLS.
+---@param bytes string
+function Socket:raw_send(bytes) end
 
 ---Closes with a TCP reset.
 function Socket:reset() end
@@ -342,6 +464,8 @@ function Task:cancel() end
 ---@field url string
 ---@field seen moongate.e2e.Request[] in the order in which they came
 ---@field answer? any what it says; may be set
+---@field refused string[] why TLS handshakes failed
+---@field ca? string the authority's file, with `tls = true`
 local Upstream = {}
 
 ---How many connections there were so far.

@@ -37,7 +37,10 @@ struct member {
     bool started;
     /* The worker's thread; `error` is read after on_member_built. */
     struct mg_worker worker;
-    struct accepting *accepting;
+    struct mg_sockets *sockets;  /* that it accepts from */
+    struct accepting *accepting; /* by listener */
+    uint32_t listeners;          /* that are open */
+    bool prepared;               /* a candidate is there */
     struct mg_timer drain_look;
     bool built;
     struct mg_error error;
@@ -46,13 +49,16 @@ struct member {
 struct mg_crew {
     /* Set once. */
     struct mg_loop *control;
-    struct mg_generation *gen; /* a ref */
-    struct mg_sockets *sockets;
     const struct mg_script_hooks *hooks;
     struct mg_crew_events events;
     uint32_t count;
+    /* Control thread; stands still while workers look at it. */
+    struct mg_generation *gen; /* a ref */
+    struct mg_sockets *sockets;
+    struct mg_generation *candidate; /* a ref, between prepare and the end of adopt or discard */
+    struct mg_sockets *candidate_sockets;
     /* Control thread. */
-    uint32_t built, failed, ended;
+    uint32_t built, failed, ended, adopted;
     struct mg_error failure; /* the first one's */
     struct member v[];
 };
@@ -90,6 +96,44 @@ static void on_member_ended(void *arg)
         c->events.on_ended(c->events.arg);
 }
 
+/* Both answers to a prepare, counted together. */
+static void tell_prepared(struct mg_crew *c)
+{
+    if (c->built + c->failed < c->count)
+        return;
+    if (c->failed)
+        mg_crew_discard(c);
+    c->events.on_prepared(c->events.arg, c->failed ? &c->failure : NULL);
+}
+
+static void on_member_prepared(void *arg)
+{
+    struct member *m = arg;
+    m->crew->built++;
+    tell_prepared(m->crew);
+}
+
+static void on_member_refused(void *arg)
+{
+    struct member *m = arg;
+    if (m->crew->failed++ == 0)
+        m->crew->failure = m->error;
+    tell_prepared(m->crew);
+}
+
+static void on_member_adopted(void *arg)
+{
+    struct mg_crew *c = ((struct member *)arg)->crew;
+    if (++c->adopted < c->count)
+        return;
+    mg_generation_unref(c->gen);
+    c->gen = c->candidate;
+    c->sockets = c->candidate_sockets;
+    c->candidate = NULL;
+    c->candidate_sockets = NULL;
+    c->events.on_adopted(c->events.arg);
+}
+
 /* --- the worker's thread --- */
 
 static void on_accept(void *arg, struct mg_stream *stream)
@@ -98,21 +142,100 @@ static void on_accept(void *arg, struct mg_stream *stream)
     mg_door_enter(&a->member->worker, a->index, stream);
 }
 
+static struct mg_listener *listen_on(struct member *m, struct mg_sockets *sockets, uint32_t i)
+{
+    return mg_listener_new(m->loop, mg_sockets_fd(sockets, i, m->number), on_accept,
+                           &m->accepting[i]);
+}
+
+static struct accepting *new_accepting(struct member *m, const struct mg_sockets *sockets)
+{
+    struct accepting *v = mg_calloc(mg_sockets_count(sockets), sizeof *v);
+    for (uint32_t i = 0; i < mg_sockets_count(sockets); i++)
+        v[i] = (struct accepting){.member = m, .index = i};
+    return v;
+}
+
 static void accept_all(void *arg)
 {
     struct member *m = arg;
-    for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++)
-        m->accepting[i].listener = mg_listener_new(
-            m->loop, mg_sockets_fd(m->crew->sockets, i, m->number), on_accept, &m->accepting[i]);
+    for (uint32_t i = 0; i < mg_sockets_count(m->sockets); i++)
+        m->accepting[i].listener = listen_on(m, m->sockets, i);
+    m->listeners = mg_sockets_count(m->sockets);
+}
+
+static void close_listener(struct member *m, uint32_t i)
+{
+    mg_listener_free(m->accepting[i].listener);
+    m->accepting[i].listener = NULL;
+    mg_sockets_close(m->sockets, i, m->number);
 }
 
 static void close_listeners(struct member *m)
 {
-    for (uint32_t i = 0; i < mg_sockets_count(m->crew->sockets); i++) {
-        mg_listener_free(m->accepting[i].listener);
-        m->accepting[i].listener = NULL;
-        mg_sockets_close(m->crew->sockets, i, m->number);
+    for (uint32_t i = 0; i < m->listeners; i++)
+        close_listener(m, i);
+    m->listeners = 0;
+}
+
+/* Listeners that stay go on with their sockets, others are closed. */
+static void change_listeners(struct member *m, struct mg_sockets *sockets)
+{
+    struct accepting *old = m->accepting, *v = new_accepting(m, sockets);
+    for (uint32_t i = 0; i < mg_sockets_count(sockets); i++) {
+        uint32_t before = mg_sockets_before(sockets, i);
+        if (before == MG_SOCKETS_NONE)
+            continue;
+        v[i].listener = old[before].listener;
+        old[before].listener = NULL;
+        mg_listener_set_arg(v[i].listener, &v[i]);
     }
+    for (uint32_t i = 0; i < m->listeners; i++)
+        if (old[i].listener)
+            close_listener(m, i);
+    m->sockets = sockets;
+    m->accepting = v;
+    m->listeners = mg_sockets_count(sockets);
+    for (uint32_t i = 0; i < m->listeners; i++)
+        if (!v[i].listener)
+            v[i].listener = listen_on(m, sockets, i);
+    free(old);
+}
+
+/* The limit is the process's. Connections are not spread quite evenly, so it is met a little
+ * early. */
+static void share_limit(struct member *m, const struct mg_generation *gen)
+{
+    uint32_t connections = gen->limits.connections, count = m->crew->count;
+    m->worker.server.limits.connections = connections / count + (connections % count != 0);
+}
+
+static void prepare(void *arg)
+{
+    struct member *m = arg;
+    struct mg_crew *c = m->crew;
+    bool built = mg_worker_prepare(&m->worker, c->candidate, &m->error) == MG_OK;
+    m->prepared = built;
+    mg_loop_post(c->control, built ? on_member_prepared : on_member_refused, m);
+}
+
+static void discard(void *arg)
+{
+    struct member *m = arg;
+    if (m->prepared)
+        mg_worker_discard(&m->worker);
+    m->prepared = false;
+}
+
+static void adopt(void *arg)
+{
+    struct member *m = arg;
+    struct mg_crew *c = m->crew;
+    m->prepared = false;
+    mg_worker_adopt(&m->worker);
+    share_limit(m, c->candidate);
+    change_listeners(m, c->candidate_sockets);
+    mg_loop_post(c->control, on_member_adopted, m);
 }
 
 static void look_if_drained(void *arg)
@@ -150,10 +273,7 @@ static void cut(void *arg)
 static void serve(struct member *m)
 {
     struct mg_crew *c = m->crew;
-    /* The limit is the process's. Connections are not spread quite evenly, so it is met a little
-     * early. */
-    uint32_t connections = c->gen->limits.connections;
-    m->worker.server.limits.connections = connections / c->count + (connections % c->count != 0);
+    share_limit(m, c->gen);
     mg_timer_init(&m->drain_look, m->loop, look_if_drained, m);
     mg_loop_post(c->control, on_member_built, m);
     mg_loop_run(m->loop);
@@ -188,6 +308,29 @@ void mg_crew_accept(struct mg_crew *c)
     post_all(c, accept_all);
 }
 
+void mg_crew_prepare(struct mg_crew *c, struct mg_generation *gen)
+{
+    mg_generation_ref(gen);
+    c->candidate = gen;
+    c->built = c->failed = 0;
+    post_all(c, prepare);
+}
+
+void mg_crew_adopt(struct mg_crew *c, struct mg_sockets *sockets)
+{
+    c->candidate_sockets = sockets;
+    c->adopted = 0;
+    post_all(c, adopt);
+}
+
+/* Workers have refs of their own. */
+void mg_crew_discard(struct mg_crew *c)
+{
+    post_all(c, discard);
+    mg_generation_unref(c->candidate);
+    c->candidate = NULL;
+}
+
 void mg_crew_drain(struct mg_crew *c)
 {
     post_all(c, drain);
@@ -204,9 +347,8 @@ static enum mg_rc start_member(struct mg_crew *c, uint32_t number, struct mg_err
     char name[24];
     m->crew = c;
     m->number = number;
-    m->accepting = mg_calloc(mg_sockets_count(c->sockets), sizeof *m->accepting);
-    for (uint32_t i = 0; i < mg_sockets_count(c->sockets); i++)
-        m->accepting[i] = (struct accepting){.member = m, .index = i};
+    m->sockets = c->sockets;
+    m->accepting = new_accepting(m, c->sockets);
     m->loop = mg_loop_new(err);
     if (!m->loop)
         return MG_FAIL;
@@ -252,6 +394,7 @@ void mg_crew_free(struct mg_crew *c)
         mg_loop_free(c->v[i].loop);
         free(c->v[i].accepting);
     }
+    mg_generation_unref(c->candidate);
     mg_generation_unref(c->gen);
     free(c);
 }

@@ -4,8 +4,8 @@
  *     starting -> serving -> stopping
  *
  * Workers accept when all of them have built the generation and the names of backends are resolved,
- * or were waited for long enough. The first SIGTERM or SIGINT lets open exchanges and background
- * tasks finish; the second, or STOP_NS, cuts them.
+ * or were waited for long enough. SIGHUP has the config read again (reload.h). The first SIGTERM or
+ * SIGINT lets open exchanges and background tasks finish; the second, or STOP_NS, cuts them.
  */
 #include "app/run.h"
 
@@ -17,6 +17,7 @@
 #include "app/cpus.h"
 #include "app/crew.h"
 #include "app/expiry.h"
+#include "app/reload.h"
 #include "base/log.h"
 #include "net/resolver.h"
 #include "net/signals.h"
@@ -34,34 +35,39 @@ enum state { STARTING, SERVING, STOPPING };
 struct gateway {
     enum state state;
     int status; /* of the process */
+    const struct mg_options *options;
     uint32_t workers;
-    struct mg_generation *gen;
+    struct mg_serving serving;
     struct mg_dicts *dicts;
-    struct mg_sockets *sockets;
     struct mg_loop *loop;
     struct mg_signals *signals;
     struct mg_resolver *resolver;
     struct mg_discovery *discovery;
     struct mg_expiry expiry;
     struct mg_crew *crew;
+    struct mg_reload reload;
     struct mg_timer limit; /* of starting, then of stopping */
+    uint64_t started_ns;
     bool built, settled;
 };
 
 /* --- serving --- */
 
-static void say_ready(const struct gateway *g)
+/* On standard output for whoever started it, and in the log. */
+static void say(const struct gateway *g, const char *word, const char *message, uint64_t since_ns)
 {
+    const struct mg_serving *s = &g->serving;
     struct mg_buf all;
     mg_buf_init(&all, 4096);
-    for (uint32_t i = 0; i < mg_sockets_count(g->sockets); i++) {
-        mg_buf_printf(&all, "%s%s", i ? ", " : "", mg_sockets_name(g->sockets, i));
-        printf("moongate: listening on %s\n", mg_sockets_name(g->sockets, i));
+    for (uint32_t i = 0; i < mg_sockets_count(s->sockets); i++) {
+        mg_buf_printf(&all, "%s%s", i ? ", " : "", mg_sockets_name(s->sockets, i));
+        printf("moongate: listening on %s\n", mg_sockets_name(s->sockets, i));
     }
-    printf("moongate: ready\n");
+    printf("moongate: %s\n", word);
     fflush(stdout);
-    mg_log_info("gateway ready", MG_LOG_STR("listen", mg_buf_str(&all)),
-                MG_LOG_INT("workers", g->workers), MG_LOG_INT("routes", g->gen->route_count));
+    mg_log_info(message, MG_LOG_STR("listen", mg_buf_str(&all)), MG_LOG_INT("workers", g->workers),
+                MG_LOG_INT("routes", s->gen->route_count),
+                MG_LOG_NUM("ms", (double)(mg_loop_now(g->loop) - since_ns) / 1e6));
     mg_buf_release(&all);
 }
 
@@ -72,12 +78,13 @@ static void serve_when_ready(struct gateway *g)
     g->state = SERVING;
     mg_timer_stop(&g->limit);
     mg_crew_accept(g->crew);
-    say_ready(g);
+    say(g, "ready", "gateway ready", g->started_ns);
 }
 
 static void stop(struct gateway *g)
 {
     g->state = STOPPING;
+    mg_reload_stop(&g->reload);
     mg_timer_set(&g->limit, mg_loop_now(g->loop) + STOP_NS);
     mg_crew_drain(g->crew);
 }
@@ -123,9 +130,34 @@ static void on_limit(void *arg)
     }
 }
 
+static void on_prepared(void *arg, const struct mg_error *failure)
+{
+    mg_reload_prepared(&((struct gateway *)arg)->reload, failure);
+}
+
+static void on_adopted(void *arg)
+{
+    mg_reload_adopted(&((struct gateway *)arg)->reload);
+}
+
+static void on_reloaded(void *arg, bool ok)
+{
+    struct gateway *g = arg;
+    if (!ok)
+        return;
+    g->expiry.gen = g->serving.gen;
+    say(g, "reloaded", "config reloaded", g->reload.started_ns);
+}
+
 static void on_signal(void *arg, int number)
 {
     struct gateway *g = arg;
+    if (number == SIGHUP) {
+        /* One that comes too early finds nothing old. */
+        if (g->state == SERVING)
+            mg_reload_start(&g->reload);
+        return;
+    }
     bool again = g->state == STOPPING;
     mg_log_info(again ? "stopping at once" : "stopping",
                 MG_LOG_C("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
@@ -137,53 +169,62 @@ static void on_signal(void *arg, int number)
 
 /* --- starting --- */
 
-static bool load_config(struct gateway *g, const struct mg_options *options)
+static bool load_config(struct gateway *g)
 {
     struct mg_buf diagnostics;
-    struct mg_config_source source = {
-        .file = options->config,
-        .port_override = options->port,
-        .workers_override = options->workers,
-        .dev = options->dev,
-        .dicts = g->dicts,
-    };
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    g->gen = mg_config_load(&source, &diagnostics, NULL, NULL);
+    g->serving.gen = mg_reload_read(g->options, g->dicts, &diagnostics);
     fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
-    if (g->gen)
-        mg_log_configure(g->gen->log_level, g->gen->log_format);
-    return g->gen != NULL;
+    if (g->serving.gen)
+        mg_log_configure(g->serving.gen->log_level, g->serving.gen->log_format);
+    return g->serving.gen != NULL;
 }
 
 static bool open_sockets(struct gateway *g, struct mg_error *err)
 {
-    g->workers = g->gen->workers ? g->gen->workers : mg_cpus_count();
-    g->sockets = mg_sockets_open(g->gen, g->workers, err);
-    return g->sockets != NULL;
+    g->workers = g->serving.gen->workers ? g->serving.gen->workers : mg_cpus_count();
+    g->serving.gen->workers = g->workers;
+    g->serving.sockets = mg_sockets_open(g->serving.gen, g->workers, NULL, err);
+    return g->serving.sockets != NULL;
 }
 
 static bool start_control(struct gateway *g, struct mg_error *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     if (!(g->loop = mg_loop_new(err)))
         return false;
+    g->started_ns = mg_loop_now(g->loop);
     mg_timer_init(&g->limit, g->loop, on_limit, g);
     g->signals =
         mg_signals_new(g->loop, numbers, sizeof numbers / sizeof numbers[0], on_signal, g, err);
     if (!g->signals || !(g->resolver = mg_resolver_new(g->loop, err)))
         return false;
-    mg_expiry_start(&g->expiry, g->loop, g->gen);
+    mg_expiry_start(&g->expiry, g->loop, g->serving.gen);
     g->discovery = mg_discovery_new(g->loop, g->resolver);
-    for (uint32_t i = 0; i < g->gen->service_count; i++)
-        mg_discovery_add(g->discovery, g->gen->services[i]);
+    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
+        mg_discovery_add(g->discovery, g->serving.gen->services[i]);
     return true;
 }
 
 static bool start_crew(struct gateway *g, struct mg_error *err)
 {
-    const struct mg_crew_events events = {.on_built = on_built, .on_ended = on_ended, .arg = g};
-    g->crew = mg_crew_new(g->loop, g->workers, g->gen, g->sockets, &mg_script_hooks, &events, err);
+    const struct mg_crew_events events = {.on_built = on_built,
+                                          .on_ended = on_ended,
+                                          .on_prepared = on_prepared,
+                                          .on_adopted = on_adopted,
+                                          .arg = g};
+    g->crew = mg_crew_new(g->loop, g->workers, g->serving.gen, g->serving.sockets, &mg_script_hooks,
+                          &events, err);
+    g->reload = (struct mg_reload){.options = g->options,
+                                   .dicts = g->dicts,
+                                   .loop = g->loop,
+                                   .discovery = g->discovery,
+                                   .crew = g->crew,
+                                   .serving = &g->serving,
+                                   .on_done = on_reloaded,
+                                   .arg = g};
+    mg_reload_init(&g->reload);
     return g->crew != NULL;
 }
 
@@ -209,6 +250,7 @@ static void raise_descriptor_limit(void)
 static void release(struct gateway *g)
 {
     mg_crew_free(g->crew);
+    mg_reload_release(&g->reload);
     mg_expiry_stop(&g->expiry);
     mg_discovery_free(g->discovery);
     mg_resolver_free(g->resolver);
@@ -216,19 +258,19 @@ static void release(struct gateway *g)
     if (g->loop)
         mg_timer_release(&g->limit);
     mg_loop_free(g->loop);
-    mg_sockets_free(g->sockets);
-    mg_generation_unref(g->gen);
+    mg_sockets_free(g->serving.sockets);
+    mg_generation_unref(g->serving.gen);
     mg_dicts_free(g->dicts);
 }
 
 int mg_run(const struct mg_options *options)
 {
-    struct gateway g = {.state = STARTING, .dicts = mg_dicts_new()};
+    struct gateway g = {.state = STARTING, .options = options, .dicts = mg_dicts_new()};
     struct mg_error err;
     signal(SIGPIPE, SIG_IGN);
     mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
     raise_descriptor_limit();
-    if (!load_config(&g, options)) {
+    if (!load_config(&g)) {
         g.status = 1;
     } else if (open_sockets(&g, &err) && start_control(&g, &err) && start_crew(&g, &err)) {
         serve(&g);

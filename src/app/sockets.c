@@ -16,8 +16,10 @@
 
 struct mg_sockets {
     uint32_t listeners, workers;
-    char **names; /* by listener */
-    int *fds;     /* by listener, then worker; -1: not open */
+    char **addresses; /* by listener, as configured */
+    char **names;     /* by listener; NULL: not open, or no more ours */
+    uint32_t *before; /* by listener: its number in the sockets before these */
+    int *fds;         /* by listener, then worker; -1: not open */
 };
 
 static int *place(const struct mg_sockets *s, uint32_t listener, uint32_t worker)
@@ -30,13 +32,26 @@ static bool is_unix(const char *address)
     return strncmp(address, "unix:", 5) == 0;
 }
 
+/* Do we listen on that port ourselves, perhaps by an address that overlaps with another? */
+static bool has_port(const struct mg_sockets *s, uint16_t port)
+{
+    struct mg_addr addr;
+    for (uint32_t i = 0; s && i < s->listeners; i++)
+        if (!is_unix(s->names[i]) && mg_sockaddr_parse_listen(s->names[i], &addr) &&
+            addr.port == port)
+            return true;
+    return false;
+}
+
 /* Without SO_REUSEPORT no address can be bound that somebody listens on. */
-static enum mg_rc check_free(const char *address, struct mg_error *err)
+static enum mg_rc check_free(const char *address, const struct mg_sockets *old,
+                             struct mg_error *err)
 {
     struct sockaddr_storage ss;
     struct mg_addr addr;
     int one = 1;
-    if (is_unix(address) || !mg_sockaddr_parse_listen(address, &addr) || addr.port == 0)
+    if (is_unix(address) || !mg_sockaddr_parse_listen(address, &addr) || addr.port == 0 ||
+        has_port(old, addr.port))
         return MG_OK;
     socklen_t len = mg_sockaddr_from(&addr, &ss);
     int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -80,27 +95,94 @@ static enum mg_rc open_listener(struct mg_sockets *s, uint32_t listener, const c
     return MG_OK;
 }
 
-struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
-                                   struct mg_error *err)
+static uint32_t find_address(const struct mg_sockets *s, const char *address)
 {
-    for (uint32_t i = 0; i < gen->listen_count; i++)
-        if (check_free(gen->listens[i].address.p, err) != MG_OK)
-            return NULL;
+    for (uint32_t i = 0; s && i < s->listeners; i++)
+        if (strcmp(s->addresses[i], address) == 0)
+            return i;
+    return MG_SOCKETS_NONE;
+}
+
+/* The same descriptors as the old listener's. */
+static void share_listener(struct mg_sockets *s, uint32_t listener, const struct mg_sockets *old)
+{
+    uint32_t before = s->before[listener];
+    s->names[listener] = mg_strdup(mg_str_c(old->names[before]));
+    for (uint32_t w = 0; w < s->workers; w++)
+        *place(s, listener, w) = *place(old, before, w);
+}
+
+static struct mg_sockets *new_sockets(const struct mg_generation *gen, uint32_t workers,
+                                      const struct mg_sockets *old)
+{
     struct mg_sockets *s = mg_calloc(1, sizeof *s);
     size_t count = (size_t)gen->listen_count * workers;
     s->listeners = gen->listen_count;
     s->workers = workers;
+    s->addresses = mg_calloc(gen->listen_count, sizeof *s->addresses);
     s->names = mg_calloc(gen->listen_count, sizeof *s->names);
+    s->before = mg_calloc(gen->listen_count, sizeof *s->before);
     s->fds = mg_calloc(count, sizeof *s->fds);
     for (size_t i = 0; i < count; i++)
         s->fds[i] = -1;
     for (uint32_t i = 0; i < gen->listen_count; i++) {
-        if (open_listener(s, i, gen->listens[i].address.p, err) != MG_OK) {
-            mg_sockets_free(s);
-            return NULL;
-        }
+        s->addresses[i] = mg_strdup(gen->listens[i].address);
+        s->before[i] = find_address(old, s->addresses[i]);
     }
     return s;
+}
+
+static enum mg_rc open_all(struct mg_sockets *s, const struct mg_sockets *old, struct mg_error *err)
+{
+    for (uint32_t i = 0; i < s->listeners; i++)
+        if (s->before[i] == MG_SOCKETS_NONE && check_free(s->addresses[i], old, err) != MG_OK)
+            return MG_FAIL;
+    for (uint32_t i = 0; i < s->listeners; i++) {
+        if (s->before[i] != MG_SOCKETS_NONE)
+            share_listener(s, i, old);
+        else if (open_listener(s, i, s->addresses[i], err) != MG_OK)
+            return MG_FAIL;
+    }
+    return MG_OK;
+}
+
+struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
+                                   const struct mg_sockets *old, struct mg_error *err)
+{
+    struct mg_sockets *s = new_sockets(gen, workers, old);
+    if (open_all(s, old, err) == MG_OK)
+        return s;
+    mg_sockets_give_back(s);
+    mg_sockets_free(s);
+    return NULL;
+}
+
+/* Somebody else has its descriptors and its file. */
+static void let_go(struct mg_sockets *s, uint32_t listener)
+{
+    for (uint32_t w = 0; w < s->workers; w++)
+        *place(s, listener, w) = -1;
+    free(s->names[listener]);
+    s->names[listener] = NULL;
+}
+
+uint32_t mg_sockets_before(const struct mg_sockets *s, uint32_t listener)
+{
+    return s->before[listener];
+}
+
+void mg_sockets_take_over(struct mg_sockets *s, struct mg_sockets *old)
+{
+    for (uint32_t i = 0; i < s->listeners; i++)
+        if (s->before[i] != MG_SOCKETS_NONE)
+            let_go(old, s->before[i]);
+}
+
+void mg_sockets_give_back(struct mg_sockets *s)
+{
+    for (uint32_t i = 0; i < s->listeners; i++)
+        if (s->before[i] != MG_SOCKETS_NONE && s->names[i])
+            let_go(s, i);
 }
 
 void mg_sockets_free(struct mg_sockets *s)
@@ -113,8 +195,11 @@ void mg_sockets_free(struct mg_sockets *s)
         if (s->names[i] && is_unix(s->names[i]))
             unlink(s->names[i] + 5);
         free(s->names[i]);
+        free(s->addresses[i]);
     }
+    free(s->addresses);
     free(s->names);
+    free(s->before);
     free(s->fds);
     free(s);
 }

@@ -11,10 +11,21 @@
 
 struct mg_sockets;
 
+#define MG_SOCKETS_NONE UINT32_MAX
+
 /* NULL with `err` set when one cannot be opened, or when another process listens there already:
- * with SO_REUSEPORT the kernel would give us a part of its connections. */
+ * with SO_REUSEPORT the kernel would give us a part of its connections. With `old` (may be NULL),
+ * the sockets in use, addresses that are there already are not opened again: both have their
+ * descriptors until mg_sockets_take_over or mg_sockets_give_back, and mg_sockets_free before. */
 struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
+                                   const struct mg_sockets *old,
                                    struct mg_error *err) MG_MUST_CHECK;
+/* Which of the old listeners this one is; MG_SOCKETS_NONE: a new one. */
+uint32_t mg_sockets_before(const struct mg_sockets *s, uint32_t listener);
+/* Descriptors of both are those of `s` alone from now on ... */
+void mg_sockets_take_over(struct mg_sockets *s, struct mg_sockets *old);
+/* ... or of the old ones. */
+void mg_sockets_give_back(struct mg_sockets *s);
 /* Closes what is open, and removes the files of unix sockets. NULL is fine. */
 void mg_sockets_free(struct mg_sockets *s);
 

@@ -2,6 +2,7 @@
 #include "gateway/door.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -28,11 +29,20 @@ static void tell_failure(const struct mg_door *d, const char *failure)
                  MG_LOG_C("reason", failure));
 }
 
+/* The listener may have gone meanwhile; so do those who knocked. */
+static void serve(struct mg_door *d, struct mg_stream *stream, bool secure)
+{
+    if (d->listener == MG_NO_LISTENER)
+        mg_stream_close(stream);
+    else
+        mg_server_accept(&d->worker->server, stream, d->listener, secure);
+}
+
 static void on_secured(void *arg, struct mg_stream *stream, const char *failure)
 {
     struct mg_door *d = arg;
     if (stream)
-        mg_server_accept(&d->worker->server, stream, d->listener, true);
+        serve(d, stream, true);
     else
         tell_failure(d, failure);
 }
@@ -44,7 +54,7 @@ static void pass(struct mg_door *d, struct mg_stream *stream, bool secure)
         mg_tls_server_accept(d->tls, stream, mg_loop_now(w->loop) + w->server.limits.header_time_ns,
                              on_secured, d);
     else
-        mg_server_accept(&w->server, stream, d->listener, secure);
+        serve(d, stream, secure);
 }
 
 /* The proxy may have ended TLS for us. */
@@ -55,7 +65,7 @@ static void on_introduced(void *arg, struct mg_stream *stream, const struct mg_p
 
 void mg_door_enter(struct mg_worker *w, uint32_t listener, struct mg_stream *stream)
 {
-    struct mg_door *d = &w->doors[listener];
+    struct mg_door *d = w->doors.v[listener];
     if ((d->proxy_protocol || d->tls) && is_full(w)) {
         mg_stream_close(stream);
         return;
@@ -71,32 +81,115 @@ void mg_door_enter(struct mg_worker *w, uint32_t listener, struct mg_stream *str
 
 /* --- all of them --- */
 
-enum mg_rc mg_doors_init(struct mg_worker *w, const struct mg_generation *gen, struct mg_error *err)
+static void free_door(struct mg_door *d)
 {
-    w->doors = mg_calloc(gen->listen_count, sizeof *w->doors);
-    w->door_count = gen->listen_count;
+    mg_tls_server_unref(d->tls);
+    free(d->address);
+    free(d);
+}
+
+void mg_doors_free(struct mg_doors *doors)
+{
+    for (uint32_t i = 0; i < doors->count; i++)
+        free_door(doors->v[i]);
+    free(doors->v);
+    *doors = (struct mg_doors){0};
+}
+
+static struct mg_door *make_door(struct mg_worker *w, const struct mg_listen *l, uint32_t i)
+{
+    struct mg_door *d = mg_calloc(1, sizeof *d);
+    mg_list_init(&d->link);
+    d->worker = w;
+    d->address = mg_strdup(l->address);
+    d->listener = i;
+    d->proxy_protocol = l->proxy_protocol;
+    return d;
+}
+
+enum mg_rc mg_doors_make(struct mg_doors *doors, struct mg_worker *w,
+                         const struct mg_generation *gen, struct mg_error *err)
+{
+    *doors = (struct mg_doors){.v = mg_calloc(gen->listen_count, sizeof *doors->v)};
     for (uint32_t i = 0; i < gen->listen_count; i++) {
         const struct mg_listen *l = &gen->listens[i];
-        w->doors[i] =
-            (struct mg_door){.worker = w, .listener = i, .proxy_protocol = l->proxy_protocol};
-        if (l->tls && !(w->doors[i].tls = mg_tls_server_new(&w->tls, l->tls, err)))
+        struct mg_door *d = doors->v[doors->count++] = make_door(w, l, i);
+        /* A simulation's streams need no TLS. */
+        if (!l->tls || mg_loop_is_simulated(w->loop))
+            continue;
+        if (!(d->tls = mg_tls_server_new(&w->tls, l->tls, err))) {
+            mg_doors_free(doors);
             return mg_error_prefix(err, "listen[%u]", i);
+        }
     }
     return MG_OK;
 }
 
+static struct mg_door *take_by_address(struct mg_doors *doors, const char *address)
+{
+    for (uint32_t i = 0; i < doors->count; i++) {
+        struct mg_door *d = doors->v[i];
+        if (d && strcmp(d->address, address) == 0) {
+            doors->v[i] = NULL;
+            return d;
+        }
+    }
+    return NULL;
+}
+
+/* The old door goes on in place of the new one. */
+static struct mg_door *renew(struct mg_door *old, struct mg_door *fresh, uint32_t *renumbered)
+{
+    struct mg_tls_server *tls = old->tls;
+    *renumbered = fresh->listener;
+    old->listener = fresh->listener;
+    old->proxy_protocol = fresh->proxy_protocol;
+    old->tls = fresh->tls;
+    fresh->tls = tls;
+    free_door(fresh);
+    return old;
+}
+
+void mg_doors_replace(struct mg_worker *w, struct mg_doors *fresh)
+{
+    struct mg_doors old = w->doors;
+    uint32_t *numbers = mg_malloc((old.count + 1) * sizeof *numbers);
+    for (uint32_t i = 0; i < old.count; i++)
+        numbers[i] = MG_NO_LISTENER;
+    for (uint32_t i = 0; i < fresh->count; i++) {
+        uint32_t before;
+        struct mg_door *d = take_by_address(&old, fresh->v[i]->address);
+        if (!d)
+            continue;
+        before = d->listener;
+        fresh->v[i] = renew(d, fresh->v[i], &numbers[before]);
+    }
+    for (uint32_t i = 0; i < old.count; i++)
+        if (old.v[i]) {
+            old.v[i]->listener = MG_NO_LISTENER;
+            mg_list_push_back(&w->closed_doors, &old.v[i]->link);
+        }
+    mg_server_renumber(&w->server, numbers, old.count);
+    free(numbers);
+    free(old.v);
+    w->doors = *fresh;
+    *fresh = (struct mg_doors){0};
+}
+
 void mg_doors_release(struct mg_worker *w)
 {
-    for (uint32_t i = 0; i < w->door_count; i++)
-        mg_tls_server_unref(w->doors[i].tls);
-    free(w->doors);
-    w->doors = NULL;
-    w->door_count = 0;
+    mg_doors_free(&w->doors);
+    while (!mg_list_empty(&w->closed_doors)) {
+        struct mg_door *d = MG_CONTAINER_OF(w->closed_doors.next, struct mg_door, link);
+        mg_list_remove(&d->link);
+        free_door(d);
+    }
 }
 
 void mg_doors_cut(struct mg_worker *w)
 {
     mg_proxy_accept_cancel(&w->proxy_gate);
+    mg_tls_desk_cut(&w->tls);
 }
 
 uint32_t mg_doors_busy(const struct mg_worker *w)

@@ -10,16 +10,30 @@
 
 struct mg_worker;
 
+/* Stays where it is while its listener does: connections on their way in know it. */
 struct mg_door {
+    struct mg_link link; /* of closed ones */
     struct mg_worker *worker;
-    uint32_t listener; /* index in the config */
+    char *address;
+    uint32_t listener; /* index in the config in force; MG_NO_LISTENER: it has gone */
     bool proxy_protocol;
     struct mg_tls_server *tls; /* a ref; NULL: plain */
 };
 
-/* One for each listener of the generation. MG_FAIL with `err`: a certificate is not good. */
-enum mg_rc mg_doors_init(struct mg_worker *w, const struct mg_generation *gen,
-                         struct mg_error *err) MG_MUST_CHECK;
+/* One for each listener of a generation, in its order. */
+struct mg_doors {
+    struct mg_door **v;
+    uint32_t count;
+};
+
+/* MG_FAIL with `err`: a certificate is not good; nothing is left behind. */
+enum mg_rc mg_doors_make(struct mg_doors *doors, struct mg_worker *w,
+                         const struct mg_generation *gen, struct mg_error *err) MG_MUST_CHECK;
+void mg_doors_free(struct mg_doors *doors);
+/* Puts `fresh` in force, and empties it. Doors with an address that is still there get what is new
+ * of it; connections that came in by the others are of no listener any more. */
+void mg_doors_replace(struct mg_worker *w, struct mg_doors *fresh);
+/* Frees all. Nothing is on its way in. */
 void mg_doors_release(struct mg_worker *w);
 /* Cuts what is on its way in. */
 void mg_doors_cut(struct mg_worker *w);

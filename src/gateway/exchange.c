@@ -28,9 +28,8 @@ static void end(struct mg_exchange *ex)
         worker->hooks->exchange_ends(ex);
     mg_security_unref(ex->req.security);
     mg_list_remove(&ex->link);
-    wg->exchange_count--;
     mg_inbound_free(ex->in); /* and this struct with it */
-    mg_worker_exchange_ended(worker);
+    mg_worker_exchange_ended(wg);
 }
 
 static bool has_finish(const struct mg_exchange *ex)
@@ -271,8 +270,7 @@ static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbo
     ex->req.security = mg_security_ref(in->client->security);
     mg_wait_begin(&ex->wait, NULL, NULL, NULL);
     mg_list_push_back(&wg->exchanges, &ex->link);
-    wg->exchange_count++;
-    worker->exchanges_total++;
+    mg_worker_exchange_began(wg);
     return ex;
 }
 

@@ -16,11 +16,14 @@
 #define REQUEST_BLOCK_BYTES 131072
 #define HOUSEKEEPING_NS MG_SECOND
 
+static void sweep_retired(void *arg);
+
 /* --- housekeeping --- */
 
 static void on_housekeeping(void *arg)
 {
     struct mg_worker *w = arg;
+    sweep_retired(w); /* background tasks may have ended */
     mg_pool_trim(&w->chunks);
     mg_pool_trim(&w->blocks);
     mg_pool_trim(&w->request_blocks);
@@ -30,6 +33,7 @@ static void on_housekeeping(void *arg)
 
 static void free_generation(struct mg_worker_generation *wg)
 {
+    mg_list_remove(&wg->link);
     /* What is left waits in a finish step of its own; nobody waits for it. */
     while (!mg_list_empty(&wg->exchanges))
         mg_exchange_abandon(MG_CONTAINER_OF(wg->exchanges.next, struct mg_exchange, link));
@@ -79,6 +83,7 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
     wg->worker = w;
     wg->gen = gen;
     mg_generation_ref(gen);
+    mg_list_init(&wg->link);
     mg_list_init(&wg->exchanges);
     wg->pickers = mg_calloc(gen->service_count, sizeof *wg->pickers);
     wg->step_flags = mg_calloc(gen->step_count, 1);
@@ -127,13 +132,18 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     w->proxy_gate.others = &w->server.connection_count;
     mg_server_init(&w->server, loop, &w->chunks, &w->request_blocks, &mg_exchange_handler, w);
     w->server.limits = gen->limits;
+    mg_list_init(&w->closed_doors);
+    mg_list_init(&w->retired);
+    mg_soon_init(&w->sweep, sweep_retired, w);
     mg_timer_init(&w->housekeeping, loop, on_housekeeping, w);
     /* A simulated clock would jump from tick to tick for nothing. */
     if (!mg_loop_is_simulated(loop))
         mg_timer_set(&w->housekeeping, mg_loop_now(loop) + HOUSEKEEPING_NS);
-    if (mg_doors_init(w, gen, err) == MG_OK)
-        w->current = new_generation(w, gen, err);
-    if (!w->current) {
+    if (mg_worker_prepare(w, gen, err) == MG_OK) {
+        w->current = w->candidate;
+        w->doors = w->candidate_doors;
+        w->candidate = NULL;
+    } else {
         mg_worker_release(w);
         return MG_FAIL;
     }
@@ -145,6 +155,11 @@ void mg_worker_release(struct mg_worker *w)
     mg_timer_release(&w->housekeeping);
     mg_doors_cut(w);
     mg_server_release(&w->server);
+    while (!mg_list_empty(&w->retired))
+        free_generation(MG_CONTAINER_OF(w->retired.next, struct mg_worker_generation, link));
+    mg_soon_cancel(&w->sweep);
+    if (w->candidate)
+        mg_worker_discard(w);
     if (w->current)
         free_generation(w->current);
     w->current = NULL;
@@ -158,17 +173,82 @@ void mg_worker_release(struct mg_worker *w)
     mg_pipe_close_all();
 }
 
+/* --- reload --- */
+
+enum mg_rc mg_worker_prepare(struct mg_worker *w, struct mg_generation *gen, struct mg_error *err)
+{
+    if (mg_doors_make(&w->candidate_doors, w, gen, err) != MG_OK)
+        return MG_FAIL;
+    w->candidate = new_generation(w, gen, err);
+    if (w->candidate)
+        return MG_OK;
+    mg_doors_free(&w->candidate_doors);
+    return MG_FAIL;
+}
+
+void mg_worker_discard(struct mg_worker *w)
+{
+    mg_doors_free(&w->candidate_doors);
+    free_generation(w->candidate);
+    w->candidate = NULL;
+}
+
+static size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
+/* Buffers keep the size that they were made with, and a head must fit into one. */
+static void set_limits(struct mg_worker *w, const struct mg_generation *gen)
+{
+    struct mg_h1_limits head = gen->limits.head;
+    w->server.limits = gen->limits;
+    head.head_bytes = (uint32_t)at_most(gen->limits.head.head_bytes, w->request_blocks.block_bytes);
+    w->server.limits.head.head_bytes = head.head_bytes;
+    head.head_bytes = (uint32_t)at_most(gen->limits.head.head_bytes, w->blocks.block_bytes);
+    w->pools.head = head;
+}
+
+void mg_worker_adopt(struct mg_worker *w)
+{
+    struct mg_worker_generation *old = w->current;
+    w->current = w->candidate;
+    w->candidate = NULL;
+    set_limits(w, w->current->gen);
+    mg_doors_replace(w, &w->candidate_doors);
+    mg_list_push_back(&w->retired, &old->link);
+    if (old->script)
+        w->hooks->retire(old);
+    mg_soon_run(w->loop, &w->sweep);
+}
+
 static bool is_drained(const struct mg_worker *w)
 {
-    return w->current->exchange_count == 0;
+    return w->exchange_count == 0;
+}
+
+static bool has_background(const struct mg_worker_generation *wg)
+{
+    return wg->script && wg->worker->hooks->background_count(wg) > 0;
+}
+
+/* Generations that nothing needs any more go. */
+static void sweep_retired(void *arg)
+{
+    struct mg_worker *w = arg;
+    MG_LIST_FOREACH_SAFE(it, &w->retired)
+    {
+        struct mg_worker_generation *wg = MG_CONTAINER_OF(it, struct mg_worker_generation, link);
+        if (wg->exchange_count == 0 && !has_background(wg))
+            free_generation(wg);
+    }
 }
 
 bool mg_worker_is_idle(const struct mg_worker *w)
 {
-    const struct mg_worker_generation *wg = w->current;
-    if (w->server.connection_count || wg->exchange_count || mg_doors_busy(w))
+    if (w->server.connection_count || w->exchange_count || mg_doors_busy(w))
         return false;
-    return !wg->script || w->hooks->background_count(wg) == 0;
+    return mg_list_empty(&w->retired) && !has_background(w->current);
 }
 
 void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg)
@@ -182,8 +262,19 @@ void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *a
         on_drained(arg);
 }
 
-void mg_worker_exchange_ended(struct mg_worker *w)
+void mg_worker_exchange_began(struct mg_worker_generation *wg)
 {
+    wg->exchange_count++;
+    wg->worker->exchange_count++;
+    wg->worker->exchanges_total++;
+}
+
+void mg_worker_exchange_ended(struct mg_worker_generation *wg)
+{
+    struct mg_worker *w = wg->worker;
+    w->exchange_count--;
+    if (--wg->exchange_count == 0 && wg != w->current)
+        mg_soon_run(w->loop, &w->sweep);
     if (w->draining && is_drained(w))
         w->on_drained(w->drained_arg);
 }

@@ -27,10 +27,13 @@ struct mg_script_hooks {
     void (*exchange_ends)(struct mg_exchange *ex);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
+    /* It is in force no more: what it does by the clock ends. Exchanges may still be on it. */
+    void (*retire)(struct mg_worker_generation *wg);
 };
 
 /* A generation in one worker. */
 struct mg_worker_generation {
+    struct mg_link link; /* of those that are in force no more */
     struct mg_worker *worker;
     struct mg_generation *gen; /* a ref */
     struct mg_picker *pickers; /* by service index */
@@ -50,11 +53,17 @@ struct mg_worker {
     struct mg_pool request_blocks; /* the same, larger, for what clients send */
     struct mg_tls_desk tls;
     struct mg_proxy_gate proxy_gate;
-    struct mg_door *doors; /* by listener */
-    uint32_t door_count;
+    struct mg_doors doors; /* by listener */
+    struct mg_link closed_doors;
     struct mg_server server;
     struct mg_pools pools;
     struct mg_worker_generation *current;
+    struct mg_link retired; /* generations with exchanges or background tasks that go on */
+    struct mg_soon sweep;   /* of these */
+    /* Between prepare and adopt or discard. */
+    struct mg_worker_generation *candidate;
+    struct mg_doors candidate_doors;
+    uint32_t exchange_count;             /* of all generations */
     const struct mg_script_hooks *hooks; /* NULL: no Lua steps */
     uint64_t exchanges_total;
     void (*on_drained)(void *arg); /* while draining: the last exchange has ended */
@@ -68,6 +77,17 @@ struct mg_worker {
 enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
                           struct mg_generation *gen, const struct mg_script_hooks *hooks,
                           struct mg_error *err) MG_MUST_CHECK;
+/* A reload. Builds a generation beside the one in force (takes a ref). MG_FAIL: nothing has
+ * changed.
+ */
+enum mg_rc mg_worker_prepare(struct mg_worker *w, struct mg_generation *gen,
+                             struct mg_error *err) MG_MUST_CHECK;
+/* Puts it in force. Exchanges under way, tunnels among them, finish on the one that they began
+ * with, which goes after the last of them. */
+void mg_worker_adopt(struct mg_worker *w);
+/* Or drops it again. */
+void mg_worker_discard(struct mg_worker *w);
+
 /* Cuts what is open and frees all. The loop must still be there. */
 void mg_worker_release(struct mg_worker *w);
 /* Is nothing under way: no connection, no exchange, no background task? */
@@ -76,7 +96,8 @@ bool mg_worker_is_idle(const struct mg_worker *w);
 void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg);
 /* For lots (splits, balancing), not for secrets. */
 uint64_t mg_worker_random(struct mg_worker *w);
-/* For exchanges: one has ended. */
-void mg_worker_exchange_ended(struct mg_worker *w);
+/* For exchanges: one of that generation has begun, or ended. */
+void mg_worker_exchange_began(struct mg_worker_generation *wg);
+void mg_worker_exchange_ended(struct mg_worker_generation *wg);
 
 #endif

@@ -798,6 +798,16 @@ void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t li
     wait_for(c, WAIT_STATE, now(c) + s->limits.header_time_ns);
 }
 
+void mg_server_renumber(struct mg_server *s, const uint32_t *numbers, uint32_t count)
+{
+    MG_LIST_FOREACH(it, &s->connections)
+    {
+        struct mg_client *client = &MG_CONTAINER_OF(it, struct conn, link)->client;
+        if (client->listener < count)
+            client->listener = numbers[client->listener];
+    }
+}
+
 void mg_server_drain(struct mg_server *s)
 {
     s->draining = true;

@@ -15,13 +15,15 @@
 
 struct mg_inbound;
 
+#define MG_NO_LISTENER UINT32_MAX
+
 /* What a connection says about its client; shared by the requests on it, valid while in->conn is.
  */
 struct mg_client {
     struct mg_addr peer; /* family 0: unix socket */
     struct mg_addr local;
-    uint32_t listener;            /* index of the listener in the config */
-    bool secure;                  /* by TLS, ours or that of a proxy we believe */
+    uint32_t listener; /* its index in the config in force; MG_NO_LISTENER: it has gone */
+    bool secure;       /* by TLS, ours or that of a proxy we believe */
     struct mg_security *security; /* net/security.h; NULL: not our TLS */
     uint64_t id;                  /* number of the connection, for logs */
 };

@@ -41,6 +41,9 @@ void mg_server_release(struct mg_server *s);
 void mg_server_accept(struct mg_server *s, struct mg_stream *stream, uint32_t listener,
                       bool secure);
 
+/* Listeners have other numbers from now on: numbers[old] is the new one, for `count` old ones. */
+void mg_server_renumber(struct mg_server *s, const uint32_t *numbers, uint32_t count);
+
 /* Closes what is idle and lets the rest finish; new requests on open connections are still
  * answered, with "Connection: close". */
 void mg_server_drain(struct mg_server *s);

@@ -192,6 +192,11 @@ void mg_listener_pause(struct mg_listener *l, bool paused)
         event_add(&l->event, NULL);
 }
 
+void mg_listener_set_arg(struct mg_listener *l, void *arg)
+{
+    l->arg = arg;
+}
+
 void mg_listener_free(struct mg_listener *l)
 {
     if (!l)

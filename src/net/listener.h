@@ -23,6 +23,8 @@ struct mg_listener *mg_listener_new(struct mg_loop *loop, int fd, mg_accept_fn o
                                     void *arg);
 /* Stops or goes on accepting; the socket stays open, its queue with it. */
 void mg_listener_pause(struct mg_listener *l, bool paused);
+/* Accepted streams go there from now on. */
+void mg_listener_set_arg(struct mg_listener *l, void *arg);
 void mg_listener_free(struct mg_listener *l);
 
 /* Starts to connect to an address, or to a unix socket path when `path` is not NULL. Calls

@@ -192,8 +192,14 @@ static void exchange_ends(struct mg_exchange *ex)
     mg_script_hooks.exchange_ends(ex);
 }
 
+static void retire(struct mg_worker_generation *wg)
+{
+    mg_script_hooks.retire(wg);
+}
+
 const struct mg_script_hooks mg_kit_step_hooks = {
     .build = build,
     .drop = drop,
     .exchange_ends = exchange_ends,
+    .retire = retire,
 };

@@ -332,6 +332,8 @@ static int every_again(lua_State *L, int status, lua_KContext ctx);
 static int every_due(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status, (void)ctx;
+    if (mg_task_check_wait(L, "mg.every")->script->retired)
+        return 0;
     lua_settop(L, NEXT);
     lua_pushvalue(L, FUNCTION);
     start(L, 0, mg_task_context(L), false);

@@ -35,9 +35,16 @@ static uint32_t background_count(const struct mg_worker_generation *wg)
     return mg_script_background_count(all->script);
 }
 
+static void retire(struct mg_worker_generation *wg)
+{
+    const struct mg_instances *all = wg->script;
+    all->script->retired = true;
+}
+
 const struct mg_script_hooks mg_script_hooks = {
     .build = mg_instances_build,
     .drop = mg_instances_drop,
     .exchange_ends = exchange_ends,
     .background_count = background_count,
+    .retire = retire,
 };

@@ -65,6 +65,7 @@ struct mg_script {
     struct mg_link idle;     /* finished tasks with their coroutines, for reuse */
     uint32_t idle_count;
     uint32_t live_tasks;         /* taken and not yet freed; tests look that it comes back to 0 */
+    bool retired;                /* its config is in force no more: mg.every ends */
     uint32_t background;         /* of these, tasks of mg.background and what they spawned */
     struct mg_link tasks;        /* all that wait, for cancelling at the end */
     const void *handle_metas[4]; /* metatables of the handles' kinds; see context.h */

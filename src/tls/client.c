@@ -22,6 +22,7 @@
 
 struct session {
     uint64_t backend; /* 0: none is here */
+    bool barred; /* the backend refuses who comes with a session: no session is here, nor kept */
     mbedtls_ssl_session session;
 };
 
@@ -39,6 +40,7 @@ struct mg_tls_client {
 struct attempt {
     struct mg_tls_client *client; /* a ref */
     uint64_t backend;
+    bool offers_session;
     char host[HOST_MOST];
     bool is_address;
 };
@@ -53,19 +55,22 @@ static struct session *place_of(struct mg_tls_client *c, uint64_t backend)
 static const mbedtls_ssl_session *session_of(struct mg_tls_client *c, uint64_t backend)
 {
     struct session *s = place_of(c, backend);
-    return s->backend == backend ? &s->session : NULL;
+    return s->backend == backend && !s->barred ? &s->session : NULL;
 }
 
 static void forget_session(struct session *s)
 {
-    if (s->backend)
+    if (s->backend && !s->barred)
         mbedtls_ssl_session_free(&s->session);
     s->backend = 0;
+    s->barred = false;
 }
 
 static void keep_session(struct mg_tls_client *c, uint64_t backend, const mbedtls_ssl_context *ssl)
 {
     struct session *s = place_of(c, backend);
+    if (s->backend == backend && s->barred)
+        return;
     forget_session(s);
     mbedtls_ssl_session_init(&s->session);
     s->backend = backend;
@@ -92,6 +97,23 @@ static const char *completed(void *owner, struct mg_tls_stream *stream)
     return NULL;
 }
 
+/* A session is not offered again after a failure (RFC 5246 7.2.2). Backends that would refuse the
+ * next one as well are common: those that ask for a certificate and never told OpenSSL its
+ * session_id_context. */
+static void failed(void *owner, bool by_alert)
+{
+    struct attempt *a = owner;
+    struct session *s = place_of(a->client, a->backend);
+    if (!a->offers_session)
+        return;
+    if (s->backend == a->backend)
+        forget_session(s);
+    if (by_alert && s->backend == 0) {
+        s->backend = a->backend;
+        s->barred = true;
+    }
+}
+
 static void release_owner(void *owner)
 {
     struct attempt *a = owner;
@@ -99,7 +121,8 @@ static void release_owner(void *owner)
     free(a);
 }
 
-static const struct mg_tls_role role = {.completed = completed, .release = release_owner};
+static const struct mg_tls_role role = {
+    .completed = completed, .failed = failed, .release = release_owner};
 
 /* --- settings --- */
 
@@ -233,7 +256,9 @@ struct mg_tls_stream *mg_tls_client_connect(struct mg_tls_client *c, struct mg_s
         .arg = arg,
     };
     struct mg_tls_stream *s = mg_tls_stream_new(&start);
+    const mbedtls_ssl_session *session = session_of(c, backend);
+    a->offers_session = session != NULL;
     /* Addresses are not sent as server names (RFC 6066 3). */
-    mg_tls_stream_begin(s, &c->conf, a->is_address ? NULL : a->host, session_of(c, backend));
+    mg_tls_stream_begin(s, &c->conf, a->is_address ? NULL : a->host, session);
     return s;
 }

@@ -16,6 +16,13 @@
 #define IS_3 0
 #endif
 
+/* The message that was read last. */
+#if IS_3
+#define MESSAGE_OF(ssl) ((ssl)->MBEDTLS_PRIVATE(in_msg))
+#else
+#define MESSAGE_OF(ssl) ((ssl)->in_msg)
+#endif
+
 #if IS_3 && defined(MBEDTLS_SSL_PROTO_TLS1_3)
 #define HAS_TLS13 1
 #else
@@ -226,4 +233,44 @@ const char *mg_tls_library_suite(const mbedtls_ssl_context *ssl)
         if (strcmp(name, names[i].name) == 0)
             return names[i].iana;
     return name ? name : "";
+}
+
+const char *mg_tls_library_alert(const mbedtls_ssl_context *ssl)
+{
+    static const struct {
+        unsigned char number;
+        const char *words;
+    } alerts[] = {
+        {10, "the peer says: unexpected message"},
+        {20, "the peer says: bad record MAC"},
+        {22, "the peer says: record overflow"},
+        {40, "the peer says: handshake failure"},
+        {42, "the peer says: bad certificate"},
+        {43, "the peer says: unsupported certificate"},
+        {44, "the peer says: certificate revoked"},
+        {45, "the peer says: certificate expired"},
+        {46, "the peer says: certificate unknown"},
+        {47, "the peer says: illegal parameter"},
+        {48, "the peer says: unknown CA"},
+        {49, "the peer says: access denied"},
+        {50, "the peer says: decode error"},
+        {51, "the peer says: decrypt error"},
+        {70, "the peer says: protocol version"},
+        {71, "the peer says: insufficient security"},
+        {80, "the peer says: internal error"},
+        {86, "the peer says: inappropriate fallback"},
+        {90, "the peer says: user cancelled"},
+        {109, "the peer says: missing extension"},
+        {110, "the peer says: unsupported extension"},
+        {112, "the peer says: unrecognized name"},
+        {113, "the peer says: bad certificate status response"},
+        {115, "the peer says: unknown PSK identity"},
+        {116, "the peer says: certificate required"},
+        {120, "the peer says: no application protocol"},
+    };
+    const unsigned char *message = MESSAGE_OF(ssl); /* level, description */
+    for (size_t i = 0; message && i < sizeof alerts / sizeof *alerts; i++)
+        if (alerts[i].number == message[1])
+            return alerts[i].words;
+    return "the peer refuses, and does not say why";
 }

@@ -47,6 +47,10 @@ void mg_tls_library_groups(mbedtls_ssl_config *conf, bool p521);
  * ChaCha20 first. */
 void mg_tls_library_suites(mbedtls_ssl_config *conf, bool chacha20_first);
 
+/* What a peer said that ended a handshake with MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE: "the peer says:
+ * unknown ca" (RFC 5246 7.2, RFC 8446 6). Static. */
+const char *mg_tls_library_alert(const mbedtls_ssl_context *ssl);
+
 /* IANA's name of the suite in use: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256". Static. */
 const char *mg_tls_library_suite(const mbedtls_ssl_context *ssl);
 

@@ -68,6 +68,8 @@ struct mg_tls_stream {
     bool shut;       /* we have said that we send no more */
     bool shut_lower; /* ... and the lower stream has to know once `out` is empty */
     bool resumed;
+    bool alerted;      /* the library has told the peer what is wrong */
+    bool peer_alerted; /* the peer has told us */
     char *server_name; /* until the handshake is done */
     mbedtls_ssl_context context;
 };
@@ -153,6 +155,8 @@ static int receive(void *arg, unsigned char *out, size_t n)
 static int send_later(void *arg, const unsigned char *bytes, size_t n)
 {
     struct mg_tls_stream *s = arg;
+    if (n > 0 && bytes[0] == MBEDTLS_SSL_MSG_ALERT)
+        s->alerted = true;
     hold(s, &s->out);
     size_t room = WIRE_BYTES - s->out.end;
     if (room == 0)
@@ -335,20 +339,38 @@ static void give_up(struct mg_tls_stream *s, const char *failure)
     /* An alert may tell the peer why; it is sent if it goes at once. */
     flush(s);
     snprintf(text, sizeof text, "%s", failure);
+    if (s->role->failed)
+        s->role->failed(s->owner, s->peer_alerted);
     finish(s, false);
     on_done(arg, NULL, text);
+}
+
+/* The library leaves some peers without a word: those who show no certificate (RFC 5246 7.4.6), and
+ * those whose curves are none of ours. */
+static void alert(struct mg_tls_stream *s, int code)
+{
+    if (!s->alerted && !s->peer_alerted && !s->base.error && code != MBEDTLS_ERR_SSL_CONN_EOF)
+        mbedtls_ssl_send_alert_message(&s->context, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                       MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+}
+
+/* The second: it is good, but not for this use. */
+static bool is_about_certificate(int code)
+{
+    return code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+           code == MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE;
 }
 
 static void give_up_on(struct mg_tls_stream *s, int code)
 {
     char text[160];
     uint32_t flaws = mbedtls_ssl_get_verify_result(&s->context);
-    /* The library tells a client that shows no certificate nothing (RFC 5246 7.4.6). */
-    if (code == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE)
-        mbedtls_ssl_send_alert_message(&s->context, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
-                                       MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
-    if (code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && flaws != UINT32_MAX)
+    s->peer_alerted = code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE;
+    alert(s, code);
+    if (is_about_certificate(code) && flaws != 0 && flaws != UINT32_MAX)
         give_up(s, mg_tls_trust_flaw(flaws));
+    else if (s->peer_alerted)
+        give_up(s, mg_tls_library_alert(&s->context));
     else if (code == MBEDTLS_ERR_SSL_CONN_EOF)
         give_up(s, "the peer closed the connection");
     else if (s->base.error)
@@ -766,6 +788,16 @@ void mg_tls_desk_trim(struct mg_tls_desk *desk)
 {
     mg_pool_trim(&desk->wire);
     mg_tls_shelf_trim(&desk->shelf);
+}
+
+void mg_tls_desk_cut(struct mg_tls_desk *desk)
+{
+    MG_LIST_FOREACH_SAFE(it, &desk->streams)
+    {
+        struct mg_tls_stream *s = MG_CONTAINER_OF(it, struct mg_tls_stream, link);
+        if (s->role->is_server && (s->phase == LOOKING || s->phase == SHAKING))
+            finish(s, false);
+    }
 }
 
 void mg_tls_desk_release(struct mg_tls_desk *desk)

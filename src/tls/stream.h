@@ -30,6 +30,8 @@ struct mg_tls_desk {
 void mg_tls_desk_init(struct mg_tls_desk *desk, struct mg_loop *loop);
 /* Gives back what is kept in reserve; now and then. */
 void mg_tls_desk_trim(struct mg_tls_desk *desk);
+/* Cuts clients that are in their handshake, those of servers of ours; nobody hears of it. */
+void mg_tls_desk_cut(struct mg_tls_desk *desk);
 /* Cuts streams that are in a handshake, or are only sending their last bytes; their owners hear
  * nothing. All others must have been closed. */
 void mg_tls_desk_release(struct mg_tls_desk *desk);
@@ -44,6 +46,8 @@ struct mg_tls_role {
     const mbedtls_ssl_config *(*choose)(void *owner, bool prefers_chacha20);
     /* The handshake is over. NULL: good; else why it is not. */
     const char *(*completed)(void *owner, struct mg_tls_stream *s);
+    /* It failed; `by_alert`: the peer said so. NULL: nobody wants to know. */
+    void (*failed)(void *owner, bool by_alert);
     /* The stream needs its owner no more. */
     void (*release)(void *owner);
     bool is_server;

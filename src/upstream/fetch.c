@@ -181,7 +181,7 @@ static void on_secured(void *arg, struct mg_stream *stream, const char *failure)
         return;
     }
     mg_timer_stop(&f->_timer);
-    connect_failed(f, MG_FETCH_TLS, mg_arena_str(f->arena, mg_str_c(failure)).p);
+    connect_failed(f, MG_FETCH_TLS, mg_arena_printf(f->arena, "tls: %s", failure).p);
 }
 
 static void secure(struct mg_fetch *f, struct mg_stream *stream)

@@ -16,13 +16,17 @@ local function classes()
 end
 
 describe("the stubs of moongate.e2e", function()
-  local live = {}
+  local live, samples = {}, nil
 
   setup(function()
     local up = E.upstream { body = "ok" }
     local g = E.start { config = { services = { api = { backends = { up.address } } },
-      routes = { { match = "/*", service = "api" } } } }
+      listen = { "127.0.0.1:0", { address = "127.0.0.1:0", tls = {} } },
+      routes = { { match = "/*", service = "api" } } }, args = { "--dev" } }
     local client = assert(g:connect())
+    local secure = assert(g:connect { port = g.ports[2], tls = true }).socket
+    live.Authority = E.authority()
+    samples = { TlsState = secure.tls, Certificate = secure.tls.certificate, Leaf = live.Authority:issue() }
     live.e2e, live.Gateway, live.Client = E, g, client
     live.Response = assert(client:request "/")
     live.Request, live.Upstream, live.Socket = up.seen[1], up, client.socket
@@ -33,11 +37,17 @@ describe("the stubs of moongate.e2e", function()
   end)
 
   for _, name in ipairs {
-    "Gateway", "Client", "Response", "Request", "Upstream", "Socket", "Listener", "Task",
+    "Gateway", "Client", "Response", "Request", "Upstream", "Socket", "Listener", "Task", "Authority",
   } do
     it("have its " .. name, function()
       local class = "moongate.e2e." .. name
       assert.same({}, stubs.compare(classes(), class, stubs.describe(live[name])))
+    end)
+  end
+
+  for _, name in ipairs { "TlsState", "Certificate", "Leaf" } do
+    it("have its " .. name, function()
+      assert.same({}, stubs.compare(classes(), "moongate.e2e." .. name, stubs.sample(samples[name])))
     end)
   end
 

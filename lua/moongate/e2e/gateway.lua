@@ -6,6 +6,7 @@ local lua_text = require "moongate.e2e.lua_text"
 local process = require "moongate.e2e.process"
 local scope = require "moongate.e2e.scope"
 local socket = require "moongate.e2e.socket"
+local tls = require "moongate.e2e.tls"
 
 local M = {}
 
@@ -57,22 +58,30 @@ function Client:response(method)
 end
 
 -- The socket's own functions, see moongate.e2e.socket.
-for _, name in ipairs { "send", "receive", "line", "until_close", "is_open", "half_close", "reset", "close" } do
+for _, name in ipairs {
+  "send", "receive", "line", "until_close", "is_open", "half_close", "truncate", "raw_send", "reset", "close",
+} do
   Client[name] = function(self, ...) return self.socket[name](self.socket, ...) end
 end
 
 local Gateway = {}
 Gateway.__index = Gateway
 
--- A connection to the gateway. options: port, or unix (a path); from (the address it comes from); ip; timeout (10 s).
+-- A connection to the gateway. options: port, or unix (a path); from (the address it comes from); ip; timeout (10 s);
+-- first (bytes to send before all else); tls (true, or options of moongate.e2e.tls; what E.start was told when left
+-- out; false: none). A TLS client has `tls` as its socket does.
 function Gateway:connect(options)
   options = options or {}
-  local to = options.unix or options.port or self.port
+  local to, secure = options.unix or options.port or self.port, options.tls
+  if secure == nil then secure = self.tls end
   local s, why = socket.connect(to, options)
   if not s then return nil, why end
   s.timeout = options.timeout or s.timeout
-  local host = options.unix and "localhost" or "127.0.0.1:" .. to
-  return setmetatable({ socket = s, host = host }, Client)
+  if options.first then s:send(options.first) end
+  if secure then s, why = tls.client(s, secure == true and {} or secure) end
+  if not s then return nil, why end
+  local host = options.unix and "localhost" or secure and secure ~= true and secure.sni or "127.0.0.1:" .. to
+  return setmetatable({ socket = s, host = host, tls = s.tls }, Client)
 end
 
 -- One request on a connection of its own, see Client:request; with the options of `connect` in it. Raises when there is
@@ -146,6 +155,9 @@ local function unexpected_errors(self)
   end
   return out
 end
+
+-- Has it read its config again; see moongate.e2e.reload.
+Gateway.reload = require "moongate.e2e.reload"
 
 -- ------------------------------------------------------------------------------------------------ its end
 
@@ -228,14 +240,19 @@ local function write_config(folder, options)
     for key, value in pairs(text) do whole[key] = value end
     text, name = lua_text(whole), options.name or "moongate.lua"
   end
-  process.write(folder .. "/" .. name, (text:gsub("%%{folder}", folder)))
-  return folder .. "/" .. name
+  local file = folder .. "/" .. name
+  process.write(file .. ".new", (text:gsub("%%{folder}", folder)))
+  assert(os.rename(file .. ".new", file)) -- nobody shall read half of it
+  return file
 end
 
-local function note_addresses(self)
+-- What it listens on, as it said last: when it was ready, or had reloaded.
+function Gateway:note_addresses()
+  local said = {}
   self.addresses = {}
-  for address in self.process:stdout():gmatch("moongate: listening on (%S+)\n") do
-    table.insert(self.addresses, address)
+  for line in self.process:stdout():gmatch "moongate: ([^\n]*)\n" do
+    said[#said + 1] = line:match "^listening on (%S+)$"
+    if line == "ready" or line == "reloaded" then self.addresses, said = said, {} end
   end
   self.ports = {}
   for i, address in ipairs(self.addresses) do
@@ -245,20 +262,25 @@ local function note_addresses(self)
 end
 
 -- Starts the gateway and waits until it is ready. options: config (a table, or text), name (of its file; moongate.lua
--- or moongate.yaml), files ({ [path] = text } beside it), env, args. `%{folder}` in the config is its folder.
+-- or moongate.yaml), files ({ [path] = text } beside it), env, args, tls (how its client connects, see
+-- Gateway:connect). `%{folder}` in the config is its folder.
 -- Members of what it gives: port, ports (of all listeners), addresses, pid, folder.
 function M.start(options)
   local folder = process.folder()
   write_files(folder, options.files)
-  local args = { "run", "-c", write_config(folder, options) }
+  local file = write_config(folder, options)
+  local args = { "run", "-c", file }
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
-  local self = setmetatable({ folder = folder, expected = {} }, Gateway)
+  local self = setmetatable({ folder = folder, expected = {}, tls = options.tls }, Gateway)
   self.process = process.start(folder, M.program, args, options.env)
   self.pid = self.process.pid
+  self.write_config = function(config)
+    write_config(folder, { config = config, name = options.name or file:match "[^/]*$" })
+  end
   loop.until_true(function()
     return self.process:stdout():find("moongate: ready\n", 1, true) or self.process:status()
   end)
-  note_addresses(self)
+  self:note_addresses()
   if not self.process:stdout():find("moongate: ready\n", 1, true) then
     local said = self.process:stderr()
     self.process:kill()

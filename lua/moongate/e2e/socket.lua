@@ -6,10 +6,12 @@
 --     s:until_close(seconds?)       all bytes until the other side closes, and how it ended: closed, reset, timeout
 --     s:is_open()                   false once the other side has closed and all its bytes were read
 --     s:half_close()                ends our direction
+--     s:truncate()                  the same, and over TLS without a goodbye
+--     s:raw_send(bytes)             the same as send, and over TLS past it
 --     s:reset()                     closes with a TCP reset
 --     s:close()
 --
--- Waits end after `s.timeout` seconds (10).
+-- Waits end after `s.timeout` seconds (10). moongate.e2e.tls makes TLS sockets of them.
 
 local socket = require "socket"
 local unix = require "socket.unix"
@@ -32,17 +34,34 @@ end
 
 -- ------------------------------------------------------------------------------------------------ connections
 
+-- TLS may want the other direction.
+local WANTED = { wantread = "read", wantwrite = "write" }
+
+-- Waits until a call that could not go on may be tried again, "ready" or "timeout"; nil when it failed.
+function Socket:_wait(fault, direction, deadline)
+  local wanted = WANTED[fault] or fault == "timeout" and direction
+  return wanted and loop.wait { [wanted] = self.raw, at = deadline }
+end
+
+-- What a fault of reading says about the connection's end.
+function Socket:_end_of(fault)
+  return fault == "closed" and "closed" or "reset"
+end
+
 function Socket:send(bytes)
   local at, deadline = 1, loop.deadline(self.timeout)
   if not self.raw then return nil, "closed" end
   while at <= #bytes do
     local last, fault, part = self.raw:send(bytes, at)
-    if not last and fault ~= "timeout" then
-      self.ended = self.ended or fault
-      return nil, fault
-    end
     at = (last or part) + 1
-    if at <= #bytes and loop.wait { write = self.raw, at = deadline } == "timeout" then return nil, "timeout" end
+    if not last then
+      local how = self:_wait(fault, "write", deadline)
+      if how == "timeout" then return nil, how end
+      if not how then
+        self.ended = self.ended or fault
+        return nil, fault
+      end
+    end
     if not self.raw then return nil, "closed" end
   end
   return true
@@ -59,11 +78,12 @@ function Socket:_fill(deadline)
       self.buffer = self.buffer .. data
       return true
     end
-    if fault ~= "timeout" then
-      self.ended = fault == "closed" and "closed" or "reset"
+    local how = self:_wait(fault, "read", deadline)
+    if how == "timeout" then return false, how end
+    if not how then
+      self.ended = self:_end_of(fault)
       return false, self.ended
     end
-    if loop.wait { read = self.raw, at = deadline } == "timeout" then return false, "timeout" end
   end
 end
 
@@ -114,6 +134,14 @@ end
 
 function Socket:half_close()
   self.raw:shutdown("send")
+end
+
+function Socket:truncate()
+  self:half_close()
+end
+
+function Socket:raw_send(bytes)
+  return self:send(bytes)
 end
 
 function Socket:close()

@@ -17,11 +17,15 @@
 --
 --     early = true      answers as soon as the head is there; the function reads with req:read_body() if it wants to
 --     serve = fn(s, n)  plays the n-th connection itself, with the socket `s`
+--     tls = true        with a new authority's certificate for localhost and the loopback addresses; up.ca is its file
+--     tls = {...}       with options of moongate.e2e.tls's servers: cert, key, ca, request, ...
 
+local authority = require "moongate.e2e.authority"
 local http = require "moongate.e2e.http"
 local loop = require "moongate.e2e.loop"
 local scope = require "moongate.e2e.scope"
 local socket = require "moongate.e2e.socket"
+local tls = require "moongate.e2e.tls"
 
 local M = {}
 
@@ -155,19 +159,41 @@ local function serve(self, s, number)
   if s.raw then s:close() end
 end
 
+local function serve_all(self, s, number)
+  if self.context then
+    local ok, why = tls.server(s, self.context)
+    if not ok then
+      table.insert(self.refused, why)
+      return
+    end
+  end
+  if self.options.serve then return self.options.serve(s, number) end
+  return serve(self, s, number)
+end
+
+local function secure(self, options)
+  if options == true then
+    local ca = authority.new()
+    local leaf = ca:issue { names = { "localhost", "127.0.0.1", "::1" } }
+    self.ca, options = ca.cert, { cert = leaf.cert, key = leaf.key }
+  end
+  self.context = tls.server_context(options)
+end
+
 -- Listens; options also: port, ip (where). Members: port, address ("127.0.0.1:port"), url, seen (requests, in the order
--- in which they came; each with `connection`, the number of the connection it came by).
+-- in which they came; each with `connection`, the number of the connection it came by, and `socket`), refused (why TLS
+-- handshakes failed).
 function M.start(answer, options)
   options = options or {}
-  local self = setmetatable({ answer = answer, options = options, seen = {}, tasks = {} }, Upstream)
+  local self = setmetatable({ answer = answer, options = options, seen = {}, refused = {}, tasks = {} }, Upstream)
+  if options.tls then secure(self, options.tls) end
   self.listener = socket.listen(function(s, number)
     s.timeout = 3600
-    self.tasks[#self.tasks + 1] = loop.spawn(options.serve or serve, table.unpack(
-      options.serve and { s, number } or { self, s, number }))
+    self.tasks[#self.tasks + 1] = loop.spawn(serve_all, self, s, number)
   end, options)
   self.port = self.listener.port
   self.address = (self.listener.ip:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(self.listener.ip, self.port)
-  self.url = "http://" .. self.address
+  self.url = (options.tls and "https://" or "http://") .. self.address
   return scope.add(self)
 end
 

@@ -41,7 +41,7 @@ static void test_one_port_for_all_workers(void **unused)
     struct mg_error err;
     char text[MG_IP_TEXT_MAX];
     (void)unused;
-    struct mg_sockets *s = mg_sockets_open(gen, 3, &err);
+    struct mg_sockets *s = mg_sockets_open(gen, 3, NULL, &err);
     if (!s)
         skip(); /* no IPv6 here */
     assert_int_equal(mg_sockets_count(s), 2);
@@ -67,10 +67,10 @@ static void test_taken_port(void **unused)
     struct mg_generation *a = generation(&first, 1), *b = generation(&second, 1);
     struct mg_error err;
     (void)unused;
-    struct mg_sockets *s = mg_sockets_open(a, 1, &err);
+    struct mg_sockets *s = mg_sockets_open(a, 1, NULL, &err);
     assert_non_null(s);
     second.address = mg_str_c(mg_sockets_name(s, 0));
-    assert_null(mg_sockets_open(b, 1, &err));
+    assert_null(mg_sockets_open(b, 1, NULL, &err));
     assert_non_null(strstr(err.text, "Address already in use"));
     mg_sockets_free(s);
     mg_generation_unref(a);
@@ -86,7 +86,7 @@ static void test_unix(void **unused)
     struct mg_listen listen = {.address = mg_str_c(address)};
     struct mg_generation *gen = generation(&listen, 1);
     struct mg_error err;
-    struct mg_sockets *s = mg_sockets_open(gen, 2, &err);
+    struct mg_sockets *s = mg_sockets_open(gen, 2, NULL, &err);
     assert_non_null(s);
     assert_string_equal(mg_sockets_name(s, 0), address);
     assert_int_not_equal(mg_sockets_fd(s, 0, 0), mg_sockets_fd(s, 0, 1));
@@ -103,7 +103,7 @@ static void test_bad_address(void **unused)
     struct mg_generation *gen = generation(listens, 2);
     struct mg_error err;
     (void)unused;
-    assert_null(mg_sockets_open(gen, 2, &err));
+    assert_null(mg_sockets_open(gen, 2, NULL, &err));
     assert_non_null(strstr(err.text, "cannot listen on 'x'"));
     mg_generation_unref(gen);
 }

@@ -510,6 +510,46 @@ static void a_handshake_can_be_given_up(void **state)
     finish(&f);
 }
 
+static void handshakes_of_clients_can_be_cut(void **state)
+{
+    struct fixture f;
+    struct mg_stream *open_ends[2];
+    char byte;
+    (void)state;
+    prepare(&f);
+    connect_as(&f, "a.test", 16384);
+    open_ends[0] = f.s.stream;
+    f.s.stream = NULL;
+    mg_pair_stream_new(f.loop, 16384, f.ends);
+    start_server(&f);
+    put(f.ends[1], "\x16\x03\x01\x02\x00\x01", 6);
+    run(&f);
+    assert_int_equal(f.desk.handshakes, 1);
+    mg_tls_desk_cut(&f.desk);
+    assert_int_equal(f.desk.handshakes, 0);
+    run(&f);
+    assert_int_equal(f.s.done, 1); /* of the first */
+    assert_int_equal(mg_stream_read(f.ends[1], &byte, 1), 0);
+    assert_false(f.c.ended);
+    mg_stream_close(f.ends[1]);
+    mg_stream_close(open_ends[0]);
+    finish(&f);
+}
+
+static void handshakes_with_backends_are_not_cut(void **state)
+{
+    struct fixture f;
+    (void)state;
+    prepare(&f);
+    mg_pair_stream_new(f.loop, 16384, f.ends);
+    start_server(&f);
+    start_client(&f, "a.test");
+    mg_tls_desk_cut(&f.client_desk);
+    run(&f);
+    assert_non_null(f.c.stream);
+    finish(&f);
+}
+
 static void backends_must_be_who_they_say(void **state)
 {
     static const struct {
@@ -698,6 +738,53 @@ static void a_session_is_taken_up_again(void **state)
     finish(&f);
 }
 
+/* A backend that says only this to a client, and hangs up. */
+static void fail_once(struct fixture *f, const char *bytes, size_t n, const char *failure)
+{
+    close_side(&f->s);
+    close_side(&f->c);
+    mg_pair_stream_new(f->loop, 16384, f->ends);
+    start_client(f, "a.test");
+    put(f->ends[0], bytes, n);
+    run(f);
+    assert_string_equal(f->c.failure, failure);
+    mg_stream_close(f->ends[0]);
+}
+
+static bool is_resumed(struct fixture *f)
+{
+    close_side(&f->s);
+    close_side(&f->c);
+    connect_as(f, "a.test", 16384);
+    return f->s.stream->security->resumed;
+}
+
+static void a_session_that_was_refused_is_not_offered_again(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *failure;
+        bool for_good;
+    } cases[] = {
+        {"\x15\x03\x03\0\2\2\x28", 7, "the peer says: handshake failure", true},
+        {"\x15\x03\x03\0\2\2\xfa", 7, "the peer refuses, and does not say why", true},
+        {"\x16\x03\x03\0\4\2\0\0\0", 9,
+         "SSL - Processing of the ServerHello handshake message failed", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        prepare(&f);
+        connect_as(&f, "a.test", 16384);
+        assert_true(is_resumed(&f));
+        fail_once(&f, cases[i].bytes, cases[i].n, cases[i].failure);
+        assert_false(is_resumed(&f));
+        assert_int_equal(is_resumed(&f), !cases[i].for_good);
+        finish(&f);
+    }
+}
+
 static void without_tickets_there_is_no_coming_back(void **state)
 {
     struct fixture f;
@@ -792,6 +879,8 @@ int main(void)
         cmocka_unit_test(plain_http_gets_an_answer),
         cmocka_unit_test(garbage_is_refused),
         cmocka_unit_test(a_handshake_can_be_given_up),
+        cmocka_unit_test(handshakes_of_clients_can_be_cut),
+        cmocka_unit_test(handshakes_with_backends_are_not_cut),
         cmocka_unit_test(backends_must_be_who_they_say),
         cmocka_unit_test(a_backend_may_have_a_p521_key),
         cmocka_unit_test(a_certificate_for_clients_does_not_serve),
@@ -801,6 +890,7 @@ int main(void)
         cmocka_unit_test(clients_show_who_they_are),
         cmocka_unit_test(a_revoked_certificate_is_none),
         cmocka_unit_test(a_session_is_taken_up_again),
+        cmocka_unit_test(a_session_that_was_refused_is_not_offered_again),
         cmocka_unit_test(without_tickets_there_is_no_coming_back),
         cmocka_unit_test(tickets_of_others_are_worth_nothing),
         cmocka_unit_test(protocols_are_agreed_on),

@@ -1,0 +1,194 @@
+/* Changing the config while serving. Control thread. */
+#include "app/reload.h"
+
+#include "app/cpus.h"
+#include "base/log.h"
+#include "script/config.h"
+
+/* Names that were not resolved by then are not waited for. */
+#define PATIENCE_NS (5 * MG_SECOND)
+#define DIAGNOSTICS_MAX ((size_t)256 << 10)
+
+struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
+                                     struct mg_buf *diagnostics)
+{
+    struct mg_config_source source = {
+        .file = options->config,
+        .port_override = options->port,
+        .workers_override = options->workers,
+        .dev = options->dev,
+        .dicts = dicts,
+    };
+    return mg_config_load(&source, diagnostics, NULL, NULL);
+}
+
+/* --- the end of one --- */
+
+static void end(struct mg_reload *r, bool ok)
+{
+    r->state = MG_RELOAD_IDLE;
+    mg_timer_stop(&r->patience);
+    r->gen = NULL;
+    r->sockets = NULL;
+    r->on_done(r->arg, ok);
+    if (!r->again || r->stopping)
+        return;
+    r->again = false;
+    mg_reload_start(r);
+}
+
+static void watch_names(struct mg_reload *r, const struct mg_generation *gen, bool on)
+{
+    for (uint32_t i = 0; i < gen->service_count; i++) {
+        if (on)
+            mg_discovery_add(r->discovery, gen->services[i]);
+        else
+            mg_discovery_remove(r->discovery, gen->services[i]);
+    }
+}
+
+static void give_up(struct mg_reload *r, struct mg_str why)
+{
+    if (r->stopping)
+        mg_log_info("reload given up, for the gateway stops");
+    else
+        mg_log_error("reload failed; the config before it stays in force",
+                     MG_LOG_STR("error", why));
+    if (r->gen) {
+        watch_names(r, r->gen, false);
+        mg_generation_unref(r->gen);
+    }
+    if (r->sockets) {
+        mg_sockets_give_back(r->sockets);
+        mg_sockets_free(r->sockets);
+    }
+    end(r, false);
+}
+
+/* --- what can only be changed by a restart --- */
+
+static void warn_of_workers(const struct mg_reload *r)
+{
+    uint32_t now = r->serving->gen->workers, then = r->gen->workers;
+    now = now ? now : mg_cpus_count();
+    then = then ? then : mg_cpus_count();
+    if (now != then)
+        mg_log_warn("another number of workers needs a restart", MG_LOG_INT("workers", now));
+    r->gen->workers = now;
+}
+
+/* --- step by step --- */
+
+/* Backends that stay keep their connections and counters. Not with TLS: how they are verified may
+ * have changed. */
+static void inherit(const struct mg_reload *r)
+{
+    const struct mg_generation *old = r->serving->gen;
+    for (uint32_t i = 0; i < r->gen->service_count; i++) {
+        struct mg_service *s = r->gen->services[i];
+        int32_t before = mg_generation_service(old, mg_service_config(s)->name);
+        if (before == MG_NO_SERVICE || mg_service_config(s)->tls ||
+            mg_service_config(old->services[before])->tls)
+            continue;
+        mg_service_inherit(s, old->services[before]);
+    }
+}
+
+static void prepare(struct mg_reload *r)
+{
+    struct mg_error err;
+    mg_timer_stop(&r->patience);
+    r->sockets = mg_sockets_open(r->gen, r->serving->gen->workers, r->serving->sockets, &err);
+    if (!r->sockets) {
+        give_up(r, mg_str_c(err.text));
+        return;
+    }
+    r->state = MG_RELOAD_PREPARING;
+    mg_crew_prepare(r->crew, r->gen);
+}
+
+static void on_settled(void *arg)
+{
+    struct mg_reload *r = arg;
+    if (r->state == MG_RELOAD_SETTLING && !r->stopping)
+        prepare(r);
+}
+
+void mg_reload_start(struct mg_reload *r)
+{
+    struct mg_buf diagnostics;
+    if (r->stopping)
+        return;
+    if (r->state != MG_RELOAD_IDLE) {
+        r->again = true;
+        return;
+    }
+    r->started_ns = mg_loop_now(r->loop);
+    mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
+    r->gen = mg_reload_read(r->options, r->dicts, &diagnostics);
+    if (!r->gen) {
+        give_up(r, mg_buf_str(&diagnostics));
+    } else {
+        if (diagnostics.n)
+            mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&diagnostics)));
+        warn_of_workers(r);
+        inherit(r);
+        r->state = MG_RELOAD_SETTLING;
+        watch_names(r, r->gen, true);
+        mg_timer_set(&r->patience, mg_loop_now(r->loop) + PATIENCE_NS);
+        mg_discovery_when_settled(r->discovery, on_settled, r);
+    }
+    mg_buf_release(&diagnostics);
+}
+
+void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure)
+{
+    if (failure) {
+        give_up(r, mg_str_c(failure->text));
+    } else if (r->stopping) {
+        mg_crew_discard(r->crew);
+        give_up(r, MG_STR_NONE);
+    } else {
+        r->state = MG_RELOAD_ADOPTING;
+        mg_crew_adopt(r->crew, r->sockets);
+    }
+}
+
+void mg_reload_adopted(struct mg_reload *r)
+{
+    struct mg_serving old = *r->serving;
+    *r->serving = (struct mg_serving){r->gen, r->sockets};
+    mg_sockets_take_over(r->sockets, old.sockets);
+    mg_sockets_free(old.sockets);
+    watch_names(r, old.gen, false);
+    mg_log_configure(r->gen->log_level, r->gen->log_format);
+    mg_generation_unref(old.gen);
+    end(r, true);
+}
+
+/* --- life --- */
+
+void mg_reload_init(struct mg_reload *r)
+{
+    r->state = MG_RELOAD_IDLE;
+    mg_timer_init(&r->patience, r->loop, on_settled, r);
+}
+
+void mg_reload_stop(struct mg_reload *r)
+{
+    r->stopping = true;
+    if (r->state == MG_RELOAD_SETTLING)
+        give_up(r, MG_STR_NONE);
+}
+
+void mg_reload_release(struct mg_reload *r)
+{
+    if (!r->loop)
+        return;
+    mg_timer_release(&r->patience);
+    if (r->sockets) {
+        mg_sockets_give_back(r->sockets);
+        mg_sockets_free(r->sockets);
+    }
+    mg_generation_unref(r->gen);
+}

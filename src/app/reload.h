@@ -1,0 +1,65 @@
+/*
+ * Reload: reads the config again and puts it in force while serving, in all workers or in none.
+ *
+ *     idle -> settling (names of new backends) -> preparing (workers build) -> adopting -> idle
+ *
+ * Whatever is wrong leaves the config before it in force, and is said in the log. Control thread.
+ */
+#ifndef MG_APP_RELOAD_H
+#define MG_APP_RELOAD_H
+
+#include "app/crew.h"
+#include "app/options.h"
+#include "base/buf.h"
+#include "shared/dicts.h"
+#include "upstream/discovery.h"
+
+/* What serves at present. */
+struct mg_serving {
+    struct mg_generation *gen; /* a ref */
+    struct mg_sockets *sockets;
+};
+
+struct mg_reload {
+    /* Set once; borrowed. */
+    const struct mg_options *options;
+    struct mg_dicts *dicts;
+    struct mg_loop *loop;
+    struct mg_discovery *discovery;
+    struct mg_crew *crew;
+    struct mg_serving *serving;          /* changed here */
+    void (*on_done)(void *arg, bool ok); /* after each */
+    void *arg;
+    /* The one under way. */
+    enum mg_reload_state {
+        MG_RELOAD_IDLE,
+        MG_RELOAD_SETTLING,
+        MG_RELOAD_PREPARING,
+        MG_RELOAD_ADOPTING
+    } state;
+    bool again;    /* asked for once more meanwhile */
+    bool stopping; /* the process ends */
+    uint64_t started_ns;
+    struct mg_generation *gen;
+    struct mg_sockets *sockets;
+    struct mg_timer patience; /* with names */
+};
+
+void mg_reload_init(struct mg_reload *r);
+/* Asked for during another: that one is done first. */
+void mg_reload_start(struct mg_reload *r);
+/* The process ends: what is not in force yet will not be. */
+void mg_reload_stop(struct mg_reload *r);
+/* After the crew has ended. */
+void mg_reload_release(struct mg_reload *r);
+
+/* For the crew's events. */
+void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure);
+void mg_reload_adopted(struct mg_reload *r);
+
+/* Reads the config that the command line names, with what it says besides. NULL: `diagnostics` has
+ * the errors; otherwise it may have warnings. */
+struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
+                                     struct mg_buf *diagnostics);
+
+#endif

@@ -242,6 +242,13 @@ function Gateway:log(pattern) end
 ---@return string[]
 function Gateway:wait_log(pattern, seconds) end
 
+---Has the gateway read its config again (SIGHUP); in force when this returns. Nil and the log line when the gateway
+---keeps the config before it.
+---@param config? table|string takes the place of the file
+---@return true?
+---@return string? why
+function Gateway:reload(config) end
+
 ---Begins to stop it.
 function Gateway:terminate() end
 

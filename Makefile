@@ -38,8 +38,8 @@ LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto yaml-0.1 libpc
 # curl: `make run` shows lines to try that call it
 BUILD_PACKAGES := gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libevent-dev libc-ares-dev libssl-dev \
   libyaml-dev libpcre2-dev libmbedtls-dev curl
-TEST_PACKAGES := $(BUILD_PACKAGES) lua-busted lua-socket lua-sec openssl lua-check libcmocka-dev clang libclang-rt-14-dev \
-  llvm clang-format
+TEST_PACKAGES := $(BUILD_PACKAGES) lua-busted lua-socket lua-sec openssl lua-check libcmocka-dev clang \
+  libclang-rt-14-dev llvm clang-format
 
 # Packages are looked for each time (it takes 15 ms), and before anything is compiled.
 .PHONY: deps deps-build deps-test
@@ -286,6 +286,7 @@ define install_below
 	$(Q)for f in LICENSE README.md lua/README.md policies/README.md; do \
 	  [ ! -f $$f ] || install -D -m 644 $$f $1/share/doc/moongate/$$f || exit 1; done
 	$(Q)cp -R examples $1/share/doc/moongate/
+	$(Q)rm -rf $1/share/doc/moongate/examples/tls-edge/certs
 	$(Q)install -d $1/share/moongate
 	$(Q)cp -R lua/stubs $1/share/moongate/
 endef

@@ -132,7 +132,7 @@ function Message:transform(fn) end
 ---@class moongate.Request: moongate.Message
 ---@field id string (settable) 1 to 128 of `A-Z a-z 0-9 . _ -`
 ---@field method string (settable)
----@field scheme string
+---@field scheme "http"|"https" of the connection, or as trusted proxies report it
 ---@field version string "1.1"
 ---@field host string (settable) without a port; can be set with one
 ---@field port integer
@@ -142,7 +142,7 @@ function Message:transform(fn) end
 ---@field client_ip string as trusted proxies report it; "unix" on a unix socket
 ---@field client_port integer
 ---@field peer_trusted boolean whether the connection comes from one of `trusted_proxies`
----@field tls nil connections are not encrypted yet
+---@field tls? moongate.Tls of the connection; nil when it is not encrypted, or somebody else did that
 ---@field route? moongate.Route
 ---@field params table<string|integer, string> what the route's pattern captured
 ---@field service? string (settable) where it is forwarded to
@@ -151,6 +151,33 @@ function Message:transform(fn) end
 ---@field started number when it came, as mg.now() counts
 ---@field deadline? number (settable) when it has to be answered
 local Request = {}
+
+---A connection's TLS. Certificates are verified; what the listener does not trust never gets here.
+---@class moongate.Tls
+---@field version string "TLSv1.2"
+---@field cipher string as IANA calls it
+---@field sni? string the host that the client asked for
+---@field alpn? string "http/1.1"
+---@field resumed boolean whether an earlier session goes on
+---@field client_cert? moongate.Certificate nil when the client showed none
+
+---@class moongate.Certificate
+---@field subject string as RFC 4514 writes it: "CN=ann,O=Example"
+---@field common_name? string
+---@field issuer string
+---@field serial string hex
+---@field fingerprint string SHA-256, hex
+---@field not_before number seconds since 1970
+---@field not_after number
+---@field sans moongate.CertificateNames
+---@field pem string
+
+---The subject alternative names; a kind that it has none of is nil.
+---@class moongate.CertificateNames
+---@field dns? string[]
+---@field email? string[]
+---@field uri? string[]
+---@field ip? string[]
 
 ---@class moongate.Route
 ---@field name string

@@ -83,6 +83,27 @@ function T.fields(headers) end
 ---@field client_ip? string
 ---@field listener? string
 ---@field host? string
+---@field tls? moongate.test.TlsOptions it comes by HTTPS, and policies see this
+
+---What is left out is as of a plain TLS connection.
+---@class moongate.test.TlsOptions
+---@field version? string
+---@field cipher? string
+---@field sni? string
+---@field alpn? string
+---@field resumed? boolean
+---@field client_cert? moongate.test.CertificateOptions left out: the client showed none
+
+---@class moongate.test.CertificateOptions
+---@field subject? string default: `CN=` and the common name
+---@field common_name? string
+---@field issuer? string
+---@field serial? string
+---@field fingerprint? string
+---@field not_before? number
+---@field not_after? number
+---@field sans? moongate.CertificateNames
+---@field pem? string
 
 ---A gateway in memory.
 ---@class moongate.test.Gateway

@@ -145,6 +145,24 @@ describe("headers", function()
       assert.untouched(res)
     end)
 
+    it("can tell of HSTS where it is heeded: by HTTPS, on every answer", function()
+      local hsts = "max-age=31536000; includeSubDomains"
+      local t = T.new {
+        policies = {
+          { headers = { response = { set = { ["Strict-Transport-Security"] = hsts } } },
+            when = 'req.scheme == "https"' },
+          { ["request-limit"] = { methods = "GET" } },
+        },
+        upstreams = { api = { headers = { ["Strict-Transport-Security"] = "max-age=0" } } },
+        config = { trusted_proxies = "10.0.0.0/8" },
+      }
+      assert.header(t:request { tls = {} }, "Strict-Transport-Security", hsts)
+      assert.header(t:request { tls = {}, method = "PUT" }, "Strict-Transport-Security", hsts)
+      assert.header(t:request { client_ip = "10.0.0.1", headers = { ["X-Forwarded-Proto"] = "https" } },
+        "Strict-Transport-Security", hsts)
+      assert.is_nil(t:request { method = "PUT" }:header "Strict-Transport-Security")
+    end)
+
     it("also on answers of inner steps", function()
       local t = T.new { policies = {
         { headers = { response = { set = { A = "1" } } } },

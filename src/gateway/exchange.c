@@ -267,6 +267,7 @@ static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbo
     ex->req.peer = in->client->peer;
     ex->req.local = in->client->local;
     ex->req.listener = in->client->listener;
+    ex->req.secure = in->client->secure;
     ex->req.security = mg_security_ref(in->client->security);
     mg_wait_begin(&ex->wait, NULL, NULL, NULL);
     mg_list_push_back(&wg->exchanges, &ex->link);

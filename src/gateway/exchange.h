@@ -38,9 +38,11 @@ struct mg_request {
     struct mg_str id;      /* made when first asked for; see mg_request_id */
     struct mg_addr client; /* the client's address, proxies that we trust left out */
     bool peer_trusted;     /* the other end of the connection is such a proxy */
-    bool client_known;     /* `client` and `peer_trusted` are set; see mg_request_client */
+    struct mg_str scheme;  /* what the client used, by those proxies; static */
+    bool client_known;     /* the three above are set; see mg_request_client */
     struct mg_addr peer, local;
     uint32_t listener;
+    bool secure;                  /* the connection, by TLS of ours or of a proxy that we trust */
     struct mg_security *security; /* net/security.h: of the connection, a ref; NULL: not our TLS */
 };
 
@@ -152,6 +154,9 @@ bool mg_request_is_id(struct mg_str s);
 /* Who sent it, by the proxies that we trust (RFC 7239). */
 const struct mg_addr *mg_request_client(struct mg_request *req);
 bool mg_request_peer_trusted(struct mg_request *req);
+/* "http" or "https": how the client sent it, by the connection and what trusted proxies say of
+ * theirs. */
+struct mg_str mg_request_scheme(struct mg_request *req);
 /* Gives the request a new body. Borrows the bytes. */
 void mg_request_set_body(struct mg_request *req, struct mg_str bytes);
 /* A body for one more reading: of a buffered one any number of times, of a stream once (NULL then).

@@ -17,6 +17,12 @@ static bool is_trusted(const struct mg_request *req, const struct mg_addr *addr)
     return trusted && addr->family && mg_cidr_set_has(trusted, addr);
 }
 
+/* Not what the client wrote into its target: anybody can write "https://" there. */
+static struct mg_str connection_scheme(const struct mg_request *req)
+{
+    return req->secure ? MG_STR("https") : MG_STR("http");
+}
+
 /* The last element of a comma-separated list; shortens the list. Quoted commas do not occur in what
  * we take for an address, so a quoted string with one only ends the search. */
 static bool last_element(struct mg_str *list, struct mg_str *element)
@@ -38,26 +44,55 @@ static struct mg_str unquote(struct mg_str s)
     return s;
 }
 
-/* The for= of one forwarded-element (RFC 7239 4). */
-static struct mg_str for_parameter(struct mg_str element)
+/* "for=" or "proto=" of one forwarded-element (RFC 7239 4). */
+static struct mg_str parameter(struct mg_str element, struct mg_str name)
 {
     struct mg_str pair;
     while (mg_str_split(&element, ';', &pair)) {
         pair = mg_str_trim(pair);
-        if (pair.n > 4 && mg_str_ieq(mg_str(pair.p, 4), MG_STR("for=")))
-            return unquote(mg_str(pair.p + 4, pair.n - 4));
+        if (pair.n > name.n && mg_str_ieq(mg_str(pair.p, name.n), name))
+            return unquote(mg_str(pair.p + name.n, pair.n - name.n));
     }
     return MG_STR_NONE;
 }
 
-static void walk_back(struct mg_request *req, struct mg_str list, bool forwarded)
+static void take_scheme(struct mg_request *req, struct mg_str text)
+{
+    if (mg_str_ieq(text, MG_STR("https")))
+        req->scheme = MG_STR("https");
+    else if (mg_str_ieq(text, MG_STR("http")))
+        req->scheme = MG_STR("http");
+}
+
+/* Each element was written by the one after it, the last by the peer. */
+static void walk_forwarded(struct mg_request *req, struct mg_str list)
 {
     struct mg_str element;
     struct mg_addr addr;
     for (int hops = 0; hops < HOPS_MAX && last_element(&list, &element); hops++) {
-        struct mg_str text = forwarded ? for_parameter(element) : element;
-        if (!mg_ip_parse_port(text, &addr))
+        take_scheme(req, parameter(element, MG_STR("proto=")));
+        if (!mg_ip_parse_port(parameter(element, MG_STR("for=")), &addr))
             return; /* "unknown", an obfuscated name, or garbage: no further than here */
+        addr.port = 0;
+        req->client = addr;
+        if (!is_trusted(req, &addr))
+            return;
+    }
+}
+
+/* X-Forwarded-For and -Proto are lists of the same kind, but proxies often replace the latter: what
+ * stands first in a short one holds for all hops before. */
+static void walk_x_forwarded(struct mg_request *req, struct mg_str list, struct mg_str schemes)
+{
+    struct mg_str element, scheme;
+    struct mg_addr addr;
+    if (last_element(&schemes, &scheme))
+        take_scheme(req, scheme);
+    for (int hops = 0; hops < HOPS_MAX && last_element(&list, &element); hops++) {
+        if (hops && last_element(&schemes, &scheme))
+            take_scheme(req, scheme);
+        if (!mg_ip_parse_port(element, &addr))
+            return;
         addr.port = 0;
         req->client = addr;
         if (!is_trusted(req, &addr))
@@ -68,17 +103,21 @@ static void walk_back(struct mg_request *req, struct mg_str list, bool forwarded
 void mg_forwarded_find_client(struct mg_request *req)
 {
     const struct mg_fields *fields = &req->msg->fields;
-    struct mg_str list;
+    struct mg_str list = MG_STR_NONE, schemes = MG_STR_NONE;
     req->client_known = true;
     req->client = req->peer;
+    req->scheme = connection_scheme(req);
     /* A unix socket has no address; who may open it is a matter of its file's mode. */
     req->peer_trusted = is_trusted(req, &req->peer);
     if (!req->peer_trusted)
         return;
-    if (mg_fields_joined(fields, MG_STR("forwarded"), req->arena, &list))
-        walk_back(req, list, true);
-    else if (mg_fields_joined(fields, MG_STR("x-forwarded-for"), req->arena, &list))
-        walk_back(req, list, false);
+    if (mg_fields_joined(fields, MG_STR("forwarded"), req->arena, &list)) {
+        walk_forwarded(req, list);
+        return;
+    }
+    mg_fields_joined(fields, MG_STR("x-forwarded-for"), req->arena, &list);
+    mg_fields_joined(fields, MG_STR("x-forwarded-proto"), req->arena, &schemes);
+    walk_x_forwarded(req, list, schemes);
 }
 
 /* --- towards the backend --- */
@@ -166,7 +205,7 @@ static struct mg_str forwarded_element(struct mg_request *req, struct mg_str cli
     put(&w, client.n ? client : MG_STR("unknown"));
     put(&w, v6 ? MG_STR("]\"") : MG_STR_NONE);
     put(&w, MG_STR(";proto="));
-    put(&w, req->msg->scheme);
+    put(&w, connection_scheme(req));
     if (host.n) {
         bool quote = needs_quotes(host);
         put(&w, MG_STR(";host="));
@@ -186,7 +225,7 @@ struct mg_str mg_forwarded_lines(struct mg_request *req)
     struct mg_str peer = mg_str(ip, req->peer.family ? mg_ip_format(&req->peer, ip) : 0);
     struct mg_str local_port = mg_str(port, mg_u64_to_dec(req->local.port, port));
     if (req->local.port == 0)
-        local_port = mg_str_eq(req->msg->scheme, MG_STR("https")) ? MG_STR("443") : MG_STR("80");
+        local_port = req->secure ? MG_STR("443") : MG_STR("80");
     struct mg_str element = forwarded_element(req, peer, req->peer.family == 6);
     struct mg_str protocol =
         req->msg->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate");
@@ -196,7 +235,7 @@ struct mg_str mg_forwarded_lines(struct mg_request *req)
     struct writer w = {mg_arena_alloc(req->arena, room), 0};
     put_line(&w, MG_STR("X-Forwarded-For: "), b.for_, peer.n ? peer : MG_STR("unknown"));
     put_line(&w, MG_STR("X-Forwarded-Proto: "), MG_STR_NONE,
-             b.proto.n ? b.proto : req->msg->scheme);
+             b.proto.n ? b.proto : connection_scheme(req));
     put_line(&w, MG_STR("X-Forwarded-Host: "), MG_STR_NONE,
              b.host.n ? b.host : req->msg->authority);
     put_line(&w, MG_STR("X-Forwarded-Port: "), MG_STR_NONE, b.port.n ? b.port : local_port);

@@ -7,9 +7,9 @@
 
 #include "gateway/exchange.h"
 
-/* Sets req->client and req->peer_trusted. The client is the last address in Forwarded or
- * X-Forwarded-For that is not a trusted proxy, read from the end; without a trusted peer it is the
- * peer. */
+/* Sets req->client, req->scheme and req->peer_trusted. The client is the last address in Forwarded
+ * or X-Forwarded-For that is not a trusted proxy, read from the end, and the scheme is the one that
+ * was seen there; without a trusted peer they are those of the connection. */
 void mg_forwarded_find_client(struct mg_request *req);
 
 /* Removes what the backend must not believe (from a peer that is not trusted: both families), takes

@@ -53,6 +53,13 @@ bool mg_request_peer_trusted(struct mg_request *req)
     return req->peer_trusted;
 }
 
+struct mg_str mg_request_scheme(struct mg_request *req)
+{
+    if (!req->client_known)
+        mg_forwarded_find_client(req);
+    return req->scheme;
+}
+
 void mg_request_set_body(struct mg_request *req, struct mg_str bytes)
 {
     req->buffered = bytes;

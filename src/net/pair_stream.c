@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "net/security.h"
 #include "net/stream.h"
 
 struct end {
@@ -151,6 +152,7 @@ static void pair_shutdown(struct mg_stream *s)
 static void release(void *memory)
 {
     struct end *e = memory;
+    mg_security_unref(e->base.security);
     free(e->bytes);
     free(e);
 }

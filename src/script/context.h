@@ -32,7 +32,14 @@ struct mg_context {
 enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_NEXT, MG_HANDLE_KINDS };
 
 /* User values of a handle. */
-enum { MG_HANDLE_CTX = 1, MG_HANDLE_AUTH, MG_HANDLE_PARAMS, MG_HANDLE_BOX, MG_HANDLE_VALUES = 4 };
+enum {
+    MG_HANDLE_CTX = 1,
+    MG_HANDLE_AUTH,
+    MG_HANDLE_PARAMS,
+    MG_HANDLE_TLS,
+    MG_HANDLE_BOX,
+    MG_HANDLE_VALUES = MG_HANDLE_BOX
+};
 
 struct mg_handle {
     struct mg_link link; /* in context->handles */

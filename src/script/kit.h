@@ -118,7 +118,8 @@ extern const struct mg_script_hooks mg_kit_step_hooks;
 struct mg_kit_call;
 /* The one whose connection has this client port, or NULL. */
 struct mg_kit_call *mg_kit_client_find(struct mg_kit *kit, uint16_t port);
-/* Pushes the table { auth=, params= } of what is to be set on its request handle; nil: nothing. */
+/* Pushes the table { auth=, params=, tls= } of what is to be set on its request handle; nil:
+ * nothing. */
 void mg_kit_client_push_inject(lua_State *L, const struct mg_kit_call *call);
 /* Takes the value on top as what the gateway made of the request. */
 void mg_kit_client_set_view(lua_State *L, struct mg_kit_call *call);

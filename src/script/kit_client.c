@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 
 #include "http/client.h"
+#include "net/security.h"
 #include "script/kit.h"
 
 #define CALL_TYPE "moongate.KitCall"
@@ -58,9 +59,16 @@ static struct mg_addr check_address(lua_State *L, struct mg_str ip)
     return addr;
 }
 
+/* Streams in memory need no TLS; the gateway sees them as if they had it. */
+static struct mg_security *pretend_security(void)
+{
+    return mg_security_new(&(struct mg_security){
+        .version = "TLSv1.2", .cipher = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"});
+}
+
 /* Gives the worker the other end of a connection that comes from `from`. */
 static struct mg_stream *dial(struct mg_kit *kit, struct peer *p, struct mg_addr from,
-                              uint32_t listener)
+                              uint32_t listener, bool secure)
 {
     struct mg_stream *ends[2];
     p->kit = kit;
@@ -70,9 +78,15 @@ static struct mg_stream *dial(struct mg_kit *kit, struct peer *p, struct mg_addr
     from.port = p->port;
     ends[1]->peer = from;
     ends[1]->local = (struct mg_addr){.family = 4, .bytes = {127, 0, 0, 1}, .port = 8080};
-    /* Streams in memory need no TLS; the gateway sees them as if they had it. */
-    mg_server_accept(&kit->worker.server, ends[1], listener, kit->gen->listens[listener].tls);
+    if (secure)
+        ends[1]->security = pretend_security();
+    mg_server_accept(&kit->worker.server, ends[1], listener, secure);
     return ends[0];
+}
+
+static bool is_secure(const struct mg_kit *kit, uint32_t listener)
+{
+    return kit->gen->listens[listener].tls;
 }
 
 static void forget(struct peer *p)
@@ -277,8 +291,8 @@ static void read_request(lua_State *L, int table, struct mg_kit_call *c)
     lua_pop(L, 1);
 }
 
-/* start(kit, { method=, target=, host=, fields=, body=, chunked=, client_ip=, listener=, inject= })
- * -> call */
+/* start(kit, { method=, target=, host=, fields=, body=, chunked=, client_ip=, listener=, secure=,
+ * inject= }) -> call. A listener with TLS makes it secure, or else `secure`. */
 int mg_kit_client_start(lua_State *L)
 {
     struct mg_kit *kit = mg_kit_check(L, 1);
@@ -298,10 +312,13 @@ int mg_kit_client_start(lua_State *L)
     c->peer.kit = kit;
     read_request(L, 2, c);
     mg_list_remove(&c->peer.link);
+    lua_getfield(L, 2, "secure");
+    bool secure = lua_toboolean(L, -1) || is_secure(kit, listener);
+    lua_pop(L, 1);
     lua_getfield(L, 2, "inject");
     c->inject = luaL_ref(L, LUA_REGISTRYINDEX);
     c->done = false;
-    struct mg_stream *stream = dial(kit, &c->peer, from, listener);
+    struct mg_stream *stream = dial(kit, &c->peer, from, listener, secure);
     c->out.request = &c->request;
     c->out.arena = &c->arena;
     c->out.first_byte_ns = c->out.idle_ns = MG_KIT_PATIENCE_NS;
@@ -460,7 +477,7 @@ int mg_kit_client_connect(lua_State *L)
     c->peer.cut = cut_conn;
     mg_buf_init(&c->got, BODY_MAX);
     mg_buf_init(&c->to_send, BODY_MAX);
-    c->stream = dial(kit, &c->peer, from, listener);
+    c->stream = dial(kit, &c->peer, from, listener, is_secure(kit, listener));
     c->stream->arg = c;
     c->stream->on_readable = on_readable;
     c->stream->on_writable = on_writable;

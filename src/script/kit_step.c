@@ -1,7 +1,7 @@
 /*
- * A step of the kit's own in front of every pipeline: gives a request the identity and the
- * parameters that the spec chose, and keeps what became of it for the spec to see. It enters Lua
- * for the former only. Spec's thread.
+ * A step of the kit's own in front of every pipeline: gives a request the identity, the parameters
+ * and the facts about TLS that the spec chose, and keeps what became of it for the spec to see. It
+ * enters Lua for the former only. Spec's thread.
  *
  * Always true: its index is the last of the generation, one for all places where it stands; the
  * plan does not know it.
@@ -10,6 +10,7 @@
 
 #include "script/context.h"
 #include "script/kit.h"
+#include "script/lib_tls.h"
 #include "script/module.h"
 
 static struct mg_kit_call *call_of(const struct mg_exchange *ex)
@@ -34,6 +35,21 @@ static void set_value(lua_State *L, int inject, const char *name, int handle, in
         lua_pop(L, 1);
 }
 
+/* What the spec says of the connection's TLS goes on top of what there is. */
+static void set_tls(lua_State *L, int inject, int handle, const struct mg_request *req)
+{
+    if (lua_getfield(L, inject, "tls") != LUA_TTABLE || !req->security)
+        return;
+    mg_lib_tls_push(L, req->security);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_setiuservalue(L, handle, MG_HANDLE_TLS);
+}
+
 static enum mg_step_result request(const struct mg_step *step, struct mg_walk *w)
 {
     const struct mg_kit_call *call = call_of(w->ex);
@@ -48,6 +64,7 @@ static enum mg_step_result request(const struct mg_step *step, struct mg_walk *w
         mg_handle_push(L, mg_context_of(w->ex), MG_HANDLE_REQUEST, w->req);
         set_value(L, top + 1, "auth", top + 2, MG_HANDLE_AUTH);
         set_value(L, top + 1, "params", top + 2, MG_HANDLE_PARAMS);
+        set_tls(L, top + 1, top + 2, w->req);
     }
     lua_settop(L, top);
     return MG_STEP_NEXT;

@@ -2,6 +2,7 @@
 #include "script/lib_request.h"
 
 #include "base/uri.h"
+#include "net/security.h"
 #include "script/cookie.h"
 #include "script/expr.h"
 #include "script/fail.h"
@@ -69,7 +70,7 @@ static void set_text(lua_State *L, const char *key, struct mg_str value)
 
 /* --- reading fields --- */
 
-static void push_host(lua_State *L, const struct mg_request *req, bool port)
+static void push_host(lua_State *L, struct mg_request *req, bool port)
 {
     struct mg_uri_authority at = {0};
     if (req->msg->authority.n)
@@ -79,7 +80,7 @@ static void push_host(lua_State *L, const struct mg_request *req, bool port)
     else if (at.port)
         lua_pushinteger(L, at.port);
     else
-        lua_pushinteger(L, mg_str_eq(req->msg->scheme, MG_STR("https")) ? 443 : 80);
+        lua_pushinteger(L, mg_str_eq(mg_request_scheme(req), MG_STR("https")) ? 443 : 80);
 }
 
 static void push_version(lua_State *L, const struct mg_request *req)
@@ -158,6 +159,17 @@ static void push_ctx(lua_State *L)
     lua_setiuservalue(L, 1, MG_HANDLE_CTX);
 }
 
+/* Made once: a certificate is taken apart for it. */
+static void push_tls(lua_State *L, const struct mg_request *req)
+{
+    if (lua_getiuservalue(L, 1, MG_HANDLE_TLS) == LUA_TTABLE || !req->security)
+        return;
+    lua_pop(L, 1);
+    mg_lib_tls_push(L, req->security);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, MG_HANDLE_TLS);
+}
+
 /* Loop time as the seconds of mg.now(). */
 static double wall_of(const struct mg_context *ctx, uint64_t ns)
 {
@@ -184,7 +196,7 @@ static void get(lua_State *L, struct mg_handle *h, int field)
         push(L, req->msg->method);
         break;
     case F_SCHEME:
-        push(L, req->msg->scheme);
+        push(L, mg_request_scheme(req));
         break;
     case F_HOST:
         push_host(L, req, false);
@@ -214,7 +226,7 @@ static void get(lua_State *L, struct mg_handle *h, int field)
         lua_pushinteger(L, req->peer.port);
         break;
     case F_TLS:
-        mg_lib_tls_push(L, req->security);
+        push_tls(L, req);
         break;
     case F_ROUTE:
         push_route(L, req);
@@ -547,6 +559,7 @@ struct box {
 static int box_gc(lua_State *L)
 {
     struct box *b = lua_touserdata(L, 1);
+    mg_security_unref(b->req.security);
     mg_arena_release(&b->arena);
     mg_pool_release(&b->chunks);
     return 0;
@@ -589,6 +602,7 @@ static int l_copy(lua_State *L)
     b->req.ex = NULL;
     b->req.arena = arena;
     b->req.msg = &b->msg;
+    b->req.security = mg_security_ref(req->security);
     mg_message_copy(&b->msg, arena, req->msg);
     b->req.path = mg_arena_str(arena, req->path);
     b->req.id = mg_arena_str(arena, mg_request_id(h->object));
@@ -601,6 +615,7 @@ static int l_copy(lua_State *L)
     b->ctx.req = &b->req;
     mg_handle_push_loose(L, &b->ctx, MG_HANDLE_REQUEST, &b->req, -1);
     copy_value(L, MG_HANDLE_AUTH);
+    copy_value(L, MG_HANDLE_TLS);
     return 1;
 }
 

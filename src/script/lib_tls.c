@@ -77,10 +77,6 @@ static void push_certificate(lua_State *L, struct mg_str der)
 
 void mg_lib_tls_push(lua_State *L, const struct mg_security *s)
 {
-    if (!s) {
-        lua_pushnil(L);
-        return;
-    }
     lua_createtable(L, 0, 6);
     lua_pushstring(L, s->version);
     lua_setfield(L, -2, "version");

@@ -6,8 +6,8 @@
 
 #include "net/security.h"
 
-/* Pushes { version=, cipher=, sni=, alpn=, resumed=, client_cert= }; nil for NULL. A new table each
- * time: the certificate is taken apart for whoever asks. */
+/* Pushes { version=, cipher=, sni=, alpn=, resumed=, client_cert= }. A new table each time: the
+ * certificate is taken apart for whoever asks. */
 void mg_lib_tls_push(lua_State *L, const struct mg_security *s);
 
 #endif

@@ -1,13 +1,12 @@
 /*
  * Takes record buffers from idle connections and gives them back. One thread.
  *
- * The buffers are the library's own, from its calloc, and go back to it as they came: a connection
- * that is freed with buffers in it frees them.
+ * The library must never free a buffer of ours: a connection that goes is stripped of them before.
  */
 #include "tls/shelf.h"
 
+#include <mbedtls/platform.h>
 #include <mbedtls/version.h>
-#include <stdlib.h>
 #include <string.h>
 
 #if MBEDTLS_VERSION_NUMBER < 0x03000000 && !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
@@ -18,50 +17,25 @@ _Static_assert(MBEDTLS_SSL_IN_BUFFER_LEN == MBEDTLS_SSL_OUT_BUFFER_LEN, "buffers
 #define BUFFER_BYTES MBEDTLS_SSL_IN_BUFFER_LEN
 #else
 #define CAN_SHELVE 0
+#define BUFFER_BYTES 1 /* none is ever asked for */
 #endif
-
-struct spare {
-    struct spare *next;
-};
 
 void mg_tls_shelf_init(struct mg_tls_shelf *shelf)
 {
-    *shelf = (struct mg_tls_shelf){0};
-}
-
-static void *pop(struct mg_tls_shelf *shelf)
-{
-    struct spare *b = shelf->spare;
-    if (!b)
-        return NULL;
-    shelf->spare = b->next;
-    if (--shelf->count < shelf->low)
-        shelf->low = shelf->count;
-    return b;
+    mg_pool_init(&shelf->buffers, BUFFER_BYTES);
 }
 
 void mg_tls_shelf_release(struct mg_tls_shelf *shelf)
 {
-    while (shelf->spare)
-        free(pop(shelf));
+    mg_pool_release(&shelf->buffers);
 }
 
 void mg_tls_shelf_trim(struct mg_tls_shelf *shelf)
 {
-    for (uint32_t unused = shelf->low; unused > 0; unused--)
-        free(pop(shelf));
-    shelf->low = shelf->count;
+    mg_pool_trim(&shelf->buffers);
 }
 
 #if CAN_SHELVE
-
-static void push(struct mg_tls_shelf *shelf, void *buffer)
-{
-    struct spare *b = buffer;
-    b->next = shelf->spare;
-    shelf->spare = b;
-    shelf->count++;
-}
 
 /* The library's pointers into a buffer, moved by the distance between two buffers. With no buffer
  * they are offsets: pointers from NULL. */
@@ -127,41 +101,43 @@ void mg_tls_shelf_take(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
     unsigned char *in = ssl->in_buf, *outgoing = ssl->out_buf;
     move_in(ssl, NULL);
     move_out(ssl, NULL);
-    push(shelf, in);
-    push(shelf, outgoing);
+    mg_pool_put(&shelf->buffers, in);
+    mg_pool_put(&shelf->buffers, outgoing);
     out->on = true;
 }
 
-static unsigned char *get(struct mg_tls_shelf *shelf)
-{
-    unsigned char *b = pop(shelf);
-    return b ? b : malloc(BUFFER_BYTES);
-}
-
-bool mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
+void mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
                          struct mg_tls_shelved *shelved)
 {
     if (!shelved->on)
-        return true;
-    unsigned char *in = get(shelf), *outgoing = get(shelf);
-    if (!in || !outgoing) {
-        free(in);
-        free(outgoing);
-        return false;
-    }
-    move_in(ssl, in);
-    move_out(ssl, outgoing);
+        return;
+    move_in(ssl, mg_pool_get(&shelf->buffers));
+    move_out(ssl, mg_pool_get(&shelf->buffers));
     memcpy(ssl->in_ctr, shelved->sequence, sizeof shelved->sequence);
     shelved->on = false;
-    return true;
+}
+
+/* As the library's calloc gives it. */
+static unsigned char *get_clean(struct mg_tls_shelf *shelf)
+{
+    return memset(mg_pool_get(&shelf->buffers), 0, BUFFER_BYTES);
+}
+
+void mg_tls_shelf_adopt(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl)
+{
+    unsigned char *in = ssl->in_buf, *outgoing = ssl->out_buf;
+    move_in(ssl, get_clean(shelf));
+    move_out(ssl, get_clean(shelf));
+    mbedtls_free(in);
+    mbedtls_free(outgoing);
 }
 
 void mg_tls_shelf_strip(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl)
 {
     if (!ssl->in_buf || !ssl->out_buf)
         return;
-    push(shelf, ssl->in_buf);
-    push(shelf, ssl->out_buf);
+    mg_pool_put(&shelf->buffers, ssl->in_buf);
+    mg_pool_put(&shelf->buffers, ssl->out_buf);
     ssl->in_buf = NULL;
     ssl->out_buf = NULL;
 }
@@ -174,11 +150,15 @@ void mg_tls_shelf_take(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
     (void)shelf, (void)ssl, (void)out;
 }
 
-bool mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
+void mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
                          struct mg_tls_shelved *shelved)
 {
     (void)shelf, (void)ssl, (void)shelved;
-    return true;
+}
+
+void mg_tls_shelf_adopt(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl)
+{
+    (void)shelf, (void)ssl;
 }
 
 void mg_tls_shelf_strip(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl)

@@ -12,10 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Spare buffers of one worker. */
+#include "base/pool.h"
+
+/* Buffers of one worker. */
 struct mg_tls_shelf {
-    void *spare; /* linked */
-    uint32_t count, low;
+    struct mg_pool buffers;
 };
 
 /* What a connection without buffers remembers. */
@@ -29,15 +30,19 @@ void mg_tls_shelf_release(struct mg_tls_shelf *shelf);
 /* Frees spare buffers that were not needed since the last call. */
 void mg_tls_shelf_trim(struct mg_tls_shelf *shelf);
 
+/* After mbedtls_ssl_setup: a connection gets buffers of ours in place of the library's, which would
+ * lie between things that live longer, and leave holes there. */
+void mg_tls_shelf_adopt(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl);
+
 /* Takes the buffers from a connection that is idle: nothing half read, nothing half written, no
  * handshake under way. Does nothing when it is not, or has none. Until mg_tls_shelf_return nothing
  * may be called on it but mbedtls_ssl_free. */
 void mg_tls_shelf_take(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
                        struct mg_tls_shelved *out);
-/* Gives it buffers again. False: no memory. */
-bool mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
+/* Gives it buffers again. */
+void mg_tls_shelf_return(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl,
                          struct mg_tls_shelved *shelved);
-/* Before mbedtls_ssl_free: keeps the buffers for others. */
+/* Before mbedtls_ssl_free: takes the buffers, when they are there. */
 void mg_tls_shelf_strip(struct mg_tls_shelf *shelf, mbedtls_ssl_context *ssl);
 
 #endif

@@ -213,12 +213,9 @@ static void flush_and_watch(struct mg_tls_stream *s)
 
 /* --- the library's buffers --- */
 
-static bool unshelve(struct mg_tls_stream *s)
+static void unshelve(struct mg_tls_stream *s)
 {
-    if (mg_tls_shelf_return(&s->desk->shelf, &s->context, &s->shelved))
-        return true;
-    fail(s, ENOMEM);
-    return false;
+    mg_tls_shelf_return(&s->desk->shelf, &s->context, &s->shelved);
 }
 
 static void shelve(struct mg_tls_stream *s)
@@ -273,8 +270,9 @@ static void finish(struct mg_tls_stream *s, bool reset)
 /* Says goodbye to the peer (RFC 5246 7.2.1), once. */
 static void say_end(struct mg_tls_stream *s)
 {
-    if (s->shut || s->failed || s->phase != OPEN || !unshelve(s))
+    if (s->shut || s->failed || s->phase != OPEN)
         return;
+    unshelve(s);
     s->shut = true;
     mbedtls_ssl_close_notify(&s->context);
 }
@@ -426,6 +424,7 @@ static bool set_up(struct mg_tls_stream *s, const mbedtls_ssl_config *conf)
     s->has_context = true;
     if (mbedtls_ssl_setup(&s->context, conf) != 0)
         return false;
+    mg_tls_shelf_adopt(&s->desk->shelf, &s->context);
     mbedtls_ssl_set_bio(&s->context, s, send_later, receive, NULL);
     s->phase = SHAKING;
     return true;
@@ -569,7 +568,8 @@ static ssize_t tls_read(struct mg_stream *base, void *out, size_t n)
 {
     struct mg_tls_stream *s = from(base);
     size_t got = 0;
-    while (got < n && !s->ended && !s->failed && unshelve(s)) {
+    unshelve(s);
+    while (got < n && !s->ended && !s->failed) {
         int rc = mbedtls_ssl_read(&s->context, (unsigned char *)out + got, n - got);
         if (rc <= 0) {
             note_end(s, rc);
@@ -613,8 +613,9 @@ static bool encrypt(struct mg_tls_stream *s, struct mg_str text)
 {
     if (WIRE_BYTES - s->out.end < RECORD_MOST && !flush(s))
         return false;
-    if (s->failed || !unshelve(s))
+    if (s->failed)
         return false;
+    unshelve(s);
     int rc = mbedtls_ssl_write(&s->context, (const unsigned char *)text.p, text.n);
     if (rc == (int)text.n)
         return true;

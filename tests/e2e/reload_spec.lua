@@ -4,7 +4,8 @@ local E = require "moongate.e2e"
 
 local function answer(text, more)
   local config = {
-    routes = { { match = "/*", policies = { { lua = ("return function() return mg.reply(200, %q) end"):format(text) } } } },
+    routes = { { match = "/*", policies = {
+      { lua = ("return function() return mg.reply(200, %q) end"):format(text) } } } },
   }
   for key, value in pairs(more or {}) do config[key] = value end
   return config

@@ -272,6 +272,62 @@ describe("requests", function()
     assert.is_nil(auth)
   end)
 
+  describe("with TLS", function()
+    local seen
+    local function tls_gateway(config)
+      seen = nil
+      return gateway(nil, { config = config, policies = { function(req, next)
+        seen = { scheme = req.scheme, port = req.port, tls = req.tls, template = req:expr "${scheme}" }
+        return next(req)
+      end } })
+    end
+
+    it("are of a spec that says so", function()
+      local t = tls_gateway()
+      t:request "/"
+      assert.same({ scheme = "http", port = 80, template = "http" }, seen)
+      t:request { tls = {} }
+      assert.same({ "https", 443, "https" }, { seen.scheme, seen.port, seen.template })
+      local cipher = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+      assert.same({ version = "TLSv1.2", cipher = cipher, resumed = false }, seen.tls)
+      t:request { tls = { version = "TLSv1.3", sni = "shop.example", resumed = true } }
+      assert.same({ "TLSv1.3", "shop.example", true }, { seen.tls.version, seen.tls.sni, seen.tls.resumed })
+      local _, last = t:seen "api"
+      assert.equal("https", last:header "X-Forwarded-Proto")
+    end)
+
+    it("have a certificate if the spec wants", function()
+      local t = tls_gateway()
+      t:request { tls = { client_cert = { common_name = "ann", sans = { email = { "ann@shop.example" } } } } }
+      local cert = seen.tls.client_cert
+      assert.same({ "CN=ann", "ann", "CN=Test CA", "ann@shop.example" },
+        { cert.subject, cert.common_name, cert.issuer, cert.sans.email[1] })
+      t:request { tls = { client_cert = { subject = "O=Shop" } } }
+      cert = seen.tls.client_cert
+      assert.same({ "O=Shop", {} }, { cert.subject, cert.sans })
+      assert.is_nil(cert.common_name)
+    end)
+
+    it("come by a listener that has it", function()
+      local t = tls_gateway { listen = { { name = "a", address = 80 }, { name = "b", address = 443, tls = {} } } }
+      t:request { listener = "b" }
+      assert.same({ "https", "TLSv1.2" }, { seen.scheme, seen.tls.version })
+      assert.is_nil(seen.tls.client_cert)
+      t:connect { listener = "b" }:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+      assert.equal("https", seen.scheme)
+      t:request { listener = "a" }
+      assert.same({ "http" }, { seen.scheme, seen.tls })
+    end)
+
+    it("that is none are told", function()
+      local t = gateway()
+      has(failure_of(t.request, t, { tls = { snni = "a" } }), "request: tls: unknown field 'snni'")
+      has(failure_of(t.request, t, { tls = true }), "request: tls: expected a table, got a boolean")
+      has(failure_of(t.request, t, { tls = { client_cert = { cn = "a" } } }), "tls.client_cert: unknown field 'cn'")
+      has(failure_of(t.request, t, { tls = { client_cert = "x" } }), "tls.client_cert: expected a table, got a string")
+    end)
+  end)
+
   it("match a real pattern, if the spec wants", function()
     local t = gateway(nil, { match = "/products/{id}", policies = { function(req, next)
       req:set_header("X-Id", req:expr "${params.id}")

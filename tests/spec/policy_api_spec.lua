@@ -104,6 +104,71 @@ describe("a request's field", function()
     assert.same({ "192.0.2.1", false }, ask "192.0.2.1")
   end)
 
+  describe("scheme", function()
+    -- What a request with these headers has, from a peer that is trusted or not; with its default port.
+    local function ask(headers, more, client_ip)
+      local request = { client_ip = client_ip or "10.0.0.1", headers = headers, host = "shop.example" }
+      for key, value in pairs(more or {}) do request[key] = value end
+      return on_request(function(req) return { req.scheme, req.port } end, request, nil,
+        { config = { trusted_proxies = { "10.0.0.0/8" } } })
+    end
+    local HTTP, HTTPS = { "http", 80 }, { "https", 443 }
+
+    it("is the connection's", function()
+      assert.same(HTTP, ask {})
+      assert.same(HTTPS, ask({}, { tls = {} }))
+    end)
+
+    for what, case in pairs {
+      ["X-Forwarded-Proto"] = { HTTPS, { ["X-Forwarded-Proto"] = "HTTPS" } },
+      ["X-Forwarded-Proto, of the hop before"] = { HTTP, { ["X-Forwarded-Proto"] = "https, http" } },
+      ["X-Forwarded-Proto, as far as the proxies reach"] = { HTTPS,
+        { ["X-Forwarded-Proto"] = "http, https, http", ["X-Forwarded-For"] = "1.2.3.4, 192.0.2.7, 10.0.0.2" } },
+      ["X-Forwarded-Proto, and not as far as the client would like"] =
+        { HTTP, { ["X-Forwarded-Proto"] = "https, http", ["X-Forwarded-For"] = "192.0.2.7" } },
+      ["X-Forwarded-Proto that a proxy has replaced"] =
+        { HTTPS, { ["X-Forwarded-Proto"] = "https", ["X-Forwarded-For"] = "192.0.2.7, 10.0.0.2" } },
+      ["X-Forwarded-Proto in several fields"] = { HTTP, { ["X-Forwarded-Proto"] = { "https", "http" } } },
+      ["Forwarded"] = { HTTPS, { Forwarded = 'for=192.0.2.7;proto=https' } },
+      ["Forwarded, quoted, for a client in the dark"] = { HTTPS, { Forwarded = 'proto="https";for=_hidden' } },
+      ["Forwarded, as far as the proxies reach"] =
+        { HTTPS, { Forwarded = 'for=1.2.3.4;proto=http, for=192.0.2.7;proto=https, for=10.0.0.2;proto=http' } },
+      ["Forwarded alone when both are there"] =
+        { HTTP, { Forwarded = "for=192.0.2.7;proto=http", ["X-Forwarded-Proto"] = "https" } },
+      ["nothing else"] = { HTTP, { ["X-Forwarded-Proto"] = "wss", ["X-Forwarded-Ssl"] = "on" } },
+    } do
+      it("is as trusted proxies tell in " .. what, function()
+        assert.same(case[1], ask(case[2]))
+        assert.same(HTTP, ask(case[2], nil, "192.0.2.1"))
+      end)
+    end
+
+    it("can be worse than the last hop's", function()
+      assert.same(HTTP, ask({ ["X-Forwarded-Proto"] = "http" }, { tls = {} }))
+    end)
+
+    it("is not what the target says, and the backend is not told so", function()
+      local scheme
+      local t = gateway(function(req, next)
+        scheme = req.scheme
+        return next(req)
+      end)
+      t:raw "GET https://a.example/x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+      assert.equal("http", scheme)
+      local _, last = t:seen "api"
+      assert.equal("http", last:header "X-Forwarded-Proto")
+      assert.matches(";proto=http;", last:header "Forwarded", 1, true)
+    end)
+  end)
+
+  it("tls is one table for all steps", function()
+    local same = on_request(function(req)
+      req.tls.seen = true
+      return req.tls.seen and req:copy().tls.seen
+    end, { tls = {} })
+    assert.is_true(same)
+  end)
+
   it("host and port", function()
     assert.same({ "shop.example", 8443 }, on_request(function(req) return { req.host, req.port } end,
       { host = "shop.example:8443" }))
@@ -495,6 +560,24 @@ describe("a copied request", function()
     collectgarbage()
     t:settle()
     assert.same({ "GET", "/a/7", "v", "192.0.2.1", "7", "1", "test", true, false }, seen)
+  end)
+end)
+
+describe("a copied request by TLS", function()
+  it("keeps what is known of its connection", function()
+    local seen
+    local t = gateway(function(req)
+      local copy = req:copy()
+      mg.background(function()
+        mg.sleep(1)
+        seen = { copy.scheme, copy.tls.version }
+      end)
+      return mg.reply(202)
+    end, nil, { config = { listen = { address = 443, tls = {} } } })
+    assert.status(t:request "/", 202)
+    collectgarbage()
+    t:settle()
+    assert.same({ "https", "TLSv1.2" }, seen)
   end)
 end)
 

@@ -50,6 +50,15 @@ local function see_objects(req, res)
   live["moongate.Task"] = stubs.describe(mg.spawn(mg.sleep, 0))
 end
 
+local NAMES = { dns = { "a" }, email = { "b@c" }, uri = { "d:e" }, ip = { "::1" } }
+
+-- tests/e2e/tls_edge_spec.lua looks at real ones.
+local function see_tls(tls)
+  live["moongate.Tls"] = stubs.sample(tls)
+  live["moongate.Certificate"] = stubs.sample(tls.client_cert)
+  live["moongate.CertificateNames"] = stubs.sample(tls.client_cert.sans)
+end
+
 local function see_tables(req, res)
   local _, failed = mg.fetch_all { a = { "down" } }
   local _, fault = mg.json.decode "?"
@@ -74,6 +83,7 @@ setup(function()
       else
         see_objects(req, res)
         see_tables(req, res)
+        if req.tls then see_tls(req.tls) end
       end
       return res
     end },
@@ -83,6 +93,7 @@ setup(function()
   t:request "/down"
   live["moongate.Env"] = stubs.sample(t:request("/env"):json().env)
   live["moongate.FinishInfo"] = stubs.sample(req.ctx.info)
+  t:request { tls = { sni = "a", alpn = "http/1.1", client_cert = { common_name = "ann", sans = NAMES } } }
   live["moongate"] = stubs.describe(mg)
   live["moongate.schema"] = stubs.describe(schema)
   live["moongate.Schema"] = stubs.describe(schema.string())
@@ -102,6 +113,7 @@ local CLASSES = {
   "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
   "moongate.Grant", "moongate.Url", "moongate.Env", "moongate.FinishInfo",
+  "moongate.Tls", "moongate.Certificate", "moongate.CertificateNames",
   "moongate.schema", "moongate.Schema",
   "moongate.test", "moongate.test.Gateway", "moongate.test.Handle", "moongate.test.Connection",
   "moongate.test.Request", "moongate.test.Response",
@@ -179,11 +191,14 @@ describe("options in the stubs", function()
   -- The kit tells all names that it knows.
   local t = { new = T.new, load = function(options) return T.load("x.yaml", options) end }
   function t.request(options) return T.new { upstreams = { a = {} } }:request(options) end
+  function t.tls(options) return t.request { tls = options } end
+  function t.certificate(options) return t.tls { client_cert = options } end
   function t.connect(options) return T.new { upstreams = { a = {} } }:connect(options) end
   function t.answer(options) return T.new { upstreams = { a = options } } end
   for call, class in pairs {
     new = "moongate.test.NewOptions", load = "moongate.test.LoadOptions", request = "moongate.test.RequestOptions",
     connect = "moongate.test.ConnectOptions", answer = "moongate.test.Answer",
+    tls = "moongate.test.TlsOptions", certificate = "moongate.test.CertificateOptions",
   } do
     it("of the kit's " .. call .. " are those it knows", function()
       local list = complaint(t[call], "bogus", 1):match "it may have ([^\n]*)"
@@ -252,8 +267,8 @@ describe("the check of the stubs finds", function()
       "moongate.IpMatcher.has is a function, in the stubs a field" },
     { "a field that can be set", MG, "---@field status integer (settable)", "---@field status integer",
       "moongate.Response", "moongate.Response.status can be set; the stubs lack '(settable)'" },
-    { "one that cannot", MG, "---@field scheme string", "---@field scheme string (settable)", "moongate.Request",
-      "moongate.Request.scheme cannot be set, as the stubs say" },
+    { "one that cannot", MG, "---@field version string", "---@field version string (settable)", "moongate.Request",
+      "moongate.Request.version cannot be set, as the stubs say" },
     { "a field of a table", MG, "---@field retry_after number", "---@field later number", "moongate.Grant",
       "moongate.Grant.retry_after is not in the stubs" },
     { "a kind of schema", SCHEMA, "function s.cidr(options) end", "", "moongate.schema",

@@ -247,7 +247,7 @@ local function write_config(folder, options)
 end
 
 -- What it listens on, as it said last: when it was ready, or had reloaded.
-function Gateway:note_addresses()
+local function note_addresses(self)
   local said = {}
   self.addresses = {}
   for line in self.process:stdout():gmatch "moongate: ([^\n]*)\n" do
@@ -274,13 +274,14 @@ function M.start(options)
   local self = setmetatable({ folder = folder, expected = {}, tls = options.tls }, Gateway)
   self.process = process.start(folder, M.program, args, options.env)
   self.pid = self.process.pid
+  self.note_addresses = function() note_addresses(self) end
   self.write_config = function(config)
     write_config(folder, { config = config, name = options.name or file:match "[^/]*$" })
   end
   loop.until_true(function()
     return self.process:stdout():find("moongate: ready\n", 1, true) or self.process:status()
   end)
-  self:note_addresses()
+  note_addresses(self)
   if not self.process:stdout():find("moongate: ready\n", 1, true) then
     local said = self.process:stderr()
     self.process:kill()

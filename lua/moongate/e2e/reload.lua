@@ -24,7 +24,7 @@ return function(gateway, config)
     now_done, now_failed, why = count(gateway)
     return now_done > done or now_failed > failed or gateway.process:status()
   end)
-  gateway:note_addresses()
+  gateway.note_addresses()
   if now_done > done then return true end
   return nil, why or "the gateway has ended"
 end

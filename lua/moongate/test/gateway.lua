@@ -107,8 +107,42 @@ end
 
 local REQUEST = {
   method = true, path = true, query = true, headers = true, body = true, json = true, chunks = true, auth = true,
-  params = true, client_ip = true, listener = true, host = true,
+  params = true, client_ip = true, listener = true, host = true, tls = true,
 }
+
+local TLS = { version = true, cipher = true, sni = true, alpn = true, resumed = true, client_cert = true }
+
+local CERTIFICATE = {
+  subject = true, common_name = true, issuer = true, serial = true, fingerprint = true, not_before = true,
+  not_after = true, sans = true, pem = true,
+}
+
+-- What every real certificate has, for specs that do not care.
+local CERTIFICATE_DEFAULTS = {
+  subject = "CN=test", issuer = "CN=Test CA", serial = "1", fingerprint = ("0"):rep(64), not_before = 0,
+  not_after = 4102444800, sans = {}, pem = "-----BEGIN CERTIFICATE-----\ndGVzdA==\n-----END CERTIFICATE-----\n",
+}
+
+local function certificate_of(cert)
+  if type(cert) ~= "table" then
+    error(("request: tls.client_cert: expected a table, got a %s"):format(type(cert)), 0)
+  end
+  M.check_keys("request: tls.client_cert", cert, CERTIFICATE)
+  local facts = {}
+  for key, value in pairs(CERTIFICATE_DEFAULTS) do facts[key] = value end
+  if cert.common_name then facts.subject = "CN=" .. cert.common_name end
+  for key, value in pairs(cert) do facts[key] = value end
+  return facts
+end
+
+local function tls_of(tls)
+  if tls == nil then return nil end
+  if type(tls) ~= "table" then error(("request: tls: expected a table, got a %s"):format(type(tls)), 0) end
+  M.check_keys("request: tls", tls, TLS)
+  local facts = {}
+  for key, value in pairs(tls) do facts[key] = key == "client_cert" and certificate_of(value) or value end
+  return facts
+end
 
 local function escape(text)
   return (tostring(text):gsub("[^%w%-%._~]", function(c) return ("%%%02X"):format(c:byte()) end))
@@ -147,11 +181,12 @@ function Gateway:_read_request(what)
     end
   end
   if what.chunks then body = table.concat(what.chunks) end
-  local auth = what.auth == nil and self._auth or what.auth
+  local auth, tls = what.auth == nil and self._auth or what.auth, tls_of(what.tls)
   return {
     method = what.method or (body and "POST" or "GET"), target = target_of(what), host = what.host, fields = fields,
     body = body, chunked = what.chunks ~= nil, client_ip = what.client_ip, listener = what.listener,
-    inject = (auth or what.params) and { auth = auth or nil, params = what.params } or nil,
+    secure = tls ~= nil,
+    inject = (auth or what.params or tls) and { auth = auth or nil, params = what.params, tls = tls } or nil,
   }
 end
 

@@ -81,7 +81,7 @@ static void warn_of_workers(const struct mg_reload *r)
 
 /* Backends that stay keep their connections and counters. Not with TLS: how they are verified may
  * have changed. */
-static void inherit(const struct mg_reload *r)
+static void inherit_services(const struct mg_reload *r)
 {
     const struct mg_generation *old = r->serving->gen;
     for (uint32_t i = 0; i < r->gen->service_count; i++) {
@@ -91,6 +91,17 @@ static void inherit(const struct mg_reload *r)
             mg_service_config(old->services[before])->tls)
             continue;
         mg_service_inherit(s, old->services[before]);
+    }
+}
+
+static void inherit_sessions(const struct mg_reload *r)
+{
+    const struct mg_generation *old = r->serving->gen;
+    for (uint32_t i = 0; i < r->gen->listen_count; i++) {
+        struct mg_listen *l = &r->gen->listens[i];
+        for (uint32_t j = 0; l->tls && j < old->listen_count; j++)
+            if (old->listens[j].tls && mg_str_eq(l->address, old->listens[j].address))
+                mg_tls_server_settings_inherit(l->tls, old->listens[j].tls);
     }
 }
 
@@ -132,7 +143,8 @@ void mg_reload_start(struct mg_reload *r)
         if (diagnostics.n)
             mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&diagnostics)));
         warn_of_workers(r);
-        inherit(r);
+        inherit_services(r);
+        inherit_sessions(r);
         r->state = MG_RELOAD_SETTLING;
         watch_names(r, r->gen, true);
         mg_timer_set(&r->patience, mg_loop_now(r->loop) + PATIENCE_NS);

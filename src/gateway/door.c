@@ -21,8 +21,7 @@ static bool is_full(struct mg_worker *w)
     return true;
 }
 
-/* Clients that give up, scan ports or send garbage are no news; a certificate that was refused is.
- */
+/* Clients that give up, scan ports or send garbage are no news. */
 static void tell_failure(const struct mg_door *d, const char *failure)
 {
     mg_log_debug("TLS handshake failed", MG_LOG_INT("listener", d->listener),

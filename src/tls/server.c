@@ -254,6 +254,15 @@ void mg_tls_server_settings_unref(struct mg_tls_server_settings *s)
     free(s);
 }
 
+void mg_tls_server_settings_inherit(struct mg_tls_server_settings *s,
+                                    struct mg_tls_server_settings *old)
+{
+    if (s->client_auth || old->client_auth || !s->tickets || !old->tickets)
+        return;
+    mg_tls_tickets_unref(s->tickets);
+    s->tickets = mg_tls_tickets_ref(old->tickets);
+}
+
 struct mg_tls_server *mg_tls_server_new(struct mg_tls_desk *desk,
                                         struct mg_tls_server_settings *settings,
                                         struct mg_error *err)

@@ -52,6 +52,11 @@ struct mg_tls_server_settings {
 /* Empty, with one reference. */
 struct mg_tls_server_settings *mg_tls_server_settings_new(void);
 void mg_tls_server_settings_unref(struct mg_tls_server_settings *s);
+/* A reload: clients of `old`, the same listener before, can take their sessions up again, unless
+ * either asks for certificates: what was proved to one proves nothing to the other. Before a server
+ * is made of `s`. */
+void mg_tls_server_settings_inherit(struct mg_tls_server_settings *s,
+                                    struct mg_tls_server_settings *old);
 
 struct mg_tls_server; /* counted, by its own thread */
 

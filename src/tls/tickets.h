@@ -1,10 +1,9 @@
 /*
  * Keys of session tickets (RFC 5077): shared by all workers, so that a client may come back to any
- * of them. A key is used for TICKET lifetime, and good for reading for as long again.
+ * of them. A key makes tickets for one lifetime, and reads them for as long again.
  *
- * A ticket stands for a whole handshake, with the client's certificate in it. So tickets are shared
- * only between listeners' generations that ask the same of their clients: whoever changes client
- * CA, revocation or mode makes new keys.
+ * A ticket stands for a whole handshake, with the client's certificate in it. So a listener shares
+ * them with nobody but itself before a reload, and only when neither asks for certificates.
  */
 #ifndef MG_TLS_TICKETS_H
 #define MG_TLS_TICKETS_H

@@ -76,6 +76,8 @@ function Socket:_fill(deadline)
     data = data or part
     if #data > 0 then
       self.buffer = self.buffer .. data
+      -- TLS tells of a fault only once.
+      if fault and fault ~= "timeout" and not WANTED[fault] then self.ended = self:_end_of(fault) end
       return true
     end
     local how = self:_wait(fault, "read", deadline)

@@ -15,6 +15,13 @@
 #include "base/error.h"
 #include "base/str.h"
 
+/* What a handshake ends with when the peer's certificate cannot be used. */
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+#define MG_TLS_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_CERTIFICATE
+#else
+#define MG_TLS_BAD_CERTIFICATE MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE
+#endif
+
 /* "2.28.3". Static. */
 const char *mg_tls_library_version(void);
 /* Once, before all else in this folder: what the library wants to be called first. Any number of

@@ -355,8 +355,7 @@ static void alert(struct mg_tls_stream *s, int code)
 /* The second: it is good, but not for this use. */
 static bool is_about_certificate(int code)
 {
-    return code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
-           code == MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE;
+    return code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || code == MG_TLS_BAD_CERTIFICATE;
 }
 
 static void give_up_on(struct mg_tls_stream *s, int code)

@@ -15,7 +15,7 @@
 #define BLOCK_MAX 128 /* SHA-512's */
 
 struct algorithms {
-    EVP_MD *sha1, *sha256, *sha512; /* set once */
+    EVP_MD *sha1, *sha256, *sha384, *sha512; /* set once */
 };
 
 static struct algorithms algorithms;
@@ -25,8 +25,9 @@ static void fetch(void)
 {
     algorithms.sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     algorithms.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    algorithms.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL);
     algorithms.sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
-    MG_BUG_ON(!algorithms.sha1 || !algorithms.sha256 || !algorithms.sha512);
+    MG_BUG_ON(!algorithms.sha1 || !algorithms.sha256 || !algorithms.sha384 || !algorithms.sha512);
 }
 
 static const struct algorithms *fetched(void)
@@ -80,6 +81,11 @@ void mg_digest_sha256(struct mg_str data, uint8_t out[MG_SHA256_BYTES])
     digest(fetched()->sha256, data, out);
 }
 
+void mg_digest_sha384(struct mg_str data, uint8_t out[MG_SHA384_BYTES])
+{
+    digest(fetched()->sha384, data, out);
+}
+
 void mg_digest_sha512(struct mg_str data, uint8_t out[MG_SHA512_BYTES])
 {
     digest(fetched()->sha512, data, out);
@@ -88,6 +94,11 @@ void mg_digest_sha512(struct mg_str data, uint8_t out[MG_SHA512_BYTES])
 void mg_digest_hmac_sha256(struct mg_str key, struct mg_str data, uint8_t out[MG_SHA256_BYTES])
 {
     hmac(fetched()->sha256, key, data, out);
+}
+
+void mg_digest_hmac_sha384(struct mg_str key, struct mg_str data, uint8_t out[MG_SHA384_BYTES])
+{
+    hmac(fetched()->sha384, key, data, out);
 }
 
 void mg_digest_hmac_sha512(struct mg_str key, struct mg_str data, uint8_t out[MG_SHA512_BYTES])

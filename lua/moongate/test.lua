@@ -16,6 +16,7 @@
 --     T.new { ... }          one route with these steps (below)
 --     T.load(file, { ... })  a whole config; its `upstreams` play the services
 --     T.validate(module, conf) -> conf | nil, text       what the policy's schema says
+--     T.jwt(claims, opts)    a signed token
 --     T.each_split(body, fn) calls fn(first, second) for every way to cut a body in two
 --
 -- Gateways: moongate.test.gateway. Answers of upstreams: moongate.test.answer. Matchers: moongate.test.matchers.
@@ -190,5 +191,6 @@ function T.each_split(body, fn)
 end
 
 T.fields = answers.fields
+T.jwt = require "moongate.test.jwt".sign
 
 return T

@@ -73,6 +73,12 @@ function E.authority(options) end
 ---@return moongate.e2e.RunResult
 function E.command(options) end
 
+---A signed token; see T.jwt of the kit.
+---@param claims table
+---@param opts? { key?: string, secret?: string, algorithm?: string, kid?: string, typ?: string }
+---@return string
+function E.jwt(claims, opts) end
+
 ---A port where nobody listens.
 ---@return integer
 ---@nodiscard

@@ -274,6 +274,7 @@ function Response:copy() end
 ---@field json moongate.json
 ---@field log moongate.log
 ---@field crypto moongate.crypto
+---@field jwt moongate.jwt
 ---@field ip moongate.ip
 ---@field url moongate.url
 local mg = {}
@@ -643,6 +644,56 @@ function log.warn(message, fields) end
 ---@param message string
 ---@param fields? moongate.LogFields
 function log.error(message, fields) end
+
+-- jwt -------------------------------------------------------------------------------------------------------
+
+---@class moongate.JwtRules
+---@field keys string|string[] names of the config's `keys`
+---@field algorithms? string|string[]
+---@field issuer? string|string[]
+---@field audience? string|string[]
+---@field subject? string|string[]
+---@field typ? string|string[]
+---@field required? string|string[]
+---@field profile? "plain"|"access-token"
+---@field leeway? integer seconds, at most 60
+---@field max_age? integer seconds since `iat`
+---@field max_bytes? integer
+---@field no_expiry? boolean `exp` may be missing
+
+---Rules for tokens, checked once.
+---@class moongate.JwtVerifier
+local verifier = {}
+
+---The claims and the header of a token that is good; else nil and why not.
+---@param token string
+---@return table? claims
+---@return table|moongate.Error header_or_error
+---@nodiscard
+function verifier:verify(token) end
+
+---JSON Web Tokens (RFC 7519).
+---@class moongate.jwt
+local jwt = {}
+
+---@param rules moongate.JwtRules
+---@return moongate.JwtVerifier
+---@nodiscard
+function jwt.verifier(rules) end
+
+---The same in one call; a verifier made in `new` is cheaper.
+---@param token string
+---@param rules moongate.JwtRules
+---@return table? claims
+---@return table|moongate.Error header_or_error
+---@nodiscard
+function jwt.verify(token, rules) end
+
+---@param claims table
+---@param options { key: string, algorithm?: string, kid?: string, typ?: string } a secret, or a private key as PEM
+---@return string token
+---@nodiscard
+function jwt.sign(claims, options) end
 
 -- crypto ----------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,12 @@ function T.load(file, options) end
 ---@nodiscard
 function T.validate(module, conf) end
 
+---A signed token. Without a key it is signed with a secret of the kit.
+---@param claims table
+---@param opts? { key?: string, secret?: string, algorithm?: string, kid?: string, typ?: string }
+---@return string
+function T.jwt(claims, opts) end
+
 ---Calls `fn` for every way to cut a body in two.
 ---@param body string
 ---@param fn fun(first: string, second: string, n: integer)

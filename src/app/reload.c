@@ -10,7 +10,7 @@
 #define DIAGNOSTICS_MAX ((size_t)256 << 10)
 
 struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
-                                     struct mg_buf *diagnostics)
+                                     struct mg_token_cache *tokens, struct mg_buf *diagnostics)
 {
     struct mg_config_source source = {
         .file = options->config,
@@ -18,6 +18,7 @@ struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg
         .workers_override = options->workers,
         .dev = options->dev,
         .dicts = dicts,
+        .tokens = tokens,
     };
     return mg_config_load(&source, diagnostics, NULL, NULL);
 }
@@ -136,7 +137,7 @@ void mg_reload_start(struct mg_reload *r)
     }
     r->started_ns = mg_loop_now(r->loop);
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    r->gen = mg_reload_read(r->options, r->dicts, &diagnostics);
+    r->gen = mg_reload_read(r->options, r->dicts, r->tokens, &diagnostics);
     if (!r->gen) {
         give_up(r, mg_buf_str(&diagnostics));
     } else {

@@ -24,6 +24,7 @@ struct mg_reload {
     /* Set once; borrowed. */
     const struct mg_options *options;
     struct mg_dicts *dicts;
+    struct mg_token_cache *tokens;
     struct mg_loop *loop;
     struct mg_discovery *discovery;
     struct mg_crew *crew;
@@ -60,6 +61,6 @@ void mg_reload_adopted(struct mg_reload *r);
 /* Reads the config that the command line names, with what it says besides. NULL: `diagnostics` has
  * the errors; otherwise it may have warnings. */
 struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
-                                     struct mg_buf *diagnostics);
+                                     struct mg_token_cache *tokens, struct mg_buf *diagnostics);
 
 #endif

@@ -39,6 +39,7 @@ struct gateway {
     uint32_t workers;
     struct mg_serving serving;
     struct mg_dicts *dicts;
+    struct mg_token_cache *tokens;
     struct mg_loop *loop;
     struct mg_signals *signals;
     struct mg_resolver *resolver;
@@ -173,7 +174,7 @@ static bool load_config(struct gateway *g)
 {
     struct mg_buf diagnostics;
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    g->serving.gen = mg_reload_read(g->options, g->dicts, &diagnostics);
+    g->serving.gen = mg_reload_read(g->options, g->dicts, g->tokens, &diagnostics);
     fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
     if (g->serving.gen)
@@ -218,6 +219,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                           &events, err);
     g->reload = (struct mg_reload){.options = g->options,
                                    .dicts = g->dicts,
+                                   .tokens = g->tokens,
                                    .loop = g->loop,
                                    .discovery = g->discovery,
                                    .crew = g->crew,
@@ -261,11 +263,15 @@ static void release(struct gateway *g)
     mg_sockets_free(g->serving.sockets);
     mg_generation_unref(g->serving.gen);
     mg_dicts_free(g->dicts);
+    mg_token_cache_free(g->tokens);
 }
 
 int mg_run(const struct mg_options *options)
 {
-    struct gateway g = {.state = STARTING, .options = options, .dicts = mg_dicts_new()};
+    struct gateway g = {.state = STARTING,
+                        .options = options,
+                        .dicts = mg_dicts_new(),
+                        .tokens = mg_token_cache_new(MG_TOKEN_CACHE_BYTES_DEFAULT)};
     struct mg_error err;
     signal(SIGPIPE, SIG_IGN);
     mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));

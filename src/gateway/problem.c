@@ -49,9 +49,10 @@ struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg
         /* A short word to branch on, whatever the type is. */
         add_member(&b, "error", slug.n ? slug : title);
     }
-    add_member(&b, "request_id", mg_request_id(req));
+    if (req->wg->gen->errors_format == MG_ERRORS_PROBLEM)
+        add_member(&b, "request_id", mg_request_id(req));
     mg_buf_add_str(&b, members);
-    mg_buf_add_c(&b, "}\n");
+    mg_buf_add_c(&b, "}");
     struct mg_str body = mg_arena_str(req->arena, mg_buf_str(&b));
     mg_buf_release(&b);
     return body;

@@ -455,6 +455,7 @@ static int build(lua_State *L)
     b->L = L;
     b->config = 1;
     mg_config_build_secrets(b);
+    mg_config_build_keys(b);
     build_listens(b);
     build_services(b);
     build_limits(b);
@@ -490,6 +491,8 @@ static void run(lua_State *L, int index, struct mg_config_build *b)
 static void forget_secrets(void *script)
 {
     struct mg_plan *plan = script;
+    for (uint32_t i = 0; i < plan->key_count; i++)
+        mg_jwk_set_unref(plan->keys[i].set);
     for (uint32_t i = 0; i < plan->secret_count; i++)
         if (plan->secrets[i].value.n)
             explicit_bzero((char *)plan->secrets[i].value.p, plan->secrets[i].value.n);
@@ -505,6 +508,7 @@ struct mg_generation *mg_config_build(lua_State *L, int index,
     gen->script = plan;
     gen->script_free = forget_secrets;
     plan->dicts = source->dicts;
+    plan->tokens = source->tokens;
     struct mg_config_build b = {.source = source, .report = report, .gen = gen, .plan = plan};
     mg_buf_init(&b.scratch, PACK_MAX);
     run(L, lua_absindex(L, index), &b);

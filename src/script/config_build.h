@@ -86,6 +86,9 @@ struct mg_str mg_config_secret(const struct mg_config_build *b, struct mg_str na
 /* Secrets of the plan. Before all that needs them. */
 void mg_config_build_secrets(struct mg_config_build *b);
 
+/* Keys of the plan. After the secrets. */
+void mg_config_build_keys(struct mg_config_build *b);
+
 /* TLS of the listener or service at that stack index, with a reference for the caller; NULL: it has
  * none. What is wrong goes to the report. */
 struct mg_tls_server_settings *mg_config_build_listen_tls(struct mg_config_build *b, int listen,

@@ -57,6 +57,19 @@ static struct mg_str folder_of(struct mg_str file)
     return file.n > 1 ? mg_str(file.p, file.n - 1) : file;
 }
 
+static struct mg_jwk_set *keys(void *arg, struct mg_str name)
+{
+    struct mg_instances *all = arg;
+    const struct mg_plan *plan = all->plan;
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        if (!mg_str_eq(plan->keys[i].name, name))
+            continue;
+        all->secret_asked |= plan->keys[i].set == NULL;
+        return plan->keys[i].set;
+    }
+    return NULL;
+}
+
 static void set_env(lua_State *L, struct mg_instances *all)
 {
     const struct mg_plan *plan = all->plan;
@@ -65,6 +78,8 @@ static void set_env(lua_State *L, struct mg_instances *all)
         .dicts = plan->dicts,
         .dict_size = dict_size,
         .secret = secret,
+        .keys = keys,
+        .tokens = plan->tokens,
         .redact = plan->redact,
         .redact_count = plan->redact_count,
         .arg = all,

@@ -7,6 +7,7 @@
 #include "script/lib_file.h"
 #include "script/lib_ip.h"
 #include "script/lib_json.h"
+#include "script/lib_jwt.h"
 #include "script/lib_key.h"
 #include "script/lib_log.h"
 #include "script/lib_secret.h"
@@ -40,6 +41,7 @@ void mg_lib_open_pure(lua_State *L)
     mg_lib_file_open(L);
     mg_lib_ip_open(L);
     mg_lib_json_open(L);
+    mg_lib_jwt_open(L);
     mg_lib_key_open(L);
     mg_lib_log_open(L);
     mg_lib_secret_open(L);

@@ -13,7 +13,9 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "crypto/jwk.h"
 #include "shared/dicts.h"
+#include "shared/token_cache.h"
 
 /* Any hook may be NULL. They are called in the middle of policy code: they must not raise, run Lua
  * or call back. */
@@ -26,6 +28,10 @@ struct mg_lib_env {
     /* Sets the value, borrowed until the next call; false when there is no such secret. */
     bool (*secret)(void *arg, struct mg_str name, struct mg_str *value);
 
+    /* The keys of that name in the config, borrowed; NULL: there are none. */
+    struct mg_jwk_set *(*keys)(void *arg, struct mg_str name);
+    struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */
+
     /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed.
      */
     const struct mg_str *redact;
@@ -33,7 +39,7 @@ struct mg_lib_env {
 
     struct mg_str folder; /* of the config file, for mg.file; borrowed; empty: where we are */
 
-    void *arg; /* for the first two hooks */
+    void *arg; /* for the hooks */
 };
 
 /* Copies `env` into the state, in place of an earlier one. May raise a Lua memory error. */

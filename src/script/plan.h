@@ -7,8 +7,10 @@
 #define MG_SCRIPT_PLAN_H
 
 #include "base/str.h"
+#include "crypto/jwk.h"
 #include "gateway/generation.h"
 #include "shared/dicts.h"
+#include "shared/token_cache.h"
 
 enum mg_plan_kind {
     MG_PLAN_POLICY,   /* a module: `policy` names it, `conf` is its packed config */
@@ -36,6 +38,11 @@ struct mg_plan_pair {
     struct mg_str name, value;
 };
 
+struct mg_plan_keys {
+    struct mg_str name;
+    struct mg_jwk_set *set; /* a ref; NULL: not read, since nothing is going to run */
+};
+
 struct mg_plan_dict {
     struct mg_str name;
     size_t bytes;
@@ -50,6 +57,9 @@ struct mg_plan {
     struct mg_plan_pair *secrets;
     uint32_t secret_count;
     bool secrets_absent; /* their values were not read, since nothing is going to run */
+    struct mg_plan_keys *keys;
+    uint32_t key_count;
+    struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */
     struct mg_plan_dict *dict_sizes;
     uint32_t dict_count;
     struct mg_str *redact; /* log.redact */

@@ -204,7 +204,7 @@ describe("the check of the reference finds", function()
   end)
 
   it("that it tells of a call that is not there", function()
-    local prose = "`mg.jwt.sign(x)`, `req:headr(name)`, `mg.crypto.md5`, `mg.url.parse`, `res.status`, `x.lua`"
-    assert.same({ "mg.jwt", "req.headr", "mg.crypto.md5" }, calls.unknown(classes, prose))
+    local prose = "`mg.saml.sign(x)`, `req:headr(name)`, `mg.crypto.md5`, `mg.url.parse`, `res.status`, `x.lua`"
+    assert.same({ "mg.saml", "req.headr", "mg.crypto.md5" }, calls.unknown(classes, prose))
   end)
 end)

@@ -266,6 +266,7 @@ local function check_docs(docs, ctx)
   ctx.services = names_in(docs, "services")
   ctx.pipelines = names_in(docs, "pipelines")
   ctx.secrets = names_in({ docs[1] }, "secrets")
+  ctx.keys = names_in({ docs[1] }, "keys")
   ctx.listeners = listener_names(docs[1])
   for i, doc in ipairs(docs) do
     if doc.value ~= nil then

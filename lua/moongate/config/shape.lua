@@ -238,6 +238,18 @@ local route = s.record {
   if value.strip_prefix and value.rewrite then return "'strip_prefix' and 'rewrite' exclude each other", "rewrite" end
 end)
 
+local ALGORITHMS = {
+  "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+local keys = s.record {
+  secret = s.string { len = { 1 }, help = "the name of a secret, or the secret itself" },
+  public_key = file { help = "PEM of a public key or certificate" },
+  jwks_file = file { help = "a JWK Set (RFC 7517)" },
+  algorithms = s.list(s.enum(ALGORITHMS), { single = true, len = { 1 },
+    help = "what the keys are good for; all that fit them when left out" }),
+}:check(exactly_one("secret", "public_key", "jwks_file"))
+
 -- ------------------------------------------------------------------------------------------------ the files
 
 local SHARED = {
@@ -265,6 +277,7 @@ M.main = with_shared {
   lua = s.record({ path = s.list(s.string { len = { 1 } }, { single = true, default = { "policies" } }) },
     { default = {} }),
   secrets = s.map(secret, { keys = s.name(), default = {} }),
+  keys = s.map(keys, { keys = s.name(), default = {} }),
   shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
   policies = steps.list(),
   default_response = s.record {

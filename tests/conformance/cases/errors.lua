@@ -60,7 +60,7 @@ return {
   {
     name = "the simple format",
     config = { errors = { format = "simple" }, routes = { { match = "/a", policies = { "request-id" } } } },
-    { "is one member and the id", function(g)
+    { "is one member", function(g)
       local res = g:request "/none"
       expect(res, 404, { ["Content-Type"] = "application/json" })
       assert.equal("no route matches", res:json().error)

@@ -1,0 +1,127 @@
+-- Who is it: verifies a JSON Web Token (RFC 7519) and makes its claims the request's identity.
+
+local mg, s = require "moongate", require "moongate.schema"
+local bearer = require "moongate.auth.token"
+
+local M = {
+  name = "jwt", version = "1.0.0",
+  summary = "Verifies a bearer token and makes its claims the identity",
+  provides = { "identity" },
+}
+
+local ALGORITHMS = {
+  "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+local function texts(help)
+  return s.list(s.string { len = { 1 } }, { single = true, len = { 1, 64 }, help = help })
+end
+
+local place = s.any_of {
+  s.enum { "header" },
+  s.record { header = s.header_name { required = true, help = "a field of this name" } },
+  s.record { cookie = s.string { required = true, match = "^[%w_.-]+$", help = "a cookie of this name" } },
+  s.record { query = s.string { required = true, match = "^[%w_.-]+$", help = "a query parameter of this name" } },
+}
+
+M.schema = s.record {
+  keys = s.list(s.key(), { single = true, required = true, len = { 1, 16 },
+    help = "which of the config's keys are good" }),
+  issuer = texts "who may have made it (iss)",
+  audience = texts "for whom it must be (aud)",
+  algorithms = s.list(s.enum(ALGORITHMS), { single = true, len = { 1 },
+    help = "none but these; else what the keys are for" }),
+  typ = texts "its typ, such as at+jwt",
+  profile = s.enum { "plain", "access-token", default = "plain", help = "access-token: RFC 9068" },
+  required = texts "claims that it must have",
+  from = s.list(place, { single = true, len = { 1, 4 }, default = { "header" },
+    help = "where it may come: header, cookie: NAME, query: NAME; in one of them" }),
+  leeway = s.duration { default = 0, ge = 0, le = 60, help = "for clocks that differ" },
+  max_age = s.duration { gt = 0, help = "since it was made (iat)" },
+  optional = s.boolean { default = false, help = "true: requests without a token go on without an identity" },
+  forward = s.boolean { default = true, help = "false: the backend does not see the token" },
+  subject = s.string { default = "sub", len = { 1 }, help = "the claim that says who it is" },
+  roles = s.list(s.string { len = { 1 } },
+    { single = true, default = { "roles", "role" }, help = "claims with roles" }),
+  realm = s.string { default = bearer.REALM, match = "^[\32-\126]*$", help = "in WWW-Authenticate" },
+}
+
+-- ------------------------------------------------------------------------------------------------ its config
+
+-- Where to look, as moongate.auth.token wants it.
+local function places(conf)
+  local where = { realm = conf.realm }
+  for _, item in ipairs(conf.from) do
+    if item == "header" then item = { header = "Authorization" } end
+    for kind, name in pairs(item) do
+      if where[kind] then error(("from: two places of kind '%s'"):format(kind), 0) end
+      where[kind] = name
+    end
+  end
+  return where
+end
+
+local function seconds(duration)
+  return duration and math.ceil(duration)
+end
+
+local function verifier(conf)
+  return mg.jwt.verifier {
+    keys = conf.keys, issuer = conf.issuer, audience = conf.audience, algorithms = conf.algorithms, typ = conf.typ,
+    profile = conf.profile, required = conf.required, leeway = seconds(conf.leeway), max_age = seconds(conf.max_age),
+  }
+end
+
+-- ------------------------------------------------------------------------------------------------ its claims
+
+local function words(text)
+  local out = {}
+  for word in text:gmatch "%S+" do out[#out + 1] = word end
+  return out
+end
+
+-- A claim with several values: a list, or a text with spaces.
+local function values(claim)
+  if type(claim) == "string" then return words(claim) end
+  local out = {}
+  for i, value in ipairs(type(claim) == "table" and claim or {}) do out[i] = tostring(value) end
+  return out
+end
+
+local function roles_of(claims, names)
+  local out = {}
+  for _, name in ipairs(names) do
+    for _, role in ipairs(values(claims[name])) do out[#out + 1] = role end
+  end
+  return out
+end
+
+local function identity(claims, conf)
+  local subject = claims[conf.subject]
+  if type(subject) == "number" then subject = tostring(subject) end
+  return {
+    scheme = "jwt", subject = type(subject) == "string" and subject or nil, claims = claims,
+    scopes = values(claims.scope or claims.scp), roles = roles_of(claims, conf.roles),
+  }
+end
+
+function M.new(conf)
+  local where, verify = places(conf), verifier(conf)
+
+  return { request = function(req)
+    local token, refusal, why = bearer.find(req, where)
+    if not token then
+      if conf.optional and why == "missing" then return end
+      return refusal
+    end
+    local claims, err = verify:verify(token)
+    if not claims then
+      mg.log.info("Token verification failed: " .. tostring(err), { reason = err.code })
+      return bearer.invalid_token(conf.realm, tostring(err))
+    end
+    req.auth = identity(claims, conf)
+    if not conf.forward then bearer.remove(req, where) end
+  end }
+end
+
+return M

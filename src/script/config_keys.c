@@ -1,0 +1,177 @@
+/*
+ * The keys of the config, for tokens: a secret, a public key, or a file with a JWK Set.
+ */
+#include <string.h>
+
+#include "base/file.h"
+#include "script/config_build.h"
+#include "script/table.h"
+
+#define FILE_MAX MG_JWK_TEXT_BYTES_MAX
+/* RFC 7518 3.2: as many bytes as the digest has. Fewer could be guessed. */
+#define WEAK_BYTES 32
+/* For tests of whole gateways: lets weak secrets pass. */
+#define ALLOW_WEAK "MOONGATE_WEAK_KEYS"
+
+/* Secrets that everybody has read in a tutorial. */
+static const char *const samples[] = {"your-secret-key", "your-256-bit-secret", "secret",
+                                      "changeme",        "jwt-secret",          "your_jwt_secret"};
+
+static void fail(struct mg_config_build *b, struct mg_str name, const char *message)
+{
+    struct mg_config_place place = {.path = mg_arena_printf(&b->gen->arena, "keys.%s", name.p)};
+    mg_config_error(b, &place, "%s", message);
+}
+
+static bool may_be_weak(struct mg_config_build *b)
+{
+    const char *allow = getenv(ALLOW_WEAK);
+    return b->source->dev || b->source->simulated || mg_config_flag(b, b->config, "dev") ||
+           (allow && strcmp(allow, "allow") == 0);
+}
+
+static bool is_sample(struct mg_str secret)
+{
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
+        if (mg_str_eq(secret, mg_str_c(samples[i])))
+            return true;
+    return false;
+}
+
+static bool is_strong(struct mg_config_build *b, struct mg_str name, struct mg_str secret)
+{
+    if (may_be_weak(b))
+        return true;
+    if (is_sample(secret))
+        fail(b, name, "its secret is one that everybody knows; only `dev` takes it");
+    else if (secret.n < WEAK_BYTES)
+        fail(b, name, "its secret has fewer than 32 bytes; only `dev` takes it");
+    else
+        return true;
+    return false;
+}
+
+/* What the field names: a secret of the config, or else the text itself. */
+static struct mg_str find_secret(struct mg_config_build *b, struct mg_str text, bool *absent)
+{
+    for (uint32_t i = 0; i < b->plan->secret_count; i++)
+        if (mg_str_eq(b->plan->secrets[i].name, text)) {
+            *absent = b->plan->secrets_absent;
+            return b->plan->secrets[i].value;
+        }
+    return text;
+}
+
+static struct mg_public_key *read_secret(struct mg_config_build *b, struct mg_str name,
+                                         struct mg_str text, bool *absent)
+{
+    struct mg_error err;
+    struct mg_str secret = find_secret(b, text, absent);
+    if (*absent || !is_strong(b, name, secret))
+        return NULL;
+    struct mg_public_key *key = mg_public_key_from_secret(secret, &err);
+    if (!key)
+        fail(b, name, err.text);
+    return key;
+}
+
+static enum mg_rc read_file(struct mg_config_build *b, struct mg_str name, struct mg_str file,
+                            struct mg_buf *out)
+{
+    struct mg_error err;
+    mg_buf_init(out, FILE_MAX);
+    if (mg_file_read(mg_config_path(b, file).p, out, &err) == MG_OK)
+        return MG_OK;
+    fail(b, name, err.text);
+    return MG_FAIL;
+}
+
+static struct mg_public_key *read_public_key(struct mg_config_build *b, struct mg_str name,
+                                             struct mg_str file)
+{
+    struct mg_buf text;
+    struct mg_error err;
+    struct mg_public_key *key = NULL;
+    if (read_file(b, name, file, &text) == MG_OK &&
+        !(key = mg_public_key_from_pem(mg_buf_str(&text), &err)))
+        fail(b, name, err.text);
+    mg_buf_release(&text);
+    return key;
+}
+
+static unsigned read_algorithms(struct mg_config_build *b, int keys)
+{
+    size_t count;
+    unsigned algs = 0;
+    struct mg_str *names = mg_config_texts(b, keys, "algorithms", &count);
+    for (size_t i = 0; i < count; i++) {
+        enum mg_jwa alg;
+        if (mg_jwa_from_name(names[i], &alg)) /* the schema knows no others */
+            algs |= MG_JWA_BIT(alg);
+    }
+    return algs;
+}
+
+static struct mg_jwk_set *set_of(struct mg_config_build *b, struct mg_str name,
+                                 struct mg_public_key *key, unsigned algs)
+{
+    struct mg_error err;
+    struct mg_jwk_set *set = key ? mg_jwk_set_of(key, algs, &err) : NULL;
+    if (key && !set)
+        fail(b, name, err.text);
+    mg_public_key_unref(key);
+    return set;
+}
+
+static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name,
+                                   struct mg_str file, unsigned algs)
+{
+    struct mg_buf text;
+    struct mg_error err;
+    struct mg_jwk_set *set = NULL;
+    const struct mg_jwk_options options = {.secrets = true, .algs = algs};
+    if (read_file(b, name, file, &text) == MG_OK) {
+        set = mg_jwk_set_parse(mg_buf_str(&text), &options, &err);
+        if (!set)
+            fail(b, name, err.text);
+        else if (set->count == 0)
+            fail(b, name, "none of its keys can be used");
+    }
+    mg_buf_release(&text);
+    return set;
+}
+
+/* The keys at the top of the stack. */
+static void read_keys(struct mg_config_build *b, struct mg_plan_keys *out)
+{
+    int keys = lua_gettop(b->L);
+    bool absent = false;
+    unsigned algs = read_algorithms(b, keys);
+    struct mg_str secret = mg_config_text(b, keys, "secret");
+    struct mg_str pem = mg_config_text(b, keys, "public_key");
+    struct mg_str file = mg_config_text(b, keys, "jwks_file");
+    if (secret.n)
+        out->set = set_of(b, out->name, read_secret(b, out->name, secret, &absent), algs);
+    else if (pem.n)
+        out->set = set_of(b, out->name, read_public_key(b, out->name, pem), algs);
+    else
+        out->set = read_set(b, out->name, file, algs);
+}
+
+void mg_config_build_keys(struct mg_config_build *b)
+{
+    struct mg_plan *plan = b->plan;
+    mg_config_list(b, b->config, "keys");
+    mg_table_push_keys(b->L, -1);
+    uint32_t count = (uint32_t)lua_rawlen(b->L, -1);
+    plan->keys = mg_arena_calloc(&b->gen->arena, count * sizeof *plan->keys);
+    while (plan->key_count < count) {
+        struct mg_plan_keys *keys = &plan->keys[plan->key_count++];
+        lua_rawgeti(b->L, -1, plan->key_count);
+        keys->name = mg_config_copy(b, -1);
+        lua_rawget(b->L, -3);
+        read_keys(b, keys);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 2);
+}

@@ -665,12 +665,13 @@ function log.error(message, fields) end
 ---@class moongate.JwtVerifier
 local verifier = {}
 
----The claims and the header of a token that is good; else nil and why not.
+---The claims, and if asked for the header, of a token that is good; else nil and why not.
 ---@param token string
+---@param with_header? boolean
 ---@return table? claims
----@return table|moongate.Error header_or_error
+---@return table|moongate.Error? header_or_error
 ---@nodiscard
-function verifier:verify(token) end
+function verifier:verify(token, with_header) end
 
 ---JSON Web Tokens (RFC 7519).
 ---@class moongate.jwt
@@ -681,7 +682,7 @@ local jwt = {}
 ---@nodiscard
 function jwt.verifier(rules) end
 
----The same in one call; a verifier made in `new` is cheaper.
+---Claims and header in one call; a verifier made in `new` is cheaper.
 ---@param token string
 ---@param rules moongate.JwtRules
 ---@return table? claims

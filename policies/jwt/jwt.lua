@@ -89,6 +89,7 @@ local function values(claim)
 end
 
 local function roles_of(claims, names)
+  if names[2] == nil then return values(claims[names[1]]) end
   local out = {}
   for _, name in ipairs(names) do
     for _, role in ipairs(values(claims[name])) do out[#out + 1] = role end

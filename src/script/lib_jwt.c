@@ -266,8 +266,9 @@ static int push_refusal(lua_State *L, enum mg_jwt_reason reason, const struct mg
     return mg_fail_push(L, mg_jwt_reason_word(reason), text);
 }
 
-/* (verifier, token) with the verifier at `index` and the token behind it. */
-static int verify_at(lua_State *L, int index)
+/* (verifier, token) with the verifier at `index` and the token behind it. Few want the header, and
+ * it costs as much as the claims. */
+static int verify_at(lua_State *L, int index, bool with_header)
 {
     struct verifier *v = luaL_checkudata(L, index, VERIFIER);
     struct mg_jwt token = {.kid = MG_STR_NONE};
@@ -282,14 +283,14 @@ static int verify_at(lua_State *L, int index)
     if (reason != MG_JWT_OK)
         return push_refusal(L, reason, &facts);
     if (mg_json_push(L, token.payload, NULL, &err) != MG_OK ||
-        mg_json_push(L, token.header, NULL, &err) != MG_OK)
+        (with_header && mg_json_push(L, token.header, NULL, &err) != MG_OK))
         return push_refusal(L, MG_JWT_PAYLOAD, &facts);
-    return 2;
+    return with_header ? 2 : 1;
 }
 
 static int verifier_verify(lua_State *L)
 {
-    return verify_at(L, 1);
+    return verify_at(L, 1, lua_toboolean(L, 3));
 }
 
 static int collect(lua_State *L)
@@ -335,7 +336,7 @@ static int l_verify(lua_State *L)
     luaL_checktype(L, 1, LUA_TSTRING);
     push_verifier(L, 2);
     lua_pushvalue(L, 1);
-    return verify_at(L, 3);
+    return verify_at(L, 3, true);
 }
 
 /* --- signing --- */

@@ -2,8 +2,8 @@
  * mg.jwt: verifies and makes JSON Web Tokens with the keys of the config.
  *
  *     verifier(options) -> verifier      checked once, at load; see lua/README.md
- *     verifier:verify(token) -> claims, header | nil, err
- *     verify(token, options)             the same in one call
+ *     verifier:verify(token, with_header?) -> claims, header? | nil, err
+ *     verify(token, options) -> claims, header | nil, err
  *     sign(claims, options) -> token
  *
  * err.code is a word of mg_jwt_reason_word. None of them waits.

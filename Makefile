@@ -39,7 +39,7 @@ LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto yaml-0.1 libpc
 BUILD_PACKAGES := gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libevent-dev libc-ares-dev libssl-dev \
   libyaml-dev libpcre2-dev libmbedtls-dev curl
 TEST_PACKAGES := $(BUILD_PACKAGES) lua-busted lua-socket lua-sec openssl lua-check libcmocka-dev clang \
-  libclang-rt-14-dev llvm clang-format
+  libclang-rt-14-dev llvm clang-format libjwt-dev
 
 # Packages are looked for each time (it takes 15 ms), and before anything is compiled.
 .PHONY: deps deps-build deps-test
@@ -52,7 +52,7 @@ deps-test:
 # pkg-config may be missing until deps has run, so it is asked when a recipe first needs the answer.
 LIB_CFLAGS    = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(LIB_CFLAGS)
 LIB_LIBS      = $(eval LIB_LIBS := $$(shell pkg-config --libs $(LIBS)) $$(TLS_LIBS))$(LIB_LIBS)
-CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka) -lssl)$(CMOCKA_LIBS)
+CMOCKA_LIBS   = $(eval CMOCKA_LIBS := $$(shell pkg-config --libs cmocka) -lssl -ljwt)$(CMOCKA_LIBS)
 
 # Flags -----------------------------------------------------------------------------------------------------
 

@@ -267,6 +267,8 @@ static bool read_all(struct reading *r)
 {
     bool is_set = false, is_key = false;
     enum mg_json_token token = mg_json_strict_next(&r->json);
+    if (token == MG_JSON_ERROR)
+        return false;
     if (token != MG_JSON_OBJECT) {
         r->fault = "not a JSON object";
         return false;

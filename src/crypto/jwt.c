@@ -240,8 +240,10 @@ enum mg_jwt_reason mg_jwt_verify(struct mg_str token, const struct mg_jwk_set *k
     enum mg_jwt_reason reason = check_header(parts.header, o, arena, out);
     if (reason == MG_JWT_OK)
         reason = check_signature(&parts, keys, out);
-    if (reason == MG_JWT_OK && !decode(parts.payload, arena, &out->payload))
+    if (reason == MG_JWT_OK && !decode(parts.payload, arena, &out->payload)) {
+        out->key = NULL;
         reason = MG_JWT_MALFORMED;
+    }
     return reason;
 }
 

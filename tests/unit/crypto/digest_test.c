@@ -100,6 +100,32 @@ static void hmacs(void **state)
     }
 }
 
+/* RFC 4231 4.3 and 4.7, and FIPS 180-4's "abc". */
+static void sha384(void **state)
+{
+    (void)state;
+    static const struct {
+        struct mg_str key, data;
+        const char *mac;
+    } CASES[] = {
+        {MG_STR("Jefe"), MG_STR("what do ya want for nothing?"),
+         "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecf"
+         "ab21649"},
+        {MG_STR(AA_131), MG_STR("Test Using Larger Than Block-Size Key - Hash Key First"),
+         "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df16"
+         "3f44952"},
+    };
+    uint8_t out[MG_SHA384_BYTES];
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        mg_digest_hmac_sha384(CASES[i].key, CASES[i].data, out);
+        assert_hex(out, MG_SHA384_BYTES, CASES[i].mac);
+    }
+    mg_digest_sha384(MG_STR("abc"), out);
+    assert_hex(out, MG_SHA384_BYTES,
+               "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358b"
+               "aeca134c825a7");
+}
+
 static void equality(void **state)
 {
     (void)state;
@@ -113,10 +139,8 @@ static void equality(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests),
-        cmocka_unit_test(no_data_at_all),
-        cmocka_unit_test(hmacs),
-        cmocka_unit_test(equality),
+        cmocka_unit_test(digests), cmocka_unit_test(no_data_at_all), cmocka_unit_test(hmacs),
+        cmocka_unit_test(sha384),  cmocka_unit_test(equality),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

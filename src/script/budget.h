@@ -64,6 +64,10 @@ static inline bool mg_budget_overran(const struct mg_script *s)
     return s->budget && s->budget->overrun;
 }
 
+/* Gives the present run that much more, or less: for a C function that is known to take long, and
+ * is bounded, around its work. Between the two calls nothing runs Lua. */
+static inline void mg_budget_allow(const struct mg_script *s, int64_t ns);
+
 /* A run that is being ended for overrun gets one more allowance, a few times at most, so that
  * <close> variables can give back what they hold. `co` is the coroutine that closes them. */
 void mg_budget_grace(struct mg_script *s, lua_State *co);
@@ -81,6 +85,12 @@ void mg_budget_set_hook_at_rest(lua_Hook hook, int mask);
 const char *mg_budget_push_text(lua_State *L);
 
 void _mg_budget_arm(struct mg_budget *b);
+
+static inline void mg_budget_allow(const struct mg_script *s, int64_t ns)
+{
+    if (s->budget)
+        s->budget->run_ns += (uint64_t)ns;
+}
 
 static inline void mg_budget_enter(struct mg_script *s, struct mg_budget_saved *saved,
                                    lua_State *co)

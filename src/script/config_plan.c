@@ -1,9 +1,10 @@
 /* What workers need to build their Lua states, but for the steps: where policies lie, secrets,
- * dictionaries. */
+ * consumers, dictionaries. */
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "script/config_build.h"
+#include "script/pack.h"
 #include "script/table.h"
 
 #define SECRET_MAX ((size_t)64 << 10)
@@ -119,6 +120,21 @@ static void build_paths(struct mg_config_build *b)
         b->plan->paths[i] = mg_config_path(b, b->plan->paths[i]);
 }
 
+static void build_consumers(struct mg_config_build *b)
+{
+    struct mg_error err;
+    if (mg_config_list(b, b->config, "consumers")) {
+        mg_buf_reset(&b->scratch);
+        if (mg_pack(b->L, -1, &b->scratch, &err)) {
+            b->plan->consumers = mg_arena_str(&b->gen->arena, mg_buf_str(&b->scratch));
+        } else {
+            struct mg_config_place place = {.path = MG_STR("consumers")};
+            mg_config_error(b, &place, "%s", err.text);
+        }
+    }
+    lua_pop(b->L, 1);
+}
+
 static void build_redact(struct mg_config_build *b)
 {
     mg_config_list(b, b->config, "log");
@@ -141,4 +157,5 @@ void mg_config_build_plan(struct mg_config_build *b)
     build_paths(b);
     build_dicts(b);
     build_redact(b);
+    build_consumers(b);
 }

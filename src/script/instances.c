@@ -78,6 +78,7 @@ static void set_env(lua_State *L, struct mg_instances *all)
         .dicts = plan->dicts,
         .dict_size = dict_size,
         .secret = secret,
+        .consumers = plan->consumers,
         .keys = keys,
         .tokens = plan->tokens,
         .redact = plan->redact,

@@ -1,6 +1,6 @@
 /*
  * The part of `mg` that never waits: dictionaries, keys, digests, addresses, URLs, logging,
- * secrets, files at load and JSON. Each lib_<x>.c adds its own fields to the table.
+ * secrets, consumers, files at load and JSON. Each lib_<x>.c adds its own fields to the table.
  *
  * What the functions need from outside comes in one struct, by hooks, so that a tool or a test can
  * offer as much of it as it has. One Lua state, one thread.
@@ -27,6 +27,9 @@ struct mg_lib_env {
 
     /* Sets the value, borrowed until the next call; false when there is no such secret. */
     bool (*secret)(void *arg, struct mg_str name, struct mg_str *value);
+
+    /* The consumers of the config, packed by mg_pack; borrowed; empty: there are none. */
+    struct mg_str consumers;
 
     /* The keys of that name in the config, borrowed; NULL: there are none. */
     struct mg_jwk_set *(*keys)(void *arg, struct mg_str name);

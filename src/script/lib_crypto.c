@@ -7,6 +7,7 @@
 #include "crypto/digest.h"
 #include "crypto/random.h"
 #include "script/fail.h"
+#include "script/lib_password.h"
 
 #define RANDOM_MAX 65536
 #define ENCODED_MAX(n) (2 * (n) + 4) /* enough for hex and for both kinds of base64 */
@@ -213,5 +214,6 @@ void mg_lib_crypto_open(lua_State *L)
     luaL_newlib(L, functions);
     for (size_t i = 0; i < sizeof codings / sizeof codings[0]; i++)
         add_coding(L, &codings[i]);
+    mg_lib_password_open(L);
     lua_setfield(L, -2, "crypto");
 }

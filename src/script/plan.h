@@ -60,6 +60,7 @@ struct mg_plan {
     struct mg_plan_keys *keys;
     uint32_t key_count;
     struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */
+    struct mg_str consumers;       /* packed by mg_pack: the list of the config; n 0: none */
     struct mg_plan_dict *dict_sizes;
     uint32_t dict_count;
     struct mg_str *redact; /* log.redact */

@@ -97,6 +97,7 @@ describe("a small file", function()
     assert.same({ format = "json", level = "info", redact = {} }, c.log)
     assert.same({ { "policies" }, {}, {}, {}, { "moongate.yaml" } },
       { c.lua.path, c.secrets, c.shared, c.trusted_proxies, c.files })
+    assert.same({}, c.consumers)
     assert.is_nil(c.default_response)
   end)
 
@@ -176,6 +177,11 @@ describe("values", function()
     { "base_path: /prod/", "base_path", "/prod" },
     { "lua: { path: [a, b] }", "lua", { path = { "a", "b" } } },
     { "shared: { limits: 16MiB }", "shared", { limits = 16 << 20 } },
+    { "consumers: [{ name: a, keys: k, roles: r }, { name: 'b@c', password: k, secret: k, groups: [g] }]\n"
+      .. "secrets: { k: { env: PORT } }", "consumers", {
+      { name = "a", keys = { "k" }, roles = { "r" }, groups = {} },
+      { name = "b@c", password = "k", secret = "k", roles = {}, groups = { "g" } },
+    } },
     { "secrets: { a: { env: PORT }, b: { file: x } }", "secrets", { a = { env = "PORT" }, b = { file = "x" } } },
     { "errors: { format: simple, problem_base: 'https://x/' }", "errors",
       { format = "simple", problem_base = "https://x/" } },
@@ -276,6 +282,17 @@ describe("errors", function()
       [[1:11: shared["a b"]: expected name (letters, digits, '_', '-', '.') as key, got "a b"]] },
     { "secrets: { a: {} }", "1:15: secrets.a: needs one of 'env', 'file'" },
     { "secrets: { a: { env: A, file: b } }", "1:31: secrets.a.file: 'env' and 'file' exclude each other" },
+    -- consumers
+    { "consumers: { name: a }", "1:12: consumers: expected list, got map" },
+    { "consumers: [{ roles: r }]", "1:13: consumers[0].name: is required (string)" },
+    { "consumers: [{ name: a, keys: [] }]", "1:30: consumers[0].keys: must have at least 1 item" },
+    { "consumers: [{ name: 'a:b' }]", "1:21: consumers[0].name: must match \"^[^%c:]+$\"" },
+    { "consumers: [{ name: a, key: k }]", "1:24: consumers[0].key: unknown field, did you mean 'keys'?" },
+    { "consumers: [{ name: a, password: k }]\nsecrets: { kk: { env: PORT } }",
+      "1:34: consumers[0].password: unknown secret 'k', did you mean 'kk'?" },
+    { "consumers: [{ name: a }, { name: b }, { name: a }]", "1:47: consumers[2].name: two consumers are called 'a'" },
+    { "consumers: [{ name: a, keys: k }, { name: b, keys: [l, k] }]\nsecrets: { k: { env: PORT }, l: { env: PORT } }",
+      "1:52: consumers[1].keys: 'k' is a key of 'a' already" },
     { "default_response: { headers: { a: \"x\\ny\" } }",
       '1:35: default_response.headers.a: expected header value, got string "x\\ny"' },
     -- listen

@@ -159,6 +159,31 @@ local function finish_listen(main)
   return out
 end
 
+-- Gives each item of a list to fn, with its place.
+local function each_item(doc, part, fn)
+  local raw = doc.value[part]
+  local at = walk.child(walk.root(), doc.value, part)
+  for i, item in ipairs(doc.checked[part] or {}) do fn(item, walk.child(at, raw, i), raw[i]) end
+end
+
+-- A name is one consumer's, and so is a key: with it comes the name.
+local function check_consumers(main)
+  local names, keys = {}, {}
+  each_item(main, "consumers", function(consumer, place, raw)
+    local name = consumer.name or "" -- when it is missing, that is an error already
+    if names[name] then
+      main.walk:fail(walk.child(place, raw, "name"), ("two consumers are called '%s'"):format(name))
+    end
+    names[name] = consumer.name ~= nil
+    for _, key in ipairs(consumer.keys or {}) do
+      if keys[key] then
+        main.walk:fail(walk.child(place, raw, "keys"), ("'%s' is a key of '%s' already"):format(key, keys[key]))
+      end
+      keys[key] = name
+    end
+  end)
+end
+
 local function finish_service(service)
   local backends = {}
   local url = service.url and net.url(service.url)
@@ -283,6 +308,7 @@ local function whole(docs)
 end
 
 local function link(docs)
+  check_consumers(docs[1])
   local services, homes = merge(docs, "services")
   local parts = { services = services, listen = finish_listen(docs[1]), routes = routes.collect(docs) }
   parts.fallback = routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))

@@ -147,6 +147,16 @@ local limits = s.record({
 local secret = s.record { env = s.string { len = { 1 } }, file = s.string { len = { 1 } } }
   :check(exactly_one("env", "file"))
 
+-- A user-id has no colon (RFC 7617 2), and all names end up in logs and headers.
+local consumer = s.record {
+  name = s.string { required = true, len = { 1, 128 }, match = "^[^%c:]+$" },
+  keys = s.list(s.secret(), { single = true, len = { 1, 100 }, help = "secrets: what key-auth asks for" }),
+  password = s.secret { help = "a secret with the hash of a password, for basic-auth" },
+  secret = s.secret { help = "what signs its requests, for hmac-auth" },
+  roles = s.list(s.string { len = { 1, 128 } }, { single = true, default = {} }),
+  groups = s.list(s.string { len = { 1, 128 } }, { single = true, default = {} }),
+}
+
 local backend = s.any_of {
   backend_address(),
   s.record {
@@ -277,6 +287,7 @@ M.main = with_shared {
   lua = s.record({ path = s.list(s.string { len = { 1 } }, { single = true, default = { "policies" } }) },
     { default = {} }),
   secrets = s.map(secret, { keys = s.name(), default = {} }),
+  consumers = s.list(consumer, { len = { 0, 100000 }, default = {}, help = "who may be let in by key or password" }),
   keys = s.map(keys, { keys = s.name(), default = {} }),
   shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
   policies = steps.list(),

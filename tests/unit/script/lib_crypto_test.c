@@ -24,6 +24,38 @@ static void test_digests(void **state)
     lua_test_run_each(NULL, code, COUNT(code));
 }
 
+static void test_passwords(void **state)
+{
+    (void)state;
+    static const char *const code[] = {
+        "C, LOW = mg.crypto, {ln = 4, r = 1, p = 1}",
+        "H = C.password_hash('open', LOW) gives(H:sub(1, 24), '$scrypt$ln=4,r=1,p=1$' .. "
+        "H:sub(22, 24))",
+        "gives(true, C.password_verify(H, 'open')) gives(false, C.password_verify(H, 'Open'))",
+        "gives(false, C.password_verify(H, '')) gives(false, C.password_verify(H, 'open\\0'))",
+        "assert(H ~= C.password_hash('open', LOW))",
+        "P = C.password_hash('', {algorithm = 'pbkdf2-sha256', iterations = 1000})",
+        "gives('$pbkdf2-sha256$i=1000$', P:sub(1, 22)) gives(true, C.password_verify(P, ''))",
+        "gives('$scrypt$ln=13,r=8,p=1$', C.password_hash('a'):sub(1, 22))",
+        "gives('scrypt ln=4,r=1,p=1', C.password_cost(H))",
+        "gives('pbkdf2-sha256 i=1000', C.password_cost(P))",
+        "code('bad_hash', C.password_cost(''))",
+        "code('bad_hash', C.password_verify('open', 'open'))",
+        "fails(\"'ln' must be 1 to 15\", C.password_verify(H:gsub('ln=4', 'ln=31'), 'open'))",
+        "raises(\"'ln' must be 1 to 15\", C.password_hash, 'a', {ln = 16})",
+        "raises(\"option 'ln' must be a whole number\", C.password_hash, 'a', {ln = 1.5})",
+        "raises(\"option 'ln' must be a whole number\", C.password_hash, 'a', {ln = -1})",
+        "raises(\"unknown option 'rounds'\", C.password_hash, 'a', {rounds = 1})",
+        "raises(\"unknown option '1'\", C.password_hash, 'a', {1})",
+        "raises(\"invalid option 'md5'\", C.password_hash, 'a', {algorithm = 'md5'})",
+        "raises('table expected', C.password_hash, 'a', 4)",
+        "raises('string expected, got number', C.password_hash, 1)",
+        "raises('string expected, got no value', C.password_verify, H)",
+        "raises('at most 1024 bytes', C.password_hash, ('a'):rep(1025), LOW)",
+    };
+    lua_test_run_each(NULL, code, COUNT(code));
+}
+
 static void test_random(void **state)
 {
     (void)state;
@@ -93,9 +125,9 @@ static void test_starved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digests), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_texts),   cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_starved),
+        cmocka_unit_test(test_digests), cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_random),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_equal),   cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

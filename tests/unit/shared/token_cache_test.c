@@ -190,6 +190,12 @@ static void a_verdict_from_before_a_drop_is_not_kept(void **state)
 /* The budget
  * ---------------------------------------------------------------------------------------------- */
 
+static uint32_t roll(uint32_t *dice)
+{
+    *dice = *dice * 1664525 + 1013904223;
+    return *dice >> 16;
+}
+
 static void the_budget_holds(void **state)
 {
     (void)state;
@@ -200,13 +206,13 @@ static void the_budget_holds(void **state)
         start(&f, budgets[b]);
         size_t empty = mg_token_cache_stats(f.cache).bytes;
         assert_true(empty > 0 && empty < MG_TOKEN_CACHE_BYTES_MIN / 10 + budgets[b] / 50);
-        srand(1);
+        uint32_t dice = 1;
         for (int i = 0; i < 3000; i++) {
-            int length = snprintf(token, sizeof token, "%0*d", 10 + rand() % 3000, i);
+            int length = snprintf(token, sizeof token, "%0*d", (int)(10 + roll(&dice) % 3000), i);
             struct mg_str key = mg_str(token, (size_t)length);
             uint64_t epoch = miss(&f, 1, key);
-            mg_token_cache_put(f.cache, 1, key, mg_str(payload, (size_t)(rand() % 3000)), FOREVER,
-                               0, epoch);
+            mg_token_cache_put(f.cache, 1, key, mg_str(payload, roll(&dice) % 3000), FOREVER, 0,
+                               epoch);
             struct mg_token_cache_stats stats = mg_token_cache_stats(f.cache);
             assert_true(stats.bytes <= stats.limit_bytes);
         }
@@ -352,7 +358,7 @@ static void visit(struct worker *w, int i)
     snprintf(token, sizeof token, "%d", i % 97);
     int least = atomic_load(w->generation);
     if (mg_token_cache_find(w->fixture.cache, 1, mg_str_c(token), 0, &arena, &hit)) {
-        w->failures += atoi(hit.payload.p) < least;
+        w->failures += strtol(hit.payload.p, NULL, 10) < least;
     } else {
         snprintf(payload, sizeof payload, "%d", atomic_load(w->generation + 1));
         mg_token_cache_put(w->fixture.cache, 1, mg_str_c(token), mg_str_c(payload), FOREVER, 0,

@@ -444,6 +444,19 @@ function mg.key(...) end
 ---@nodiscard
 function mg.secret(name) end
 
+---@class moongate.Consumer
+---@field name string
+---@field keys? string[] names of secrets
+---@field password? string name of a secret
+---@field secret? string name of a secret
+---@field roles string[]
+---@field groups string[]
+
+---The consumers of the config, as a new list. In `new`.
+---@return moongate.Consumer[]
+---@nodiscard
+function mg.consumers() end
+
 ---A file beside the config, at most 1 MiB. In `new`. Errors: not_found, bad_file.
 ---@param name string
 ---@return string? text
@@ -766,6 +779,35 @@ function crypto.random(n) end
 ---@nodiscard
 function crypto.uuid() end
 
+---@class moongate.PasswordOptions
+---@field algorithm? "scrypt"|"pbkdf2-sha256" default "scrypt"
+---@field ln? integer scrypt: the base 2 logarithm of its rounds, default 13
+---@field r? integer scrypt, default 8
+---@field p? integer scrypt, default 1
+---@field iterations? integer pbkdf2-sha256, default 100,000
+
+---A password's hash under a new salt. Takes 20 ms and more of the worker.
+---@param password string
+---@param options? moongate.PasswordOptions
+---@return string
+---@nodiscard
+function crypto.password_hash(password, options) end
+
+---What checking it costs, without doing that: "scrypt ln=13,r=8,p=1", "pbkdf2-sha256 i=100000". Errors: bad_hash.
+---@param hash string
+---@return string? cost
+---@return moongate.Error? err
+---@nodiscard
+function crypto.password_cost(hash) end
+
+---Whether it is the password of that hash. Takes 20 ms and more of the worker. Errors: bad_hash.
+---@param hash string
+---@param password string
+---@return boolean? same
+---@return moongate.Error? err
+---@nodiscard
+function crypto.password_verify(hash, password) end
+
 ---Compares in the same time whatever differs.
 ---@param a string
 ---@param b string
@@ -800,6 +842,27 @@ local IpMatcher = {}
 ---@return boolean
 ---@nodiscard
 function IpMatcher:has(text) end
+
+-- regex -----------------------------------------------------------------------------------------------------
+
+---A regular expression (Perl's syntax), to be asked whether it is in a text: `regex(text)`. Make it in `new`; a bad one
+---raises.
+---@param pattern string
+---@param flags? "i"|"u"|"iu" i: letters of either case; u: characters are UTF-8
+---@return moongate.Regex
+---@nodiscard
+function mg.regex(pattern, flags) end
+
+---@class moongate.Regex
+---@overload fun(text: string): boolean?, moongate.Error?
+local Regex = {}
+
+---The same as calling it. Errors: too_hard, too_long; take these for a refusal.
+---@param text string
+---@return boolean?
+---@return moongate.Error? err
+---@nodiscard
+function Regex:test(text) end
 
 -- url -------------------------------------------------------------------------------------------------------
 

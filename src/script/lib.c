@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include "script/lib_consumers.h"
 #include "script/lib_crypto.h"
 #include "script/lib_file.h"
 #include "script/lib_ip.h"
@@ -10,6 +11,7 @@
 #include "script/lib_jwt.h"
 #include "script/lib_key.h"
 #include "script/lib_log.h"
+#include "script/lib_regex.h"
 #include "script/lib_secret.h"
 #include "script/lib_shared.h"
 #include "script/lib_url.h"
@@ -37,6 +39,7 @@ const struct mg_lib_env *mg_lib_env(lua_State *L)
 void mg_lib_open_pure(lua_State *L)
 {
     luaL_checkstack(L, 8, "mg");
+    mg_lib_consumers_open(L);
     mg_lib_crypto_open(L);
     mg_lib_file_open(L);
     mg_lib_ip_open(L);
@@ -44,6 +47,7 @@ void mg_lib_open_pure(lua_State *L)
     mg_lib_jwt_open(L);
     mg_lib_key_open(L);
     mg_lib_log_open(L);
+    mg_lib_regex_open(L);
     mg_lib_secret_open(L);
     mg_lib_shared_open(L);
     mg_lib_url_open(L);

@@ -31,10 +31,10 @@ end
 
 -- What a step has made in `new`, and what it is told at the end, for the spec to see.
 local STEP = [[
-  local dict, inside = mg.shared "counts", mg.ip.matcher { "10.0.0.0/8" }
+  local dict, inside, regex = mg.shared "counts", mg.ip.matcher { "10.0.0.0/8" }, mg.regex "a"
   return {
     request = function(req)
-      req.ctx.dict, req.ctx.inside, req.ctx.copy = dict, inside, req:copy()
+      req.ctx.dict, req.ctx.inside, req.ctx.regex, req.ctx.copy = dict, inside, regex, req:copy()
     end,
     finish = function(req, _, info) req.ctx.info = info end,
   }]]
@@ -47,6 +47,7 @@ local function see_objects(req, res)
   live["moongate.Response"] = stubs.describe(res:copy())
   live["moongate.SharedDict"] = stubs.describe(req.ctx.dict)
   live["moongate.IpMatcher"] = stubs.describe(req.ctx.inside)
+  live["moongate.Regex"] = stubs.describe(req.ctx.regex)
   live["moongate.Task"] = stubs.describe(mg.spawn(mg.sleep, 0))
 end
 
@@ -111,6 +112,7 @@ end)
 
 local CLASSES = {
   "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
+  "moongate.Regex",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
   "moongate.Grant", "moongate.Url", "moongate.Env", "moongate.FinishInfo",
   "moongate.Tls", "moongate.Certificate", "moongate.CertificateNames",

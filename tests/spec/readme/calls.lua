@@ -16,6 +16,7 @@ local HOLDERS = {
   ["moongate.Message"] = { "req", "res" }, ["moongate.Request"] = { "req" }, ["moongate.Response"] = { "res" },
   ["moongate.FinishInfo"] = { "info" },
   ["moongate.Task"] = { "task", "later" }, ["moongate.SharedDict"] = { "dict" }, ["moongate.IpMatcher"] = { "inside" },
+  ["moongate.Regex"] = { "regex" },
   ["moongate.schema"] = { "s" }, ["moongate.Schema"] = { "}" },
   ["moongate.test"] = { "T" }, ["moongate.test.Gateway"] = { "t" }, ["moongate.test.Handle"] = { "second", "first" },
   ["luassert.internal"] = { "assert" },
@@ -99,7 +100,7 @@ local NAMES = {
   mg = "moongate", req = "moongate.Request", res = "moongate.Response", x = "moongate.Message", s = "moongate.schema",
   d = "moongate.SharedDict", task = "moongate.Task", inside = "moongate.IpMatcher", err = "moongate.Error",
   info = "moongate.FinishInfo", env = "moongate.Env", T = "moongate.test", t = "moongate.test.Gateway",
-  handle = "moongate.test.Handle", assert = "luassert.internal",
+  regex = "moongate.Regex", handle = "moongate.test.Handle", assert = "luassert.internal",
 }
 
 function M.unknown(classes, prose)

@@ -2,6 +2,7 @@
 
 local mg, s = require "moongate", require "moongate.schema"
 local bearer = require "moongate.auth.token"
+local identities = require "moongate.auth.identity"
 
 local M = {
   name = "jwt", version = "1.0.0",
@@ -42,7 +43,7 @@ M.schema = s.record {
   forward = s.boolean { default = true, help = "false: the backend does not see the token" },
   subject = s.string { default = "sub", len = { 1 }, help = "the claim that says who it is" },
   roles = s.list(s.string { len = { 1 } },
-    { single = true, default = { "roles", "role" }, help = "claims with roles" }),
+    { single = true, default = { "roles", "role" }, help = "claims with roles; a.b: inside of others" }),
   realm = s.string { default = bearer.REALM, match = "^[\32-\126]*$", help = "in WWW-Authenticate" },
 }
 
@@ -74,40 +75,37 @@ end
 
 -- ------------------------------------------------------------------------------------------------ its claims
 
-local function words(text)
+-- Readers of the claims with roles.
+local function readers(names)
   local out = {}
-  for word in text:gmatch "%S+" do out[#out + 1] = word end
+  for i, name in ipairs(names) do out[i] = identities.reader(name) end
   return out
 end
 
--- A claim with several values: a list, or a text with spaces.
-local function values(claim)
-  if type(claim) == "string" then return words(claim) end
+-- A text is one role, whatever is in it; only a scope is a text with blanks (RFC 8693 4.2).
+local function roles_of(identity, from)
+  if not from[2] then return identities.list(from[1](identity)) end
   local out = {}
-  for i, value in ipairs(type(claim) == "table" and claim or {}) do out[i] = tostring(value) end
-  return out
-end
-
-local function roles_of(claims, names)
-  if names[2] == nil then return values(claims[names[1]]) end
-  local out = {}
-  for _, name in ipairs(names) do
-    for _, role in ipairs(values(claims[name])) do out[#out + 1] = role end
+  for _, read in ipairs(from) do
+    local found = identities.list(read(identity))
+    table.move(found, 1, #found, #out + 1, out)
   end
   return out
 end
 
-local function identity(claims, conf)
+local function identity_of(claims, conf, roles)
   local subject = claims[conf.subject]
   if type(subject) == "number" then subject = tostring(subject) end
-  return {
+  local identity = {
     scheme = "jwt", subject = type(subject) == "string" and subject or nil, claims = claims,
-    scopes = values(claims.scope or claims.scp), roles = roles_of(claims, conf.roles),
+    scopes = identities.list(claims.scope or claims.scp, " "),
   }
+  identity.roles = roles_of(identity, roles)
+  return identity
 end
 
 function M.new(conf)
-  local where, verify = places(conf), verifier(conf)
+  local where, verify, roles = places(conf), verifier(conf), readers(conf.roles)
 
   return { request = function(req)
     local token, refusal, why = bearer.find(req, where)
@@ -120,7 +118,7 @@ function M.new(conf)
       mg.log.info("Token verification failed: " .. tostring(err), { reason = err.code })
       return bearer.invalid_token(conf.realm, tostring(err))
     end
-    req.auth = identity(claims, conf)
+    req.auth = identity_of(claims, conf, roles)
     if not conf.forward then bearer.remove(req, where) end
   end }
 end

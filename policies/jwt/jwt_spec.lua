@@ -41,6 +41,19 @@ describe("jwt", function()
     assert.equal(42, req.auth.claims.n)
   end)
 
+  it("takes a text for one role, so that nobody gets two of it", function()
+    local t = gateway {}
+    local function roles(claims)
+      local _, req = t:request(with(token(claims)))
+      return req.auth.roles
+    end
+    assert.same({ "USER ADMIN" }, roles { role = "USER ADMIN" })
+    assert.same({ "USER ADMIN", "x" }, roles { roles = { "USER ADMIN", 1, "x" } })
+    assert.same({ "a", "b" }, roles { roles = { "a" }, role = "b" })
+    t = gateway { roles = "realm_access.roles" }
+    assert.same({ "c" }, roles { realm_access = { roles = { "c" } }, role = "d" })
+  end)
+
   for what, claims in pairs {
     ["has expired"] = { exp = NOW - 1 }, ["is not yet good"] = { nbf = NOW + 100 },
     ["comes from another issuer"] = { iss = "https://evil.test" }, ["is for somebody else"] = { aud = "other" },

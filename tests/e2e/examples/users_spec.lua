@@ -19,7 +19,8 @@ describe("users route #e2e", function()
   end)
 
   it("forwards the subject", function()
-    local res = g:get("/api/users/1", { headers = { Authorization = "Bearer " .. E.jwt({ sub = "42" }, { secret = "k" }) } })
+    local token = E.jwt({ sub = "42" }, { secret = "k" })
+    local res = g:get("/api/users/1", { headers = { Authorization = "Bearer " .. token } })
     assert.json(res, { user = "42" })
   end)
 

@@ -96,9 +96,10 @@ static void long_texts(void **state)
     char text[1024];
     for (size_t zeros = 1; zeros < 600; zeros++) {
         int n = snprintf(text, sizeof text, "$scrypt$ln=10,r=8,p=1$" SALT "$%0*d", (int)zeros, 0);
-        (void)mg_password_parse(mg_str(text, (size_t)n), NULL, &err);
+        bool parsed = mg_password_parse(mg_str(text, (size_t)n), NULL, &err) == MG_OK;
         n = snprintf(text, sizeof text, "$scrypt$ln=10,r=8,p=1$%0*d$" HASH, (int)zeros, 0);
-        (void)mg_password_parse(mg_str(text, (size_t)n), NULL, &err);
+        parsed |= mg_password_parse(mg_str(text, (size_t)n), NULL, &err) == MG_OK;
+        (void)parsed; /* whether they are good is told above; here they must only be read */
     }
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "crypto/base64.h"
 
 static const EVP_MD *hash_of(enum mg_jwa alg)
@@ -98,10 +99,10 @@ char *test_token(enum mg_jwa alg, const struct test_signing_key *key, struct mg_
 char *test_public_pem(const struct test_cert *cert)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    char *p, *text;
+    char *p;
     MG_BUG_ON(!bio || PEM_write_bio_PUBKEY(bio, cert->pkey) != 1);
     long n = BIO_get_mem_data(bio, &p);
-    MG_BUG_ON(!(text = strndup(p, (size_t)n)));
+    char *text = mg_strdup(mg_str(p, (size_t)n)); /* it ends without a NUL */
     BIO_free(bio);
     return text;
 }

@@ -12,6 +12,7 @@
  * - It checks no claim.
  * - It has no PS256 and no EdDSA.
  */
+#include "base/memory.h"
 #include "crypto/jwt.h"
 
 #include <setjmp.h>
@@ -136,9 +137,11 @@ static void both_refuse_what_is_changed(void **state)
             token[AT[k]] = token[AT[k]] == 'A' ? 'B' : 'A';
             assert_verdicts(token, SHARED[i].key, false, false);
         }
-        assert_verdicts(strndup(good, n - 4), SHARED[i].key, false, false);
-        assert_verdicts(strndup(good, (size_t)(second - good) + 1), SHARED[i].key, false, false);
-        assert_verdicts(strndup(good, (size_t)(second - good)), SHARED[i].key, false, false);
+        assert_verdicts(mg_strdup(mg_str(good, n - 4)), SHARED[i].key, false, false);
+        assert_verdicts(mg_strdup(mg_str(good, (size_t)(second - good) + 1)), SHARED[i].key, false,
+                        false);
+        assert_verdicts(mg_strdup(mg_str(good, (size_t)(second - good))), SHARED[i].key, false,
+                        false);
         free(good);
     }
 }
@@ -182,7 +185,7 @@ static void each_reads_the_other(void **state)
         struct mg_buf out;
         mg_buf_init(&out, 4096);
         assert_int_equal(mg_jwt_sign(&signer, MG_STR(CLAIMS), &out, NULL), MG_OK);
-        assert_verdicts(strndup(out.p, out.n), SHARED[i].key, true, true);
+        assert_verdicts(mg_strdup(mg_str(out.p, out.n)), SHARED[i].key, true, true);
         mg_buf_release(&out);
         mg_private_key_free(signer.private_key);
     }

@@ -269,22 +269,27 @@ define("multipleOf", { "number" }, function(unit, _, path)
   return function(value, state) return is_multiple(value, unit) or fail(state, "multipleOf", message) end
 end)
 
+-- minX and maxX: how many there are of something, as `size` tells of a value.
+local function define_counts(what, of, one, several, size)
+  local least, most = "min" .. what, "max" .. what
+  define(least, { of }, function(n, _, path)
+    want_count(n, path)
+    local message = ("must have at least %s"):format(plural(n, one, several))
+    return function(value, state) return size(value) >= n or fail(state, least, message) end
+  end)
+  define(most, { of }, function(n, _, path)
+    want_count(n, path)
+    local message = ("must have at most %s"):format(plural(n, one, several))
+    return function(value, state) return size(value) <= n or fail(state, most, message) end
+  end)
+end
+
 -- ------------------------------------------------------------------------------------------------ strings
 
 -- Characters, not bytes. What is no UTF-8 (in a query) counts by its bytes.
 local function length(text) return utf8.len(text, 1, -1, true) or #text end
 
-define("minLength", { "string" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at least %s"):format(plural(n, "character", "characters"))
-  return function(value, state) return length(value) >= n or fail(state, "minLength", message) end
-end)
-
-define("maxLength", { "string" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at most %s"):format(plural(n, "character", "characters"))
-  return function(value, state) return length(value) <= n or fail(state, "maxLength", message) end
-end)
+define_counts("Length", "string", "character", "characters", length)
 
 define("pattern", { "string" }, function(text, _, path)
   local matches, message = compile_pattern(text, path), "must match " .. quote(text)
@@ -301,17 +306,7 @@ end)
 
 -- ------------------------------------------------------------------------------------------------ arrays
 
-define("minItems", { "array" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at least %s"):format(plural(n, "item", "items"))
-  return function(value, state) return #value >= n or fail(state, "minItems", message) end
-end)
-
-define("maxItems", { "array" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at most %s"):format(plural(n, "item", "items"))
-  return function(value, state) return #value <= n or fail(state, "maxItems", message) end
-end)
+define_counts("Items", "array", "item", "items", function(list) return #list end)
 
 define("prefixItems", { "array" }, function(list, here, path)
   want_list(list, path, "schemas")
@@ -409,17 +404,7 @@ local function count(object)
   return n
 end
 
-define("minProperties", { "object" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at least %s"):format(plural(n, "property", "properties"))
-  return function(value, state) return count(value) >= n or fail(state, "minProperties", message) end
-end)
-
-define("maxProperties", { "object" }, function(n, _, path)
-  want_count(n, path)
-  local message = ("must have at most %s"):format(plural(n, "property", "properties"))
-  return function(value, state) return count(value) <= n or fail(state, "maxProperties", message) end
-end)
+define_counts("Properties", "object", "property", "properties", count)
 
 -- Whether all these are there; an error for each that is not.
 local function has_all(value, names, state, keyword, messages)

@@ -273,7 +273,8 @@ static void try_next(struct mg_fetch *f)
         b = f->backend; /* the backend is fine, its old connection was not */
         f->_reused = false;
     } else {
-        b = mg_picker_next(f->picker, f->_tried, tried);
+        const struct mg_pick pick = {.tried = f->_tried, .tried_count = tried, .now_ns = now(f)};
+        b = mg_picker_next(f->picker, &pick);
     }
     if (!b) {
         if (f->error)

@@ -1,10 +1,10 @@
 /* Picks backends for one worker. One thread; shares with others only what the service keeps. */
 #include "upstream/picker.h"
 
-static bool is_tried(const struct mg_backend *b, struct mg_backend *const *tried, size_t count)
+static bool is_tried(const struct mg_backend *b, const struct mg_pick *pick)
 {
-    for (size_t i = 0; i < count; i++)
-        if (tried[i] == b)
+    for (size_t i = 0; i < pick->tried_count; i++)
+        if (pick->tried[i] == b)
             return true;
     return false;
 }
@@ -29,31 +29,29 @@ static struct mg_backend *at_turn(const struct mg_members *m, uint64_t turn)
     return m->v[m->turns ? m->turns[i] : i].backend;
 }
 
-static struct mg_backend *next_in_turn(struct mg_picker *p, struct mg_backend *const *tried,
-                                       size_t tried_count)
+static struct mg_backend *next_in_turn(struct mg_picker *p, const struct mg_pick *pick)
 {
     const struct mg_members *m = p->_members;
     uint64_t turn = mg_service_take_turn(p->service);
     for (uint32_t i = 0; i < m->turn_count; i++) {
         struct mg_backend *b = at_turn(m, turn + i);
-        if (!is_tried(b, tried, tried_count))
+        if (!is_tried(b, pick))
             return b;
     }
     return NULL;
 }
 
 /* The shares of the others stay in proportion when some are left out. */
-static struct mg_backend *random_untried(struct mg_picker *p, struct mg_backend *const *tried,
-                                         size_t tried_count)
+static struct mg_backend *random_untried(struct mg_picker *p, const struct mg_pick *pick)
 {
     const struct mg_members *m = p->_members;
     uint64_t total = 0;
     for (uint32_t i = 0; i < m->count; i++)
-        if (!is_tried(m->v[i].backend, tried, tried_count))
+        if (!is_tried(m->v[i].backend, pick))
             total += m->v[i].weight;
     uint64_t at = random_below(p, total);
     for (uint32_t i = 0; i < m->count; i++) {
-        if (is_tried(m->v[i].backend, tried, tried_count))
+        if (is_tried(m->v[i].backend, pick))
             continue;
         if (at < m->v[i].weight)
             return m->v[i].backend;
@@ -83,15 +81,14 @@ void mg_picker_release(struct mg_picker *p)
     *p = (struct mg_picker){0};
 }
 
-struct mg_backend *mg_picker_next(struct mg_picker *p, struct mg_backend *const *tried,
-                                  size_t tried_count)
+struct mg_backend *mg_picker_next(struct mg_picker *p, const struct mg_pick *pick)
 {
     renew(p);
     if (p->_members->count == 0)
         return NULL;
     if (mg_service_config(p->service)->balance == MG_BALANCE_ROUND_ROBIN)
-        return next_in_turn(p, tried, tried_count);
-    if (tried_count)
-        return random_untried(p, tried, tried_count);
+        return next_in_turn(p, pick);
+    if (pick->tried_count)
+        return random_untried(p, pick);
     return at_turn(p->_members, random_below(p, p->_members->turn_count));
 }

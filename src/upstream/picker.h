@@ -23,10 +23,15 @@ struct mg_picker {
 void mg_picker_init(struct mg_picker *p, struct mg_service *service, uint64_t seed);
 void mg_picker_release(struct mg_picker *p);
 
+/* What a pick is made for. */
+struct mg_pick {
+    struct mg_backend *const *tried; /* left out: this request has been there */
+    size_t tried_count;
+    uint64_t now_ns;
+};
+
 /* The next backend for a request, borrowed until the next call (take a ref to keep it), or NULL
- * when there is none. `tried` (count) are left out as long as others are there; when all were
- * tried: NULL. */
-struct mg_backend *mg_picker_next(struct mg_picker *p, struct mg_backend *const *tried,
-                                  size_t tried_count);
+ * when there is none, or all were tried. */
+struct mg_backend *mg_picker_next(struct mg_picker *p, const struct mg_pick *pick);
 
 #endif

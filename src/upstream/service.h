@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "tls/client.h"
 #include "upstream/address.h"
+#include "upstream/health.h"
 
 enum mg_balance {
     MG_BALANCE_ROUND_ROBIN, /* weighted and smooth; begins with the first backend */
@@ -66,6 +67,7 @@ struct mg_backend {
     /* Atomic. */
     atomic_uint refs;
     atomic_uint in_flight; /* requests being sent or answered, over all workers */
+    struct mg_health health;
 };
 
 void mg_backend_ref(struct mg_backend *b);

@@ -42,7 +42,7 @@ static void set_up(struct scene *s)
     mg_arena_init(&s->arena, &s->chunks);
     s->service = mg_service_new(&config, NULL);
     mg_picker_init(&s->picker, s->service, 1);
-    s->backend = mg_picker_next(&s->picker, NULL, 0);
+    s->backend = mg_picker_next(&s->picker, &(struct mg_pick){0});
     mg_pools_init(&s->pools, s->loop, &s->blocks, &limits);
 }
 

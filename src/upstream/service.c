@@ -8,11 +8,9 @@
 #include "upstream/service.h"
 
 #include <pthread.h>
-#include <search.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "upstream/balance.h"
 
 #define CACHE_LINE 64
 #define DEFAULT_PORT 80 /* RFC 9110 4.2.1: may be left out in Host */
@@ -37,145 +35,13 @@ struct mg_service {
     atomic_uint_fast64_t turn;
 };
 
-/* --- backends --- */
-
-static struct mg_backend *new_backend(const struct mg_endpoint *e)
-{
-    static atomic_uint_fast64_t last_id;
-    char text[MG_IP_TEXT_MAX];
-    struct mg_backend *b = mg_calloc(1, sizeof *b);
-    b->id = atomic_fetch_add(&last_id, 1) + 1;
-    b->authority = mg_strdup(e->authority);
-    atomic_init(&b->refs, 1);
-    if (e->unix_path) {
-        size_t n = strlen(e->unix_path);
-        b->unix_path = mg_strdup(mg_str(e->unix_path, n));
-        b->label = mg_malloc(n + sizeof "unix:");
-        memcpy(b->label, "unix:", 5);
-        memcpy(b->label + 5, e->unix_path, n + 1);
-    } else {
-        b->addr = e->addr;
-        b->label = mg_strdup(mg_str(text, mg_ip_format_port(&e->addr, text)));
-    }
-    return b;
-}
-
-void mg_backend_ref(struct mg_backend *b)
-{
-    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-}
-
-void mg_backend_unref(struct mg_backend *b)
-{
-    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    free(b->unix_path);
-    free(b->authority);
-    free(b->label);
-    free(b);
-}
-
-/* Orders backends by all that makes them different ones. */
-static int compare_backends(const void *left, const void *right)
-{
-    const struct mg_backend *a = left, *b = right;
-    if (!a->unix_path != !b->unix_path)
-        return a->unix_path ? 1 : -1;
-    int order;
-    if (a->unix_path) {
-        order = strcmp(a->unix_path, b->unix_path);
-    } else {
-        order = (int)a->addr.family - (int)b->addr.family;
-        if (order == 0)
-            order = memcmp(a->addr.bytes, b->addr.bytes, sizeof a->addr.bytes);
-        if (order == 0)
-            order = (int)a->addr.port - (int)b->addr.port;
-    }
-    return order ? order : strcmp(a->authority, b->authority);
-}
-
-/* --- lists of members --- */
-
-static struct mg_members *new_members(uint32_t count)
-{
-    struct mg_members *m = mg_calloc(1, sizeof *m + count * sizeof m->v[0]);
-    atomic_init(&m->refs, 1);
-    m->count = count;
-    return m;
-}
-
-static struct mg_members *ref_members(struct mg_members *m)
-{
-    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
-    return m;
-}
-
-void mg_members_unref(struct mg_members *m)
-{
-    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    for (uint32_t i = 0; i < m->count; i++)
-        mg_backend_unref(m->v[i].backend);
-    free(m->turns);
-    free(m);
-}
-
-/* A search tree of the backends known so far (tsearch(3)), which borrows them. */
-static struct mg_backend *known_or_new(void **tree, struct mg_backend *b)
-{
-    struct mg_backend **node = tsearch(b, tree, compare_backends);
-    MG_BUG_ON(!node);
-    return *node;
-}
-
-static void know(void **tree, const struct mg_members *m)
-{
-    for (uint32_t i = 0; m && i < m->count; i++)
-        known_or_new(tree, m->v[i].backend);
-}
-
-static void forget_nothing(void *borrowed)
-{
-    (void)borrowed;
-}
-
-static struct mg_backend *backend_for(void **tree, const struct mg_endpoint *e)
-{
-    struct mg_backend *fresh = new_backend(e);
-    struct mg_backend *b = known_or_new(tree, fresh);
-    if (b != fresh) {
-        mg_backend_ref(b);
-        mg_backend_unref(fresh);
-    }
-    return b;
-}
-
-static void set_turns(struct mg_members *m)
-{
-    uint32_t *weights = mg_malloc(m->count * sizeof *weights);
-    for (uint32_t i = 0; i < m->count; i++) {
-        weights[i] = m->v[i].weight;
-        m->total_weight += weights[i];
-    }
-    m->turns = mg_balance_turns(weights, m->count, &m->turn_count);
-    free(weights);
-}
-
-static bool same_members(const struct mg_members *a, const struct mg_members *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++)
-        if (a->v[i].backend != b->v[i].backend || a->v[i].weight != b->v[i].weight)
-            return false;
-    return true;
-}
+/* --- members --- */
 
 /* Takes `m`. */
 static void put_in_force(struct mg_service *s, struct mg_members *m)
 {
     struct mg_members *old = s->members;
-    if (same_members(old, m)) {
+    if (mg_members_are_same(old, m)) {
         mg_members_unref(m);
         return;
     }
@@ -188,34 +54,17 @@ static void put_in_force(struct mg_service *s, struct mg_members *m)
 
 void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count)
 {
-    struct mg_members *m = new_members((uint32_t)count);
-    void *tree = NULL;
-    know(&tree, s->members);
-    know(&tree, s->inherited);
-    for (uint32_t i = 0; i < m->count; i++)
-        m->v[i] = (struct mg_member){backend_for(&tree, &v[i]), v[i].weight ? v[i].weight : 1};
-    tdestroy(tree, forget_nothing);
-    set_turns(m);
-    put_in_force(s, m);
+    const struct mg_members *const known[] = {s->members, s->inherited};
+    put_in_force(s, mg_members_new(v, count, known));
     mg_members_unref(s->inherited);
     s->inherited = NULL;
 }
 
 void mg_service_inherit(struct mg_service *s, struct mg_service *old)
 {
-    struct mg_members *m = new_members(s->members->count);
-    void *tree = NULL;
-    know(&tree, old->members);
-    for (uint32_t i = 0; i < m->count; i++) {
-        struct mg_backend *b = known_or_new(&tree, s->members->v[i].backend);
-        mg_backend_ref(b);
-        m->v[i] = (struct mg_member){b, s->members->v[i].weight};
-    }
-    tdestroy(tree, forget_nothing);
-    set_turns(m);
-    put_in_force(s, m);
+    put_in_force(s, mg_members_inherit(s->members, old->members));
     mg_members_unref(s->inherited);
-    s->inherited = s->needs_names ? ref_members(old->members) : NULL;
+    s->inherited = s->needs_names ? mg_members_ref(old->members) : NULL;
 }
 
 /* --- definitions --- */
@@ -331,7 +180,7 @@ struct mg_service *mg_service_new(const struct mg_service_config *config, struct
     atomic_init(&s->refs, 1);
     atomic_init(&s->version, 1);
     pthread_mutex_init(&s->lock, NULL);
-    s->members = new_members(0);
+    s->members = mg_members_new(NULL, 0, (const struct mg_members *const[2]){NULL});
     char *text = copy_config(s, config);
     if (make_entries(s, text, err) != MG_OK) {
         mg_service_unref(s);
@@ -399,7 +248,7 @@ uint64_t mg_service_version(const struct mg_service *s)
 struct mg_members *mg_service_members(struct mg_service *s, uint64_t *version)
 {
     pthread_mutex_lock(&s->lock);
-    struct mg_members *m = ref_members(s->members);
+    struct mg_members *m = mg_members_ref(s->members);
     *version = atomic_load_explicit(&s->version, memory_order_relaxed);
     pthread_mutex_unlock(&s->lock);
     return m;

@@ -10,16 +10,14 @@
 #ifndef MG_UPSTREAM_SERVICE_H
 #define MG_UPSTREAM_SERVICE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/ip.h"
 #include "base/str.h"
 #include "tls/client.h"
 #include "upstream/address.h"
-#include "upstream/health.h"
+#include "upstream/members.h"
 
 enum mg_balance {
     MG_BALANCE_ROUND_ROBIN, /* weighted and smooth; begins with the first backend */
@@ -56,39 +54,6 @@ struct mg_service_config {
     struct mg_tls_client_settings *tls; /* NULL: plain; mg_service_new takes a ref of its own */
 };
 
-/* One address of a service. Counted: a worker's pool may hold it longer than any list does. */
-struct mg_backend {
-    /* Set once. */
-    struct mg_addr addr; /* family 0: unix */
-    char *unix_path;     /* NULL: TCP */
-    char *authority;     /* for Host: as configured, such as "users-1:8080" */
-    char *label;         /* for logs and res.upstream.address: "10.0.0.1:8080" */
-    uint64_t id;         /* unique in the process; never used again */
-    /* Atomic. */
-    atomic_uint refs;
-    atomic_uint in_flight; /* requests being sent or answered, over all workers */
-    struct mg_health health;
-};
-
-void mg_backend_ref(struct mg_backend *b);
-void mg_backend_unref(struct mg_backend *b);
-
-struct mg_member {
-    struct mg_backend *backend;
-    uint32_t weight;
-};
-
-/* An immutable list of members. Counted. */
-struct mg_members {
-    atomic_uint refs;
-    uint32_t count;
-    uint64_t total_weight;
-    uint32_t turn_count; /* of `turns` */
-    uint32_t *turns; /* whose turn it is: places in v; NULL: all weights are equal, so one after the
-                        other */
-    struct mg_member v[];
-};
-
 struct mg_service; /* counted; definition and the current members */
 
 /* Backends given as addresses are members at once; those given as names when the discovery has
@@ -99,12 +64,6 @@ void mg_service_unref(struct mg_service *s);
 /* Valid as long as the service. */
 const struct mg_service_config *mg_service_config(const struct mg_service *s);
 
-struct mg_endpoint {
-    struct mg_addr addr;
-    const char *unix_path; /* borrowed; NULL: TCP */
-    struct mg_str authority;
-    uint32_t weight;
-};
 /* Replaces the members; control thread. Backends of equal address (and authority) are kept from the
  * old list. A list like the one in force changes nothing. */
 void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count);
@@ -134,7 +93,6 @@ void mg_service_inherit(struct mg_service *s, struct mg_service *old);
 uint64_t mg_service_version(const struct mg_service *s);
 /* The list in force, with a ref for the caller; never NULL. */
 struct mg_members *mg_service_members(struct mg_service *s, uint64_t *version);
-void mg_members_unref(struct mg_members *m);
 /* Round robin is one for all workers, or else the first request, on whichever worker, might not go
  * to the first backend. Counts from 0. */
 uint64_t mg_service_take_turn(struct mg_service *s);

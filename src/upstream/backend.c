@@ -1,0 +1,61 @@
+/* Backends. Made by the control thread, used by all. */
+#include "upstream/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+struct mg_backend *mg_backend_new(const struct mg_endpoint *e)
+{
+    static atomic_uint_fast64_t last_id;
+    char text[MG_IP_TEXT_MAX];
+    struct mg_backend *b = mg_calloc(1, sizeof *b);
+    b->id = atomic_fetch_add(&last_id, 1) + 1;
+    b->authority = mg_strdup(e->authority);
+    atomic_init(&b->refs, 1);
+    if (e->unix_path) {
+        size_t n = strlen(e->unix_path);
+        b->unix_path = mg_strdup(mg_str(e->unix_path, n));
+        b->label = mg_malloc(n + sizeof "unix:");
+        memcpy(b->label, "unix:", 5);
+        memcpy(b->label + 5, e->unix_path, n + 1);
+    } else {
+        b->addr = e->addr;
+        b->label = mg_strdup(mg_str(text, mg_ip_format_port(&e->addr, text)));
+    }
+    return b;
+}
+
+void mg_backend_ref(struct mg_backend *b)
+{
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+}
+
+void mg_backend_unref(struct mg_backend *b)
+{
+    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(b->unix_path);
+    free(b->authority);
+    free(b->label);
+    free(b);
+}
+
+int mg_backend_compare(const void *left, const void *right)
+{
+    const struct mg_backend *a = left, *b = right;
+    if (!a->unix_path != !b->unix_path)
+        return a->unix_path ? 1 : -1;
+    int order;
+    if (a->unix_path) {
+        order = strcmp(a->unix_path, b->unix_path);
+    } else {
+        order = (int)a->addr.family - (int)b->addr.family;
+        if (order == 0)
+            order = memcmp(a->addr.bytes, b->addr.bytes, sizeof a->addr.bytes);
+        if (order == 0)
+            order = (int)a->addr.port - (int)b->addr.port;
+    }
+    return order ? order : strcmp(a->authority, b->authority);
+}

@@ -1,8 +1,6 @@
 /* One request to a service: backend, connection, retries. Worker thread. */
 #include "upstream/fetch.h"
 
-#include <errno.h>
-
 static void try_next(struct mg_fetch *f);
 
 static uint64_t now(const struct mg_fetch *f)
@@ -149,23 +147,6 @@ static void connect_failed(struct mg_fetch *f, enum mg_fetch_error error, const 
         fail(f, error, detail);
 }
 
-static const char *connect_error_text(int error)
-{
-    switch (error) {
-    case ECONNREFUSED:
-        return "connection-refused";
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-        return "unreachable";
-    case ETIMEDOUT:
-        return "connect-timeout";
-    case ENOENT:
-        return "no-such-socket";
-    default:
-        return "connect-failed";
-    }
-}
-
 static void use_stream(struct mg_fetch *f, struct mg_stream *stream)
 {
     mg_timer_stop(&f->_timer);
@@ -201,7 +182,7 @@ static void on_connected(void *arg, struct mg_stream *stream, int error)
         use_stream(f, stream);
     } else {
         mg_timer_stop(&f->_timer);
-        connect_failed(f, MG_FETCH_CONNECT_FAILED, connect_error_text(error));
+        connect_failed(f, MG_FETCH_CONNECT_FAILED, mg_dialer_error(error));
     }
 }
 
@@ -238,7 +219,7 @@ static void dial(struct mg_fetch *f)
         mg_timer_set(&f->_timer, now(f) + f->_config->connect_ns);
         return;
     }
-    f->detail = connect_error_text(error);
+    f->detail = mg_dialer_error(error);
     mg_soon_init(&f->_soon, on_refused_at_once, f);
     mg_soon_run(f->pools->loop, &f->_soon);
 }

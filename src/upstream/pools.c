@@ -131,24 +131,11 @@ static void on_sweep(void *arg)
         mg_timer_set(&p->_sweep, mg_loop_now(p->loop) + SWEEP_NS);
 }
 
-static void *dial_socket(void *ctx, struct mg_backend *b, mg_connect_fn on_done, void *arg,
-                         int *error)
-{
-    struct mg_pools *p = ctx;
-    return mg_connect_start(p->loop, &b->addr, b->unix_path, on_done, arg, error);
-}
-
-static void cancel_dial(void *ctx, void *dial)
-{
-    (void)ctx;
-    mg_connect_cancel(dial);
-}
-
 void mg_pools_init(struct mg_pools *p, struct mg_loop *loop, struct mg_pool *blocks,
                    const struct mg_h1_limits *head)
 {
     *p = (struct mg_pools){.loop = loop, .blocks = blocks, .head = *head};
-    p->dialer = (struct mg_dialer){.start = dial_socket, .cancel = cancel_dial, .ctx = p};
+    p->dialer = mg_dialer_sockets(loop);
     p->_buckets = mg_calloc(BUCKETS, sizeof *p->_buckets);
     for (int i = 0; i < BUCKETS; i++)
         mg_list_init(&p->_buckets[i]);

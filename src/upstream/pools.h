@@ -5,18 +5,7 @@
 #define MG_UPSTREAM_POOLS_H
 
 #include "http/client.h"
-#include "net/listener.h"
-#include "upstream/service.h"
-
-/* How a backend is reached. The real one connects a socket; simulation puts its own stub there. The
- * rules are those of mg_connect_start and mg_connect_cancel. */
-struct mg_dialer {
-    void *(*start)(void *ctx, struct mg_backend *backend, mg_connect_fn on_done, void *arg,
-                   int *error);
-    void (*cancel)(void *ctx, void *dial);
-    void *ctx;
-    bool secure; /* simulation: streams need no TLS, whatever the service says */
-};
+#include "upstream/dialer.h"
 
 struct mg_pools {
     struct mg_loop *loop;

@@ -1,0 +1,24 @@
+/*
+ * What protects a service and its backends. Each part is counted and shared by all workers; it stays
+ * over a reload when its definition did not change.
+ */
+#ifndef MG_UPSTREAM_GUARDS_H
+#define MG_UPSTREAM_GUARDS_H
+
+#include "upstream/breaker.h"
+
+struct mg_guards_config {
+    struct mg_breaker_config breaker; /* open_ns 0: none */
+};
+
+/* Embedded in a service. Set once, or by mg_guards_inherit. */
+struct mg_guards {
+    struct mg_breaker *breaker; /* NULL: none */
+};
+
+void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config);
+void mg_guards_release(struct mg_guards *g);
+/* A reload: takes over what is defined alike. Before a worker uses `g`. */
+void mg_guards_inherit(struct mg_guards *g, const struct mg_guards *old);
+
+#endif

@@ -109,10 +109,31 @@ struct mg_str mg_forward_target(struct mg_request *req, const struct mg_service_
 
 /* --- the answer --- */
 
+/* Nobody was asked, to spare the service. Clients are told when to come back, and which part of the
+ * whole it is that they can do without meanwhile. */
+static struct mg_response *refused(struct forward *f)
+{
+    struct mg_request *req = f->walk->req;
+    struct mg_fetch *fetch = &f->fetch;
+    struct mg_str name = fetch->_config->name; /* letters, digits and "_-.": needs no escapes */
+    uint64_t seconds = (fetch->retry_after_ns + MG_SECOND - 1) / MG_SECOND;
+    struct mg_response *res =
+        mg_problem_with(req, (unsigned)mg_fetch_error_status(fetch), "circuit-open",
+                        MG_STR("Service temporarily unavailable"),
+                        mg_arena_printf(req->arena, ",\"service\":\"%.*s\"", MG_STR_ARGS(name)),
+                        mg_fetch_error_code(fetch->error));
+    mg_fields_add(&res->msg->fields, req->arena, MG_STR("Retry-After"),
+                  mg_arena_printf(req->arena, "%llu", (unsigned long long)(seconds ? seconds : 1)));
+    res->fetch = fetch;
+    return res;
+}
+
 static struct mg_response *failed(struct forward *f)
 {
     struct mg_request *req = f->walk->req;
     struct mg_fetch *fetch = &f->fetch;
+    if (fetch->error == MG_FETCH_CIRCUIT_OPEN)
+        return refused(f);
     unsigned status = (unsigned)mg_fetch_error_status(fetch);
     struct mg_str detail = MG_STR_NONE;
     if (fetch->error == MG_FETCH_REQUEST_BODY)
@@ -135,7 +156,8 @@ static void on_failed(struct mg_fetch *fetch)
 {
     struct forward *f = fetch->owner;
     struct mg_request *req = f->walk->req;
-    if (fetch->error != MG_FETCH_REQUEST_BODY)
+    bool told = fetch->error == MG_FETCH_CIRCUIT_OPEN; /* once, when it opened */
+    if (fetch->error != MG_FETCH_REQUEST_BODY && !told)
         mg_log_warn("upstream failed", MG_LOG_STR("service", fetch->_config->name),
                     MG_LOG_C("backend", fetch->backend ? fetch->backend->label : "none"),
                     MG_LOG_STR("route", req->route ? req->route->name : MG_STR_NONE),
@@ -251,6 +273,7 @@ static void start(struct mg_walk *w, uint32_t service)
     f->fetch.arena = req->arena;
     f->fetch.target = mg_forward_target(req, mg_service_config(wg->pickers[service].service));
     f->fetch.extra = mg_forwarded_lines(req);
+    f->fetch.deadline_ns = mg_wait_deadline(&w->ex->wait);
     f->fetch.on_response = on_response;
     f->fetch.on_failed = on_failed;
     f->fetch.on_inform = on_inform;

@@ -58,14 +58,21 @@ struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg
     return body;
 }
 
-struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
-                               struct mg_str detail, const char *error_code)
+struct mg_response *mg_problem_with(struct mg_request *req, unsigned status, const char *slug,
+                                    struct mg_str detail, struct mg_str members,
+                                    const char *error_code)
 {
     struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_GATEWAY);
     res->error_code = error_code;
     mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
                      mg_problem_content_type(req->wg->gen));
     mg_response_set_body(res, req->arena,
-                         mg_problem_body(req, status, mg_str_c(slug), detail, MG_STR_NONE));
+                         mg_problem_body(req, status, mg_str_c(slug), detail, members));
     return res;
+}
+
+struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
+                               struct mg_str detail, const char *error_code)
+{
+    return mg_problem_with(req, status, slug, detail, MG_STR_NONE, error_code);
 }

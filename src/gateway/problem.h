@@ -12,6 +12,11 @@
 struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
                                struct mg_str detail, const char *error_code);
 
+/* The same with further JSON members in the body, ",\"a\":1". */
+struct mg_response *mg_problem_with(struct mg_request *req, unsigned status, const char *slug,
+                                    struct mg_str detail, struct mg_str members,
+                                    const char *error_code);
+
 /* The body alone, for responses that policies make: `members` (may be empty) is further JSON
  * members,
  * ",\"a\":1". In the arena. */

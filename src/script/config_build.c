@@ -336,6 +336,7 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.keepalive_max = (uint32_t)mg_config_integer(b, service + 1, "max");
     c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
     lua_pop(b->L, 1);
+    mg_config_build_guards(b, service, &c.guards);
     c.tls = mg_config_build_service_tls(b, service, name);
     struct mg_service *s = mg_service_new(&c, &err);
     mg_tls_client_settings_unref(c.tls);

@@ -1,11 +1,69 @@
 /* One request to a service: backend, connection, retries. Worker thread. */
 #include "upstream/fetch.h"
 
+#include "base/log.h"
+
 static void try_next(struct mg_fetch *f);
 
 static uint64_t now(const struct mg_fetch *f)
 {
     return mg_loop_now(f->pools->loop);
+}
+
+/* --- the circuit breaker --- */
+
+static void report(struct mg_fetch *f, enum mg_breaker_outcome outcome)
+{
+    if (!f->_admitted)
+        return;
+    f->_admitted = false;
+    switch (mg_breaker_report(f->_guards->breaker, f->_ticket, outcome, now(f))) {
+    case MG_BREAKER_OPENED:
+        mg_log_warn("circuit opened", MG_LOG_STR("service", f->_config->name),
+                    MG_LOG_C("reason", f->error ? mg_fetch_error_code(f->error) : "status"));
+        break;
+    case MG_BREAKER_CLOSED:
+        mg_log_info("circuit closed", MG_LOG_STR("service", f->_config->name));
+        break;
+    case MG_BREAKER_SAME:
+        break;
+    }
+}
+
+static enum mg_breaker_outcome judge_failure(enum mg_fetch_error error)
+{
+    switch (error) {
+    case MG_FETCH_NO_BACKEND:
+    case MG_FETCH_REQUEST_BODY:
+        return MG_BREAKER_UNKNOWN; /* no backend had a part in it */
+    default:
+        return MG_BREAKER_FAILURE;
+    }
+}
+
+static void report_response(struct mg_fetch *f)
+{
+    if (f->_admitted)
+        report(f, mg_breaker_judge(mg_breaker_config(f->_guards->breaker), f->out.response.status,
+                                   f->first_byte_ns - f->started_ns));
+}
+
+/* Ended from outside: an owner who waited until its time was over has seen a failure, and one whose
+ * client left has seen nothing. */
+static void report_given_up(struct mg_fetch *f)
+{
+    bool late = f->deadline_ns && now(f) >= f->deadline_ns;
+    report(f, late ? MG_BREAKER_FAILURE : MG_BREAKER_UNKNOWN);
+}
+
+static bool admit(struct mg_fetch *f)
+{
+    if (!f->_guards || !f->_guards->breaker)
+        return true;
+    f->_admitted = mg_breaker_admit(f->_guards->breaker, now(f), &f->_ticket);
+    if (!f->_admitted)
+        f->retry_after_ns = mg_breaker_retry_after(f->_guards->breaker, now(f));
+    return f->_admitted;
 }
 
 /* --- results --- */
@@ -15,12 +73,14 @@ static void fail(struct mg_fetch *f, enum mg_fetch_error error, const char *deta
     f->error = error;
     f->detail = detail;
     mg_timer_release(&f->_timer);
+    report(f, judge_failure(error));
     f->on_failed(f);
 }
 
 static void on_soon(void *arg)
 {
     struct mg_fetch *f = arg;
+    report(f, judge_failure(f->error));
     f->on_failed(f);
 }
 
@@ -88,6 +148,7 @@ static void on_out_response(struct mg_outbound *o)
 {
     struct mg_fetch *f = o->owner;
     f->first_byte_ns = now(f);
+    report_response(f);
     f->on_response(f);
 }
 
@@ -278,19 +339,23 @@ static void try_next(struct mg_fetch *f)
 void mg_fetch_start(struct mg_fetch *f)
 {
     f->_config = mg_service_config(f->picker->service);
+    f->_guards = mg_service_guards(f->picker->service);
     f->error = MG_FETCH_OK;
     f->backend = NULL;
     f->attempts = 0;
     f->started_ns = now(f);
-    f->connected_ns = f->first_byte_ns = 0;
+    f->connected_ns = f->first_byte_ns = f->retry_after_ns = 0;
     f->_dial = NULL;
     f->_handshake = NULL;
-    f->_reused = f->_sent = f->_ended = false;
+    f->_reused = f->_sent = f->_ended = f->_admitted = false;
     f->out._conn = NULL;
     f->out._rest.blocks = NULL;
     mg_timer_init(&f->_timer, f->pools->loop, on_connect_timeout, f);
     mg_soon_init(&f->_soon, on_soon, f);
-    try_next(f);
+    if (admit(f))
+        try_next(f);
+    else
+        fail_later(f, MG_FETCH_CIRCUIT_OPEN, "circuit-open");
 }
 
 void mg_fetch_end(struct mg_fetch *f)
@@ -298,6 +363,7 @@ void mg_fetch_end(struct mg_fetch *f)
     if (f->_ended)
         return;
     f->_ended = true;
+    report_given_up(f);
     mg_soon_cancel(&f->_soon);
     mg_timer_release(&f->_timer);
     stop_connecting(f);
@@ -321,6 +387,7 @@ const char *mg_fetch_error_code(enum mg_fetch_error e)
         [MG_FETCH_NO_BACKEND] = "no_backend",
         [MG_FETCH_TLS] = "tls",
         [MG_FETCH_REQUEST_BODY] = "request_body",
+        [MG_FETCH_CIRCUIT_OPEN] = "circuit_open",
     };
     return codes[e];
 }

@@ -24,6 +24,7 @@ enum mg_fetch_error {
     MG_FETCH_NO_BACKEND,
     MG_FETCH_TLS,          /* the handshake failed; the detail says how */
     MG_FETCH_REQUEST_BODY, /* what the client sent broke: not the backend's fault */
+    MG_FETCH_CIRCUIT_OPEN, /* no backend was asked */
 };
 
 /* A retry never goes to a backend that this fetch has tried before. */
@@ -38,6 +39,7 @@ struct mg_fetch {
     struct mg_arena *arena;
     struct mg_str target; /* n 0: the request's own */
     struct mg_str extra;  /* whole field lines */
+    uint64_t deadline_ns; /* loop time by which its owner ends it; 0: none */
     void (*on_inform)(struct mg_fetch *f, struct mg_message *res);
     /* f->out.response and f->out.response_body are there. */
     void (*on_response)(struct mg_fetch *f);
@@ -51,16 +53,19 @@ struct mg_fetch {
     struct mg_backend *backend; /* of the present or last try; NULL: none was found */
     uint32_t attempts;
     uint64_t started_ns, connected_ns, first_byte_ns; /* loop time; 0: not reached */
+    uint64_t retry_after_ns; /* of a refusal: when it is worth coming back; 0: soon */
     struct mg_outbound out;
 
     /* Private. */
     const struct mg_service_config *_config;
+    const struct mg_guards *_guards; /* NULL: none */
+    uint64_t _ticket;                /* of the breaker, while _admitted */
     struct mg_backend *_tried[MG_FETCH_TRIES];
     void *_dial;
     struct mg_tls_stream *_handshake;
     struct mg_timer _timer; /* for connecting, with its handshake */
     struct mg_soon _soon;   /* for failing later */
-    bool _reused, _sent, _ended;
+    bool _reused, _sent, _ended, _admitted;
 };
 
 void mg_fetch_start(struct mg_fetch *f);

@@ -16,6 +16,7 @@ void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config)
     *g = (struct mg_guards){0};
     if (config->breaker.open_ns)
         g->breaker = mg_breaker_new(&config->breaker);
+    g->any = g->breaker;
 }
 
 void mg_guards_release(struct mg_guards *g)

@@ -1,6 +1,6 @@
 /*
- * What protects a service and its backends. Each part is counted and shared by all workers; it stays
- * over a reload when its definition did not change.
+ * What protects a service and its backends. Each part is counted and shared by all workers; it
+ * stays over a reload when its definition did not change.
  */
 #ifndef MG_UPSTREAM_GUARDS_H
 #define MG_UPSTREAM_GUARDS_H
@@ -13,6 +13,7 @@ struct mg_guards_config {
 
 /* Embedded in a service. Set once, or by mg_guards_inherit. */
 struct mg_guards {
+    bool any;                   /* is one of them there? */
     struct mg_breaker *breaker; /* NULL: none */
 };
 

@@ -22,6 +22,7 @@ struct mg_service {
     struct mg_service_entry *entries;
     size_t entry_count;
     bool needs_names;
+    struct mg_guards guards; /* and by a reload, before workers see the service */
     /* Control thread. */
     struct mg_members
         *inherited; /* of the service before a reload, until the next publish; or NULL */
@@ -62,6 +63,7 @@ void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_
 
 void mg_service_inherit(struct mg_service *s, struct mg_service *old)
 {
+    mg_guards_inherit(&s->guards, &old->guards);
     put_in_force(s, mg_members_inherit(s->members, old->members));
     mg_members_unref(s->inherited);
     s->inherited = s->needs_names ? mg_members_ref(old->members) : NULL;
@@ -181,6 +183,7 @@ struct mg_service *mg_service_new(const struct mg_service_config *config, struct
     atomic_init(&s->version, 1);
     pthread_mutex_init(&s->lock, NULL);
     s->members = mg_members_new(NULL, 0, (const struct mg_members *const[2]){NULL});
+    mg_guards_init(&s->guards, &config->guards);
     char *text = copy_config(s, config);
     if (make_entries(s, text, err) != MG_OK) {
         mg_service_unref(s);
@@ -202,6 +205,7 @@ void mg_service_unref(struct mg_service *s)
         return;
     mg_members_unref(s->members);
     mg_members_unref(s->inherited);
+    mg_guards_release(&s->guards);
     pthread_mutex_destroy(&s->lock);
     free((void *)s->config.backends);
     mg_tls_client_settings_unref(s->config.tls);
@@ -213,6 +217,11 @@ void mg_service_unref(struct mg_service *s)
 const struct mg_service_config *mg_service_config(const struct mg_service *s)
 {
     return &s->config;
+}
+
+const struct mg_guards *mg_service_guards(const struct mg_service *s)
+{
+    return s->guards.any ? &s->guards : NULL;
 }
 
 const struct mg_service_entry *mg_service_entries(const struct mg_service *s, size_t *count)

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "tls/client.h"
 #include "upstream/address.h"
+#include "upstream/guards.h"
 #include "upstream/members.h"
 
 enum mg_balance {
@@ -50,7 +51,8 @@ struct mg_service_config {
     uint64_t connect_ns, first_byte_ns, idle_ns;
     uint32_t keepalive_max; /* idle connections kept by each worker for each backend */
     uint64_t keepalive_idle_ns;
-    uint16_t status_when_down;          /* 503 */
+    uint16_t status_when_down; /* 503 */
+    struct mg_guards_config guards;
     struct mg_tls_client_settings *tls; /* NULL: plain; mg_service_new takes a ref of its own */
 };
 
@@ -63,6 +65,9 @@ struct mg_service *mg_service_ref(struct mg_service *s);
 void mg_service_unref(struct mg_service *s);
 /* Valid as long as the service. */
 const struct mg_service_config *mg_service_config(const struct mg_service *s);
+
+/* What protects it; NULL: nothing does. Valid as long as the service. */
+const struct mg_guards *mg_service_guards(const struct mg_service *s);
 
 /* Replaces the members; control thread. Backends of equal address (and authority) are kept from the
  * old list. A list like the one in force changes nothing. */
@@ -85,8 +90,8 @@ struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const s
 bool mg_service_needs_names(const struct mg_service *s);
 
 /* A reload: `s` takes over from `old`, the service of that name so far. Backends of equal address
- * are kept from there as well, now and at the next publish. Control thread, before a worker picks
- * from `s`. */
+ * are kept from there as well, now and at the next publish; so are guards. Control thread, before a
+ * worker picks from `s`. */
 void mg_service_inherit(struct mg_service *s, struct mg_service *old);
 
 /* For pickers, on any thread. The version changes with each list, and is never 0. */

@@ -1,9 +1,9 @@
 /*
  * Counting over a sliding window. Any thread.
  *
- * A slot is one word: whose turn of the window it belongs to (24 bits), the total and the marked (20
- * each). So what is left from an earlier turn and the new counts cannot be mixed up, and a slot is
- * taken over in the same step in which it is counted up.
+ * A slot is one word: whose turn of the window it belongs to (24 bits), the total and the marked
+ * (20 each). So what is left from an earlier turn and the new counts cannot be mixed up, and a slot
+ * is taken over in the same step in which it is counted up.
  */
 #include "upstream/window.h"
 
@@ -31,8 +31,8 @@ static uint32_t turn_at(const struct mg_window *w, uint64_t now_ns)
     return (uint32_t)(now_ns / w->slot_ns) & ((UINT32_C(1) << TURN_BITS) - 1);
 }
 
-/* How many turns `turn` is before `at`; 0 for one that another thread has begun already, whose clock
- * is a little ahead. */
+/* How many turns `turn` is before `at`; 0 for one that another thread has begun already, whose
+ * clock is a little ahead. */
 static uint32_t age(uint32_t turn, uint32_t at)
 {
     uint32_t turns = (at - turn) & ((UINT32_C(1) << TURN_BITS) - 1);

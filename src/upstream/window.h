@@ -1,7 +1,7 @@
 /*
  * A sliding window over events, some of which are marked: failures among answers, retries among
- * requests. Shared by all workers without a lock: each tenth of the window is one atomic word. Pure;
- * the time is an argument. Any thread.
+ * requests. Shared by all workers without a lock: each tenth of the window is one atomic word.
+ * Pure; the time is an argument. Any thread.
  */
 #ifndef MG_UPSTREAM_WINDOW_H
 #define MG_UPSTREAM_WINDOW_H

@@ -13,8 +13,8 @@ local expect = dofile(here .. "/expect.lua")
 local M = { start = driver.start, groups = {} }
 
 local FILES = {
-  "routing", "messages", "forwarding", "connections", "malformed", "limits", "failures", "errors", "policies", "steps",
-  "calls",
+  "routing", "messages", "forwarding", "connections", "malformed", "limits", "failures", "guards", "errors", "policies",
+  "steps", "calls",
 }
 
 for _, name in ipairs(FILES) do

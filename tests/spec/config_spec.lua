@@ -331,8 +331,15 @@ describe("errors", function()
     { "services: { a: { backends: [a], balance: hash } }",
       '1:42: services.a.balance: must be one of "round-robin", "random"' },
     { "services: { a: { backends: [a], host: '*.a' } }", "1:39: services.a.host: must be one host" },
-    { "services: { a: { backends: [a], retries: {} } }", "1:33: services.a.retries: unknown field; known are 'backends'"
-      .. ", 'balance', 'dns', 'host', 'keepalive', 'protocol', 'status_when_down', 'timeouts', 'tls', 'url'" },
+    { "services: { a: { backends: [a], cache: {} } }", "1:33: services.a.cache: unknown field; known are "
+      .. "'backends', 'balance', 'circuit_breaker', 'dns', 'host', 'keepalive', 'protocol', 'status_when_down', "
+      .. "'timeouts', 'tls', 'url'" },
+    { "services: { a: { backends: [a], circuit_breaker: { failures: 0 } } }",
+      "1:62: services.a.circuit_breaker.failures: needs 'failures' or 'ratio'" },
+    { "services: { a: { backends: [a], circuit_breaker: { ratio: 101% } } }",
+      '1:59: services.a.circuit_breaker.ratio: expected percentage (1% to 100%), got string "101%"' },
+    { "services: { a: { backends: [a], circuit_breaker: { ratio: 0 } } }",
+      "1:59: services.a.circuit_breaker.ratio: expected percentage (1% to 100%), got number 0" },
     { "services: { a: }", "1:16: services.a: expected map, got null" },
     -- routes
     { "routes: { a: 1 }", "1:9: routes: expected list, got map" },

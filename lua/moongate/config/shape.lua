@@ -3,6 +3,7 @@
 -- What a later part of the gateway will read is no key here: a key that does nothing would be a lie.
 
 local s = require "moongate.schema"
+local guards = require "moongate.config.guards"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
 local steps = require "moongate.config.steps"
@@ -203,6 +204,7 @@ local service = s.record {
     idle = s.duration { default = "60s", gt = 0 },
   }, { default = {} }),
   status_when_down = s.status { default = 503, ge = 400 },
+  circuit_breaker = guards.circuit_breaker,
 }:check(exactly_one("backends", "url", "dns")):check(function(value)
   local scheme = value.url and net.url(value.url).scheme
   if scheme and value.protocol and value.protocol ~= scheme then

@@ -81,7 +81,8 @@ function Message:header_values(name) end
 ---@nodiscard
 function Message:headers() end
 
----Puts it in place of all of that name. A list sets several, nil removes.
+---Puts it in place of all of that name; in requests also of those in other spellings (`X_User_Id` for `X-User-Id`),
+---which backends may take for the same. A list sets several, nil removes.
 ---@param name string
 ---@param value moongate.HeaderValue|moongate.HeaderValue[]|nil
 function Message:set_header(name, value) end
@@ -91,7 +92,7 @@ function Message:set_header(name, value) end
 ---@param value moongate.HeaderValue|moongate.HeaderValue[]
 function Message:add_header(name, value) end
 
----Removes all of that name.
+---Removes all of that name; in requests also those in other spellings (`X_User_Id` for `X-User-Id`).
 ---@param name string
 function Message:del_header(name) end
 

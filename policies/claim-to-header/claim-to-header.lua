@@ -101,13 +101,11 @@ local function unusable(entry)
 end
 
 function M.new(conf)
-  local list, names = compile(conf), {}
-  for i, entry in ipairs(list) do names[i] = entry.header end
-  local remove_copies = headers.remover(names)
+  local list = compile(conf)
   local any_required = conf.required == true or type(conf.required) == "table" and #conf.required > 0
 
   return { request = function(req)
-    remove_copies(req)
+    for i = 1, #list do req:del_header(list[i].header) end
     local auth = req.auth
     if not auth then
       if any_required then return identity.unauthenticated() end

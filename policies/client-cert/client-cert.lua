@@ -145,11 +145,8 @@ end
 
 -- ------------------------------------------------------------------------------------------------ forwarding
 
--- A client that sends these itself could pretend to be anybody. Those with underscores, too: servers that pass headers
--- on as variables (CGI, WSGI) cannot tell them apart.
-local OURS = {
-  "Client-Cert", "Client_Cert", "Client-Cert-Chain", "Client_Cert_Chain", "Client-Cert_Chain", "Client_Cert-Chain",
-}
+-- A client that sends these itself could pretend to be anybody.
+local OURS = { "Client-Cert", "Client-Cert-Chain" }
 
 -- RFC 9440 2.2: a byte sequence (RFC 9651 3.3.5) of the DER form, which is what PEM has between its lines.
 local function field_value(pem)

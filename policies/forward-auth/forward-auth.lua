@@ -108,10 +108,9 @@ local function open_cache(conf)
 end
 
 function M.new(conf)
-  local target, pass = conf.service or conf.url, conf.headers
-  local remove_copies = headers.remover(conf.response_headers)
+  local target, pass, told = conf.service or conf.url, conf.headers, conf.response_headers
   local cache = open_cache(conf)
-  local names = mg.key(table.unpack(pass)) .. mg.key(table.unpack(conf.response_headers))
+  local names = mg.key(table.unpack(pass)) .. mg.key(table.unpack(told))
   local prefix = mg.key(target, conf.path, conf.method, names)
 
   local function ask(fields)
@@ -124,14 +123,14 @@ function M.new(conf)
 
   return { request = function(req)
     local fields = question(req, pass)
-    remove_copies(req)
+    for i = 1, #told do req:del_header(told[i]) end
     local key = cache and key_of(prefix, fields, pass)
     local known = key and cache.find(key)
     if known then return give(req, known) end
     local res, reason = ask(fields)
     if not res then return failed(conf, reason) end
     if res.status > 299 then return refusal(res, conf) end
-    local given = pick(res, conf.response_headers)
+    local given = pick(res, told)
     if key then cache.keep(key, res, given) end
     give(req, given)
   end }

@@ -8,6 +8,9 @@
 
 #include "gateway/worker.h"
 
+/* The family, in the order of their ids. */
+_Static_assert(MG_FIELD_X_FORWARDED_FOR + 5 == MG_FIELD_X_REAL_IP, "nothing stands between them");
+
 /* A list longer than this is not a chain of proxies any more. */
 #define HOPS_MAX 64
 
@@ -122,17 +125,31 @@ void mg_forwarded_find_client(struct mg_request *req)
 
 /* --- towards the backend --- */
 
-static bool is_forwarding_field(uint16_t id)
+/* Names with hyphens are written otherwise as well ("X_Forwarded_For"), and some backends cannot
+ * tell. */
+static bool is_lookalike(struct mg_str name)
 {
-    return id == MG_FIELD_FORWARDED || id == MG_FIELD_X_REAL_IP ||
-           (id >= MG_FIELD_X_FORWARDED_FOR && id <= MG_FIELD_X_FORWARDED_PROTO);
+    if (name.n < sizeof "x-real-ip" - 1 || mg_lower(name.p[0]) != 'x')
+        return false;
+    for (unsigned id = MG_FIELD_X_FORWARDED_FOR; id <= MG_FIELD_X_REAL_IP; id++)
+        if (mg_field_is_alike(name, mg_field_name(id)))
+            return true;
+    return false;
+}
+
+static bool is_forwarding_field(const struct mg_field *f)
+{
+    if (f->id == MG_FIELD_OTHER)
+        return is_lookalike(mg_str(f->name, f->name_len));
+    return f->id == MG_FIELD_FORWARDED ||
+           (f->id >= MG_FIELD_X_FORWARDED_FOR && f->id <= MG_FIELD_X_REAL_IP);
 }
 
 static void remove_forwarding_fields(struct mg_fields *fields)
 {
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->n; i++)
-        if (!is_forwarding_field(fields->v[i].id))
+        if (!is_forwarding_field(&fields->v[i]))
             fields->v[kept++] = fields->v[i];
     fields->n = kept;
 }

@@ -5,6 +5,7 @@
 #define P MG_CHARS_PATH
 #define Q MG_CHARS_QUERY
 #define X MG_CHARS_HEX
+#define A MG_CHARS_ALNUM
 
 /*
  * Path and query hold what RFC 3986 3.3 and 3.4 allow, and beyond that the bytes that browsers
@@ -14,11 +15,11 @@
  * target.
  */
 const uint8_t mg_chars_table[256] = {
-    ['0' ... '9'] = T | P | Q | X,
-    ['A' ... 'F'] = T | P | Q | X,
-    ['G' ... 'Z'] = T | P | Q,
-    ['a' ... 'f'] = T | P | Q | X,
-    ['g' ... 'z'] = T | P | Q,
+    ['0' ... '9'] = T | P | Q | X | A,
+    ['A' ... 'F'] = T | P | Q | X | A,
+    ['G' ... 'Z'] = T | P | Q | A,
+    ['a' ... 'f'] = T | P | Q | X | A,
+    ['g' ... 'z'] = T | P | Q | A,
     ['!'] = T | P | Q,
     ['#'] = T,
     ['$'] = T | P | Q,

@@ -14,6 +14,7 @@ enum mg_chars_class {
     MG_CHARS_PATH = 2,  /* of a path, but for '%': see target.h */
     MG_CHARS_QUERY = 4, /* of a query, after the '?' */
     MG_CHARS_HEX = 8,
+    MG_CHARS_ALNUM = 16, /* letters and digits */
 };
 
 extern const uint8_t mg_chars_table[256];

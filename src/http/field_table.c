@@ -2,6 +2,7 @@
  * The field names that rules of ours look at: spelling, quick recognition, and which of them belong
  * to the codec or must not trail. Constant; any thread.
  */
+#include "http/chars.h"
 #include "http/message.h"
 
 #define LONGEST 19 /* proxy-authorization */
@@ -154,24 +155,81 @@ static const uint64_t codec_fields =
     BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
 
 static const uint64_t not_trailing =
-    BIT(AGE) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(CONTENT_ENCODING) |
-    BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(DATE) | BIT(EXPIRES) |
-    BIT(FORWARDED) | BIT(LOCATION) | BIT(MAX_FORWARDS) | BIT(ORIGIN) | BIT(PROXY_AUTHENTICATE) |
-    BIT(PROXY_AUTHORIZATION) | BIT(RANGE) | BIT(RETRY_AFTER) | BIT(SET_COOKIE) | BIT(TRAILER) |
-    BIT(VARY) | BIT(VIA) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) |
-    BIT(X_FORWARDED_PREFIX) | BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
+    BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(AGE) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) |
+    BIT(CONTENT_ENCODING) | BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(DATE) |
+    BIT(EXPIRES) | BIT(FORWARDED) | BIT(LOCATION) | BIT(MAX_FORWARDS) | BIT(ORIGIN) |
+    BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION) | BIT(RANGE) | BIT(RETRY_AFTER) |
+    BIT(SET_COOKIE) | BIT(TRAILER) | BIT(VARY) | BIT(VIA) | BIT(X_FORWARDED_FOR) |
+    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_PREFIX) |
+    BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
+
+/* The same for names that no other rule looks at. A hyphen at the end: all that begin so. Beside
+ * those of RFC 9110 there are the conditions (13.1), and what backends take a target, a method or
+ * the client's address from. */
+static const char *const others_not_trailing[] = {
+    "accept-charset",
+    "accept-language",
+    "content-disposition",
+    "content-language",
+    "content-location",
+    "if-",
+    "pragma",
+    "referer",
+    "sec-",
+    "true-client-ip",
+    "warning",
+    "www-authenticate",
+    "x-client-ip",
+    "x-forwarded-",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-",
+    "x-rewrite-",
+};
 
 bool mg_field_is_codec(enum mg_field_id id)
 {
     return codec_fields >> id & 1;
 }
 
+bool mg_field_is_alike(struct mg_str a, struct mg_str b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (mg_lower(a.p[i]) != mg_lower(b.p[i]) &&
+            (mg_chars_is(a.p[i], MG_CHARS_ALNUM) || mg_chars_is(b.p[i], MG_CHARS_ALNUM)))
+            return false;
+    return true;
+}
+
+static bool is_other_not_trailing(struct mg_str name)
+{
+    for (size_t i = 0; i < sizeof others_not_trailing / sizeof *others_not_trailing; i++) {
+        struct mg_str other = mg_str_c(others_not_trailing[i]);
+        bool is_prefix = other.p[other.n - 1] == '-';
+        if (is_prefix ? name.n > other.n && mg_field_is_alike(mg_str(name.p, other.n), other)
+                      : mg_field_is_alike(name, other))
+            return true;
+    }
+    return false;
+}
+
+/* The known name that some server may take it for. */
+static enum mg_field_id alike_id(struct mg_str name)
+{
+    char usual[LONGEST];
+    if (name.n > sizeof usual)
+        return MG_FIELD_OTHER;
+    for (size_t i = 0; i < name.n; i++)
+        usual[i] = mg_chars_is(name.p[i], MG_CHARS_ALNUM) ? name.p[i] : '-';
+    return mg_field_id(mg_str(usual, name.n));
+}
+
 bool mg_field_may_trail(const struct mg_field *f)
 {
-    if ((codec_fields | not_trailing) >> f->id & 1)
-        return false;
-    /* The conditions (RFC 9110 13.1), and WWW-Authenticate. */
     struct mg_str name = mg_str(f->name, f->name_len);
-    return !(name.n > 3 && mg_str_ieq(mg_str(name.p, 3), MG_STR("If-"))) &&
-           !mg_str_ieq(name, MG_STR("WWW-Authenticate"));
+    enum mg_field_id id = f->id != MG_FIELD_OTHER ? f->id : alike_id(name);
+    return !((codec_fields | not_trailing) >> id & 1) && !is_other_not_trailing(name);
 }

@@ -223,7 +223,7 @@ static void pump(struct conn *c)
     if (c->sent)
         return;
     if (!c->continue_until && !c->output.body && o->body)
-        mg_h1_output_body(&c->output, o->body,
+        mg_h1_output_body(&c->output, o->request, o->body,
                           o->_tunnel             ? MG_H1_UNTIL_CLOSE
                           : o->body->length >= 0 ? MG_H1_LENGTH
                                                  : MG_H1_CHUNKED,

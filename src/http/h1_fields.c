@@ -246,11 +246,14 @@ static int take_fact(struct mg_h1_facts *facts, enum mg_field_id id, struct mg_s
     return 0;
 }
 
-/* RFC 9110 7.6.1. What the codec keeps as members cannot be named away. */
-static void remove_nominees(struct mg_fields *fields, const struct mg_h1_facts *facts)
+/* RFC 9110 7.6.1: neither as header nor as trailer. What the codec keeps as members cannot be named
+ * away. */
+static void remove_nominees(struct mg_message *m, const struct mg_h1_facts *facts)
 {
-    for (unsigned i = 0; i < facts->nominee_count; i++)
-        mg_fields_remove(fields, facts->nominees[i]);
+    for (unsigned i = 0; i < facts->nominee_count; i++) {
+        mg_fields_remove(&m->fields, facts->nominees[i]);
+        mg_message_settle(m, facts->nominees[i]);
+    }
 }
 
 int mg_h1_fields_parse(const char *p, const char *end, const struct mg_h1_limits *limits,
@@ -274,7 +277,7 @@ int mg_h1_fields_parse(const char *p, const char *end, const struct mg_h1_limits
     }
     if (read_end(p, end, fault))
         return -1;
-    remove_nominees(&m->fields, facts);
+    remove_nominees(m, facts);
     return 0;
 }
 

@@ -48,9 +48,10 @@ void mg_h1_output_queue(struct mg_h1_output *o, struct mg_arena *arena, struct m
     o->head = mg_str(both, o->head.n + bytes.n);
 }
 
-void mg_h1_output_body(struct mg_h1_output *o, struct mg_body *body,
+void mg_h1_output_body(struct mg_h1_output *o, const struct mg_message *m, struct mg_body *body,
                        enum mg_h1_framing_kind framing, uint64_t length)
 {
+    o->message = m;
     o->body = body;
     o->framing = framing;
     o->left = length;
@@ -59,7 +60,7 @@ void mg_h1_output_body(struct mg_h1_output *o, struct mg_body *body,
 
 static void end_chunks(struct mg_h1_output *o, struct mg_arena *arena, bool after_piece)
 {
-    struct mg_str last = mg_h1_write_last_chunk(arena, o->body->trailers);
+    struct mg_str last = mg_h1_write_last_chunk(arena, o->message, o->body->trailers);
     if (after_piece) {
         char *both = mg_arena_alloc(arena, last.n + 2);
         memcpy(both, "\r\n", 2);

@@ -18,8 +18,9 @@ enum mg_h1_output_state {
 };
 
 struct mg_h1_output {
-    struct mg_str head;   /* bytes to go before anything of the body; in the arena */
-    struct mg_body *body; /* NULL: none, or not yet known */
+    struct mg_str head;               /* bytes to go before anything of the body; in the arena */
+    struct mg_body *body;             /* NULL: none, or not yet known */
+    const struct mg_message *message; /* whose body it is; says which trailers may follow it */
     enum mg_h1_framing_kind framing;
     uint64_t left;             /* MG_H1_LENGTH: body bytes still owed */
     uint64_t sent;             /* body bytes written */
@@ -40,8 +41,9 @@ void mg_h1_output_release(struct mg_h1_output *o);
 /* Adds bytes to go out before the body. They live in the arena. */
 void mg_h1_output_queue(struct mg_h1_output *o, struct mg_arena *arena, struct mg_str bytes);
 
-/* The body to follow. For MG_H1_NO_BODY and a NULL body there is none. */
-void mg_h1_output_body(struct mg_h1_output *o, struct mg_body *body,
+/* The body to follow. For MG_H1_NO_BODY and a NULL body there is none. Borrows the message whose
+ * body it is: what is settled in it (mg_message_settle) when the body ends does not trail. */
+void mg_h1_output_body(struct mg_h1_output *o, const struct mg_message *m, struct mg_body *body,
                        enum mg_h1_framing_kind framing, uint64_t length);
 
 /* Writes as much as can be. Never calls back. `arena` takes trailers. */

@@ -462,7 +462,7 @@ static void respond(struct mg_inbound *in, struct mg_message *res, struct mg_bod
             mg_body_cancel(body);
         body = NULL;
     }
-    mg_h1_output_body(&c->output, body, framing, w.length);
+    mg_h1_output_body(&c->output, res, body, framing, w.length);
     if (body) {
         body->on_ready = on_body_ready;
         body->reader = c;

@@ -202,14 +202,15 @@ size_t mg_h1_write_chunk_size(char *out, uint64_t n)
     return count + 2;
 }
 
-struct mg_str mg_h1_write_last_chunk(struct mg_arena *arena, const struct mg_fields *trailers)
+struct mg_str mg_h1_write_last_chunk(struct mg_arena *arena, const struct mg_message *m,
+                                     const struct mg_fields *trailers)
 {
     if (!trailers || trailers->n == 0)
         return MG_STR("0\r\n\r\n");
     char *text = mg_arena_alloc(arena, 5 + fields_bytes(trailers));
     char *at = PUT_LITERAL(text, "0\r\n");
     for (unsigned i = 0; i < trailers->n; i++)
-        if (mg_field_may_trail(&trailers->v[i]))
+        if (mg_message_may_trail(m, &trailers->v[i]))
             at = put_field(at, &trailers->v[i]);
     at = PUT_LITERAL(at, "\r\n");
     return mg_str(text, (size_t)(at - text));

@@ -36,8 +36,9 @@ struct mg_str mg_h1_write_response(const struct mg_message *m, const struct mg_h
 size_t mg_h1_write_chunk_size(char *out, uint64_t n);
 
 /* What ends a chunked body after the last chunk's CRLF: "0\r\n", the trailers, "\r\n"; in the
- * arena. `trailers` may be NULL or empty. Fields that must not trail (mg_field_may_trail) are
- * skipped. */
-struct mg_str mg_h1_write_last_chunk(struct mg_arena *arena, const struct mg_fields *trailers);
+ * arena. `trailers` may be NULL or empty. Fields that must not follow this message's body
+ * (mg_message_may_trail) are skipped. */
+struct mg_str mg_h1_write_last_chunk(struct mg_arena *arena, const struct mg_message *m,
+                                     const struct mg_fields *trailers);
 
 #endif

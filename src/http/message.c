@@ -5,6 +5,8 @@
 #include "http/chars.h"
 
 #define FIRST_ROOM 16
+/* More names than steps decide on; each trailer is compared with all. */
+#define SETTLED_MAX 128
 
 void mg_message_init(struct mg_message *m, struct mg_arena *arena)
 {
@@ -198,6 +200,57 @@ unsigned mg_fields_remove_id(struct mg_fields *fields, enum mg_field_id id)
     return remove_from(fields, 0, id, mg_field_name(id));
 }
 
+static bool has_lookalikes(struct mg_str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!mg_chars_is(name.p[i], MG_CHARS_ALNUM))
+            return true;
+    return false;
+}
+
+static bool is_lookalike(const struct mg_field *f, struct mg_str name)
+{
+    struct mg_str other = mg_str(f->name, f->name_len);
+    return mg_field_is_alike(other, name) && !mg_str_ieq(other, name);
+}
+
+unsigned mg_fields_remove_lookalikes(struct mg_fields *fields, struct mg_str name)
+{
+    if (!has_lookalikes(name))
+        return 0;
+    unsigned kept = 0, n = fields->n;
+    for (unsigned i = 0; i < n; i++)
+        if (!is_lookalike(&fields->v[i], name))
+            fields->v[kept++] = fields->v[i];
+    fields->n = (uint16_t)kept;
+    return n - kept;
+}
+
+/* ---- what may come late ---- */
+
+static bool is_settled(const struct mg_message *m, struct mg_str name)
+{
+    for (unsigned i = 0; i < m->settled.n; i++)
+        if (mg_field_is_alike(mg_str(m->settled.v[i].name, m->settled.v[i].name_len), name))
+            return true;
+    return m->all_settled;
+}
+
+void mg_message_settle(struct mg_message *m, struct mg_str name)
+{
+    if (is_settled(m, name))
+        return;
+    if (m->settled.n < SETTLED_MAX)
+        mg_fields_add_known(&m->settled, m->arena, MG_FIELD_OTHER, name, MG_STR_NONE);
+    else
+        m->all_settled = true;
+}
+
+bool mg_message_may_trail(const struct mg_message *m, const struct mg_field *f)
+{
+    return mg_field_may_trail(f) && !is_settled(m, mg_str(f->name, f->name_len));
+}
+
 /* ---- copying ---- */
 
 /* The members that point at bytes, so that they are counted and moved alike. */
@@ -236,7 +289,8 @@ void mg_message_copy(struct mg_message *to, struct mg_arena *arena, const struct
 {
     *to = *from;
     to->arena = arena;
-    to->fields = (struct mg_fields){0};
+    to->fields = to->settled = (struct mg_fields){0};
+    to->all_settled = false;
     char *at = mg_arena_alloc(arena, text_bytes(from) + 1); /* never NULL: that would mean absent */
 #define MOVE(s) at = move_text(at, &(s))
     EACH_TEXT(to, MOVE);

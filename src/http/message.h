@@ -121,6 +121,10 @@ struct mg_message {
     bool expect_continue;   /* request: Expect: 100-continue */
     struct mg_str upgrade;  /* protocols asked for (request) or switched to (101); empty: none */
     bool te_trailers;       /* request: the sender takes trailers */
+
+    /* Names alone, of which nothing comes late any more; see mg_message_settle. */
+    struct mg_fields settled;
+    bool all_settled; /* they were too many to keep: no trailers at all */
 };
 
 /* A fresh, empty message without a declared length; nothing is allocated. */
@@ -135,9 +139,13 @@ struct mg_str mg_field_name(enum mg_field_id id);
  * them. */
 bool mg_field_is_codec(enum mg_field_id id);
 /* False for fields that must not come in trailers (RFC 9110 6.5.1: framing, routing, request
- * modifiers, authentication, what says how to read the content), whose late arrival could change a
- * decision. */
+ * modifiers, authentication, response controls, what says how to read the content), whose late
+ * arrival could change a decision; in any spelling (mg_field_is_alike). */
 bool mg_field_may_trail(const struct mg_field *f);
+/* Whether some server takes both names for the same: CGI, WSGI and their kin make HTTP_X_USER_ID
+ * of X-User-Id, x_user_id and X.User-Id. So case does not count, nor which other character stands
+ * where one is that is neither letter nor digit. */
+bool mg_field_is_alike(struct mg_str a, struct mg_str b);
 enum mg_method mg_method_id(struct mg_str method);
 /* The usual reason phrase ("Not Found"), or "" for a status that has none. */
 struct mg_str mg_status_phrase(unsigned status);
@@ -183,7 +191,19 @@ void mg_fields_set_id(struct mg_fields *fields, struct mg_arena *arena, enum mg_
 unsigned mg_fields_remove(struct mg_fields *fields, struct mg_str name);
 unsigned mg_fields_remove_id(struct mg_fields *fields, enum mg_field_id id);
 
-/* Deep copy into another arena (name, value and all members). `to` need not be initialised. */
+/* Removes all that are alike (mg_field_is_alike) without being of that very name; returns how many
+ * there were. */
+unsigned mg_fields_remove_lookalikes(struct mg_fields *fields, struct mg_str name);
+
+/* What the message says under this name is decided: whoever wrote the body cannot say it again in
+ * a trailer, which many servers take for a header, in no spelling. The name is borrowed and must
+ * live as long as the arena. */
+void mg_message_settle(struct mg_message *m, struct mg_str name);
+/* Whether `f` may follow the message's body. */
+bool mg_message_may_trail(const struct mg_message *m, const struct mg_field *f);
+
+/* Deep copy into another arena (name, value and all members). `to` need not be initialised. What
+ * is settled is not copied: trailers belong to a body, and that stays where it is. */
 void mg_message_copy(struct mg_message *to, struct mg_arena *arena, const struct mg_message *from);
 
 #endif

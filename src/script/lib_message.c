@@ -204,26 +204,63 @@ static struct mg_message *check_writable(lua_State *L, const struct mg_handle *h
     return m;
 }
 
-/* Adds or sets one value at `index`. Known names are static, others are copied. */
+/* Known names are static, others are copied. */
+static struct mg_str lasting_name(const struct mg_handle *h, struct name name)
+{
+    return name.id != MG_FIELD_OTHER ? mg_field_name(name.id)
+                                     : mg_arena_str(h->ctx->arena, name.text);
+}
+
+static bool may_have_trailers(const struct mg_handle *h)
+{
+    const struct mg_body *body = h->kind == MG_HANDLE_REQUEST
+                                     ? ((struct mg_request *)h->object)->body
+                                     : ((struct mg_response *)h->object)->body;
+    return body && body->length != 0;
+}
+
+/* A step has the last word on what it writes: nothing of it comes as a trailer any more. */
+static void settle(const struct mg_handle *h, struct mg_message *m, struct name name)
+{
+    if (may_have_trailers(h))
+        mg_message_settle(m, lasting_name(h, name));
+}
+
+/* The same where it puts something in place of what was there, or nothing. In requests other
+ * spellings go as well: the backend may take them for the same (`X_User_Id`), and believe what a
+ * client has written. */
+static void replace_all(const struct mg_handle *h, struct mg_message *m, struct name name)
+{
+    if (h->kind == MG_HANDLE_REQUEST)
+        mg_fields_remove_lookalikes(&m->fields, name.text);
+    settle(h, m, name);
+}
+
+static void set_host(lua_State *L, struct mg_message *m, struct mg_str value)
+{
+    struct mg_uri_authority at;
+    if (mg_uri_parse_authority(value, false, &at) != MG_URI_OK)
+        luaL_error(L, "header Host: not a host name");
+    m->authority = value;
+}
+
+/* Adds or sets one value at `index`. */
 static void put(lua_State *L, struct mg_handle *h, struct name name, int index, bool replace)
 {
     struct mg_message *m = check_writable(L, h);
     struct mg_arena *arena = h->ctx->arena;
     struct mg_str value = mg_arena_str(arena, check_value(L, index, name.text));
     if (name.id == MG_FIELD_HOST && h->kind == MG_HANDLE_REQUEST) {
-        struct mg_uri_authority at;
-        if (mg_uri_parse_authority(value, false, &at) != MG_URI_OK)
-            luaL_error(L, "header Host: not a host name");
-        m->authority = value;
-    } else if (name.id != MG_FIELD_OTHER) {
-        if (replace)
+        set_host(L, m, value);
+    } else if (!replace) {
+        mg_fields_add_known(&m->fields, arena, name.id, lasting_name(h, name), value);
+        settle(h, m, name);
+    } else {
+        if (name.id != MG_FIELD_OTHER)
             mg_fields_set_id(&m->fields, arena, name.id, value);
         else
-            mg_fields_add_id(&m->fields, arena, name.id, value);
-    } else if (replace) {
-        mg_fields_set(&m->fields, arena, mg_arena_str(arena, name.text), value);
-    } else {
-        mg_fields_add(&m->fields, arena, mg_arena_str(arena, name.text), value);
+            mg_fields_set(&m->fields, arena, lasting_name(h, name), value);
+        replace_all(h, m, name);
     }
 }
 
@@ -239,7 +276,9 @@ static void put_list(lua_State *L, struct mg_handle *h, struct name name, int in
 
 static void remove_field(lua_State *L, struct mg_handle *h, struct name name)
 {
-    mg_fields_remove(&check_writable(L, h)->fields, name.text);
+    struct mg_message *m = check_writable(L, h);
+    mg_fields_remove(&m->fields, name.text);
+    replace_all(h, m, name);
 }
 
 int mg_lib_message_set_header(lua_State *L)

@@ -66,7 +66,9 @@ static size_t encode(char *out, const struct decoded *d, struct mg_arena *arena,
         memcpy(at + n, "\r\n", 2);
         at += n + 2;
     }
-    struct mg_str last = mg_h1_write_last_chunk(arena, &d->trailers);
+    struct mg_message m;
+    mg_message_init(&m, arena);
+    struct mg_str last = mg_h1_write_last_chunk(arena, &m, &d->trailers);
     memcpy(at, last.p, last.n);
     return (size_t)(at - out) + last.n;
 }

@@ -1,5 +1,5 @@
--- Header fields that backends believe because the gateway wrote them. A client that sends them itself could pretend to
--- be anybody, so its own copies go first, in every spelling that some server takes for the same name.
+-- Names of header fields that backends believe because the gateway wrote them. A client that sends them itself could
+-- pretend to be anybody: its own copies go with `req:del_header`, in every spelling that some server takes for them.
 
 local M = {}
 
@@ -22,25 +22,6 @@ end
 -- Whether two names are the same to some server.
 function M.is_same(a, b)
   return normal(a) == normal(b)
-end
-
--- Makes a function of a request that takes all fields of these names out of it.
-function M.remover(names)
-  local wanted, lengths = {}, {}
-  for _, name in ipairs(names) do
-    wanted[normal(name)] = true
-    lengths[#name] = true -- which no other spelling changes
-  end
-  return function(req)
-    local found
-    for name in req:headers() do
-      if lengths[#name] and wanted[normal(name)] then
-        found = found or {}
-        found[#found + 1] = name
-      end
-    end
-    for i = 1, found and #found or 0 do req:del_header(found[i]) end
-  end
 end
 
 return M

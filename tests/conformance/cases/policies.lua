@@ -63,6 +63,13 @@ return {
       assert.equal("1, 2", seen:header "X-Add")
       assert.is_nil(seen:header "X-Drop")
     end },
+    { "headers decides on trailers as well", function(g)
+      expect(g:request { method = "POST", path = "/headers", chunks = { "abc" },
+        headers = { ["x_path"] = "evil" }, trailers = { ["X-Two"] = "evil", ["x_drop"] = "evil", ["X-Sum"] = "7" } }, 200)
+      local seen = g:seen "api"[1]
+      assert.is_nil(seen:header "x_path")
+      assert.same({ { "X-Sum", "7" } }, seen.trailers)
+    end },
     { "query sets, renames and removes", function(g)
       expect(g:request "/query?debug=1&user_id=7&a=%20&v=1", 200,
         { body = "GET /query?userId=7&a=%20&v=2&who=127.0.0.1" })

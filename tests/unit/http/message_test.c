@@ -137,6 +137,20 @@ static void codec_and_trailer_fields(void **state)
         {"Digest", false, true},
         {"grpc-status", false, true},
         {"Server-Timing", false, true},
+        {"Content-Digest", false, true},
+        {"Accept-Ranges", false, true},
+        {"X-Sum", false, true},
+        {"Pragma", false, false},
+        {"Accept-Language", false, false},
+        {"X-HTTP-Method-Override", false, false},
+        {"X-Original-URL", false, false},
+        {"Sec-Fetch-Site", false, false},
+        {"x_forwarded_for", false, false},
+        {"Content.Type", false, false},
+        {"Transfer_Encoding", false, false},
+        {"proxy_authorization", false, false},
+        {"If_None_Match", false, false},
+        {"X_Forwarded_Server", false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct mg_str name = mg_str_c(cases[i].name);
@@ -145,6 +159,91 @@ static void codec_and_trailer_fields(void **state)
             mg_field_may_trail(&f) != cases[i].may_trail)
             fail_msg("%s", cases[i].name);
     }
+}
+
+static void alike(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool alike;
+    } cases[] = {
+        {"X-User-Id", "X-User-Id", true},
+        {"X-User-Id", "x-uSER-iD", true},
+        {"X-User-Id", "X_User_Id", true},
+        {"X-User-Id", "x.user~id", true},
+        {"X_User_Id", "X-User-Id", true},
+        {"", "", true},
+        {"X-User-Id", "X-User-Ix", false},
+        {"X-User-Id", "X-User-Id2", false},
+        {"X-User-Id", "XaUser-Id", false},
+        {"XaUser-Id", "X-User-Id", false},
+        {"X1User", "X-User", false},
+        {"X-User-Id", "X--User-Id", false},
+        {"a", "!", false},
+        {"@", "`", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (mg_field_is_alike(mg_str_c(cases[i].a), mg_str_c(cases[i].b)) != cases[i].alike)
+            fail_msg("'%s' and '%s'", cases[i].a, cases[i].b);
+}
+
+static void lookalikes_are_removed(void **state)
+{
+    (void)state;
+    struct mg_fields f = {0};
+    static const char *const names[] = {"x_user_id", "X-User-Id", "Host2",     "X.User.Id",
+                                        "x-USER-id", "X-User",    "X_User_Id", "Cookie"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        mg_fields_add(&f, &arena, mg_str_c(names[i]), MG_STR("v"));
+    assert_int_equal(mg_fields_remove_lookalikes(&f, MG_STR("X-User-Id")), 3);
+    static const char *const left[] = {"X-User-Id", "Host2", "x-USER-id", "X-User", "Cookie"};
+    assert_int_equal(f.n, sizeof left / sizeof *left);
+    for (unsigned i = 0; i < f.n; i++)
+        assert_memory_equal(f.v[i].name, left[i], f.v[i].name_len);
+    assert_int_equal(mg_fields_remove_lookalikes(&f, MG_STR("Host2")), 0);
+    assert_int_equal(mg_fields_remove_lookalikes(&f, MG_STR("cookie")), 0);
+}
+
+static bool trails(const struct mg_message *m, const char *name)
+{
+    struct mg_field f = {.name = name, .name_len = (uint16_t)strlen(name)};
+    f.id = mg_field_id(mg_str_c(name));
+    return mg_message_may_trail(m, &f);
+}
+
+static void what_is_settled_does_not_trail(void **state)
+{
+    (void)state;
+    struct mg_message m, copy;
+    mg_message_init(&m, &arena);
+    assert_true(trails(&m, "X-User-Id") && trails(&m, "ETag"));
+    mg_message_settle(&m, MG_STR("X-User-Id"));
+    mg_message_settle(&m, MG_STR("etag"));
+    mg_message_settle(&m, MG_STR("x_user_id")); /* is in already */
+    assert_int_equal(m.settled.n, 2);
+    assert_false(trails(&m, "X-User-Id") || trails(&m, "X_USER_ID") || trails(&m, "ETag"));
+    assert_true(trails(&m, "X-User") && trails(&m, "X-User-Ids"));
+    mg_message_copy(&copy, &arena, &m);
+    assert_true(trails(&copy, "X-User-Id"));
+    assert_false(trails(&copy, "Cookie"));
+}
+
+static void nothing_trails_when_too_much_is_settled(void **state)
+{
+    (void)state;
+    struct mg_message m, copy;
+    mg_message_init(&m, &arena);
+    for (int i = 0; i < 128; i++)
+        mg_message_settle(&m, mg_arena_printf(&arena, "x-%d", i));
+    assert_true(trails(&m, "X-Sum"));
+    mg_message_settle(&m, MG_STR("x-127"));
+    assert_true(trails(&m, "X-Sum"));
+    mg_message_settle(&m, MG_STR("x-128"));
+    assert_false(trails(&m, "X-Sum"));
+    assert_int_equal(m.settled.n, 128);
+    mg_message_copy(&copy, &arena, &m);
+    assert_true(trails(&copy, "X-Sum"));
 }
 
 static void methods(void **state)
@@ -410,6 +509,10 @@ int main(void)
         cmocka_unit_test(names_are_known_in_any_case),
         cmocka_unit_test(near_misses_are_not_known),
         cmocka_unit_test(codec_and_trailer_fields),
+        cmocka_unit_test(alike),
+        cmocka_unit_test_setup_teardown(lookalikes_are_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_settled_does_not_trail, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_trails_when_too_much_is_settled, setup, teardown),
         cmocka_unit_test(methods),
         cmocka_unit_test(phrases),
         cmocka_unit_test(tokens_and_values),

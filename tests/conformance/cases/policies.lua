@@ -65,7 +65,8 @@ return {
     end },
     { "headers decides on trailers as well", function(g)
       expect(g:request { method = "POST", path = "/headers", chunks = { "abc" },
-        headers = { ["x_path"] = "evil" }, trailers = { ["X-Two"] = "evil", ["x_drop"] = "evil", ["X-Sum"] = "7" } }, 200)
+        headers = { ["x_path"] = "evil" },
+        trailers = { ["X-Two"] = "evil", ["x_drop"] = "evil", ["X-Sum"] = "7" } }, 200)
       local seen = g:seen "api"[1]
       assert.is_nil(seen:header "x_path")
       assert.same({ { "X-Sum", "7" } }, seen.trailers)

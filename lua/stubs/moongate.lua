@@ -579,6 +579,57 @@ function SharedDict:take(key, rate, burst, cost) end
 ---@nodiscard
 function SharedDict:window(key, limit, seconds, cost) end
 
+---A sliding window: never more in any stretch of that time. What was taken comes back up to 1/15 of it late.
+---@param key string
+---@param limit number
+---@param seconds number
+---@param cost? number default 1
+---@return moongate.Grant? grant
+---@return moongate.Error? err
+---@nodiscard
+function SharedDict:sliding(key, limit, seconds, cost) end
+
+---@class moongate.LeakyGrant : moongate.Grant
+---@field delay number seconds after which the request may go on
+
+---A leaky bucket: `burst` at once, up to `queue` more with a delay.
+---@param key string
+---@param rate number units a second
+---@param burst number
+---@param queue? number default 0
+---@param cost? number default 1
+---@return moongate.LeakyGrant? grant
+---@return moongate.Error? err
+---@nodiscard
+function SharedDict:leaky(key, rate, burst, queue, cost) end
+
+---@class moongate.LimiterRule
+---@field algorithm "fixed-window"|"sliding-window"|"token-bucket"|"leaky-bucket"
+---@field limit number units in a window
+---@field window? number seconds, default 1
+---@field burst? number of buckets; default `limit`
+---@field queue? number of the leaky bucket; default 0
+---@field name? string in the RateLimit field
+---@field prefix? string in front of its keys
+
+---Makes a limiter of 1 to 16 rules. In `new`.
+---@param rules moongate.LimiterRule[]
+---@return moongate.Limiter
+---@nodiscard
+function SharedDict:limiter(rules) end
+
+---@class moongate.AdaptiveRule
+---@field min? number default 1
+---@field max? number default 1000
+---@field initial? number default 20
+---@field tolerance? number what latency may be, in times of the usual one; default 2
+
+---Makes a limiter of concurrency that finds its limit. In `new`.
+---@param rule moongate.AdaptiveRule
+---@return moongate.AdaptiveLimiter
+---@nodiscard
+function SharedDict:adaptive(rule) end
+
 ---How many hold it at a time; whoever was granted must release.
 ---@param key string
 ---@param max integer
@@ -591,6 +642,52 @@ function SharedDict:acquire(key, max) end
 ---@return true? done
 ---@return moongate.Error? err
 function SharedDict:release(key) end
+
+---@class moongate.Limiter
+local Limiter = {}
+
+---Takes from all keys or from none. `field` is the value of RateLimit; what follows `which` is about that rule.
+---@param cost? number default 1
+---@param ... string a key for each rule
+---@return boolean? ok
+---@return string|moongate.Error|nil field
+---@return number retry_after
+---@return number delay
+---@return integer which
+---@return integer remaining
+---@return number reset
+---@nodiscard
+function Limiter:take(cost, ...) end
+
+---What `take` returns, without taking anything.
+---@param ... string a key for each rule
+---@return boolean? ok
+---@return string|moongate.Error|nil field
+---@return number retry_after
+---@return number delay
+---@return integer which
+---@return integer remaining
+---@return number reset
+---@nodiscard
+function Limiter:look(...) end
+
+---@class moongate.AdaptiveLimiter
+local AdaptiveLimiter = {}
+
+---Whoever is granted must release, once.
+---@param key string
+---@return boolean? ok
+---@return integer|moongate.Error held with this one
+---@return integer limit
+---@nodiscard
+function AdaptiveLimiter:acquire(key) end
+
+---@param key string
+---@param seconds? number how long it took; nil: it says nothing about the backend
+---@param failed? boolean
+---@return true? done
+---@return moongate.Error? err
+function AdaptiveLimiter:release(key, seconds, failed) end
 
 -- json ------------------------------------------------------------------------------------------------------
 

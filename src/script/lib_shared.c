@@ -14,6 +14,7 @@
 
 #include "script/fail.h"
 #include "script/lib.h"
+#include "script/lib_limiter.h"
 #include "script/task.h"
 #include "shared/limiter.h"
 
@@ -41,12 +42,22 @@ static char keeper_key; /* its address is the key in the registry */
 /* Arguments
  * ---------------------------------------------------------------------------------------------- */
 
-static struct handle *check_handle(lua_State *L)
+static struct handle *check_handle_at(lua_State *L, int index)
 {
-    struct handle *h = luaL_checkudata(L, 1, DICTIONARY);
+    struct handle *h = luaL_checkudata(L, index, DICTIONARY);
     if (!h->dict)
         luaL_error(L, "the dictionary is closed");
     return h;
+}
+
+static struct handle *check_handle(lua_State *L)
+{
+    return check_handle_at(L, 1);
+}
+
+struct mg_dict *mg_lib_shared_check(lua_State *L, int index)
+{
+    return check_handle_at(L, index)->dict;
 }
 
 static struct mg_str check_string(lua_State *L, int arg)
@@ -114,8 +125,7 @@ static lua_Number check_cost(lua_State *L, int arg)
     return lua_isnoneornil(L, arg) ? 1 : check_amount(L, arg);
 }
 
-/* Monotonic in all cases, and one clock for all workers. */
-static int64_t now_ms(lua_State *L)
+int64_t mg_lib_shared_now_ms(lua_State *L)
 {
     const struct mg_loop *loop = mg_script_of(L)->loop;
     if (loop)
@@ -146,7 +156,7 @@ static const char *code_name(enum mg_dict_rc rc)
     return names[rc];
 }
 
-static int push_failure(lua_State *L, enum mg_dict_rc rc)
+int mg_lib_shared_push_failure(lua_State *L, enum mg_dict_rc rc)
 {
     if (rc == MG_DICT_BAD_ARGUMENT)
         return luaL_error(L, "%s", mg_dict_rc_text(rc));
@@ -156,7 +166,7 @@ static int push_failure(lua_State *L, enum mg_dict_rc rc)
 static int push_done(lua_State *L, enum mg_dict_rc rc)
 {
     if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -204,7 +214,7 @@ static void fill_limit(lua_State *L, const struct mg_limiter_result *result)
 static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_result *result)
 {
     if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     lua_createtable(L, 0, 4);
     fill_limit(L, result);
     return 1;
@@ -219,11 +229,12 @@ static int dict_get(lua_State *L)
     struct mg_buf *text = &h->keeper->text;
     struct mg_dict_value value;
     mg_buf_reset(text);
-    enum mg_dict_rc rc = mg_dict_get(h->dict, check_string(L, 2), now_ms(L), &value, text);
+    enum mg_dict_rc rc =
+        mg_dict_get(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L), &value, text);
     if (rc == MG_DICT_ABSENT)
         value.kind = MG_DICT_NONE;
     else if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     push_value(L, &value);
     if (text->room > TEXT_KEEP)
         mg_buf_release(text);
@@ -238,7 +249,7 @@ static int store(lua_State *L, store_fn fn)
     struct handle *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     struct mg_dict_value value = check_value(L, 3);
-    return push_done(L, fn(h->dict, key, value, check_ttl(L, 4), now_ms(L)));
+    return push_done(L, fn(h->dict, key, value, check_ttl(L, 4), mg_lib_shared_now_ms(L)));
 }
 
 static int dict_set(lua_State *L)
@@ -259,9 +270,9 @@ static int dict_replace(lua_State *L)
 static int dict_delete(lua_State *L)
 {
     struct handle *h = check_handle(L);
-    enum mg_dict_rc rc = mg_dict_delete(h->dict, check_string(L, 2), now_ms(L));
+    enum mg_dict_rc rc = mg_dict_delete(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L));
     if (rc != MG_DICT_OK && rc != MG_DICT_ABSENT)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     lua_pushboolean(L, rc == MG_DICT_OK);
     return 1;
 }
@@ -270,9 +281,9 @@ static int dict_ttl(lua_State *L)
 {
     struct handle *h = check_handle(L);
     int64_t ttl_ms;
-    enum mg_dict_rc rc = mg_dict_ttl(h->dict, check_string(L, 2), now_ms(L), &ttl_ms);
+    enum mg_dict_rc rc = mg_dict_ttl(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L), &ttl_ms);
     if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     lua_pushnumber(L, ttl_ms < 0 ? HUGE_VAL : (lua_Number)ttl_ms / 1000);
     return 1;
 }
@@ -281,7 +292,7 @@ static int dict_expire(lua_State *L)
 {
     struct handle *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
-    return push_done(L, mg_dict_expire(h->dict, key, check_ttl(L, 3), now_ms(L)));
+    return push_done(L, mg_dict_expire(h->dict, key, check_ttl(L, 3), mg_lib_shared_now_ms(L)));
 }
 
 static int dict_incr(lua_State *L)
@@ -294,9 +305,10 @@ static int dict_incr(lua_State *L)
         by = check_number(L, 3);
     if (!lua_isnoneornil(L, 4))
         init = check_number(L, 4);
-    enum mg_dict_rc rc = mg_dict_incr(h->dict, key, by, init, check_ttl(L, 5), now_ms(L), &sum);
+    enum mg_dict_rc rc =
+        mg_dict_incr(h->dict, key, by, init, check_ttl(L, 5), mg_lib_shared_now_ms(L), &sum);
     if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     push_value(L, &sum);
     return 1;
 }
@@ -306,7 +318,7 @@ static int dict_cas(lua_State *L)
     struct handle *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     struct mg_dict_value old = check_value_or_nil(L, 3), new_value = check_value_or_nil(L, 4);
-    return push_done(L, mg_dict_cas(h->dict, key, old, new_value, now_ms(L)));
+    return push_done(L, mg_dict_cas(h->dict, key, old, new_value, mg_lib_shared_now_ms(L)));
 }
 
 /* Limiters
@@ -321,7 +333,7 @@ static int limit(lua_State *L, limit_fn fn)
     struct mg_str key = check_string(L, 2);
     lua_Number a = check_amount(L, 3), b = check_amount(L, 4), cost = check_cost(L, 5);
     struct mg_limiter_result result;
-    enum mg_dict_rc rc = fn(h->dict, key, a, b, cost, now_ms(L), &result);
+    enum mg_dict_rc rc = fn(h->dict, key, a, b, cost, mg_lib_shared_now_ms(L), &result);
     return push_limit(L, rc, &result);
 }
 
@@ -335,6 +347,45 @@ static int dict_window(lua_State *L)
     return limit(L, mg_limiter_window);
 }
 
+/* Rules that are checked and taken as one ask, for what has no call of its own in C. */
+static int limit_by(lua_State *L, const struct mg_limiter_rule *rule, int cost_arg,
+                    struct mg_limiter_result *result)
+{
+    struct handle *h = check_handle(L);
+    struct mg_limiter_ask ask = {rule, check_string(L, 2), check_cost(L, cost_arg)};
+    enum mg_dict_rc rc = mg_limiter_take_all(h->dict, &ask, 1, mg_lib_shared_now_ms(L), result);
+    return push_limit(L, rc, result);
+}
+
+static int dict_sliding(lua_State *L)
+{
+    struct mg_limiter_result result;
+    struct mg_limiter_rule rule = {
+        .algorithm = MG_LIMITER_SLIDING_WINDOW,
+        .limit = check_amount(L, 3),
+        .seconds = check_amount(L, 4),
+    };
+    return limit_by(L, &rule, 5, &result);
+}
+
+static int dict_leaky(lua_State *L)
+{
+    struct mg_limiter_result result;
+    struct mg_limiter_rule rule = {
+        .algorithm = MG_LIMITER_LEAKY_BUCKET,
+        .limit = check_amount(L, 3),
+        .seconds = 1,
+        .burst = check_amount(L, 4),
+        .queue = lua_isnoneornil(L, 5) ? 0 : check_amount(L, 5),
+    };
+    int count = limit_by(L, &rule, 6, &result);
+    if (count == 1) {
+        lua_pushnumber(L, result.delay_s);
+        lua_setfield(L, -2, "delay");
+    }
+    return count;
+}
+
 static int dict_acquire(lua_State *L)
 {
     struct handle *h = check_handle(L);
@@ -344,9 +395,9 @@ static int dict_acquire(lua_State *L)
     /* The table is whole before the call: a memory error after it would hold the place for ever. */
     lua_createtable(L, 0, 4);
     fill_limit(L, &result);
-    enum mg_dict_rc rc = mg_limiter_acquire(h->dict, key, max, now_ms(L), &result);
+    enum mg_dict_rc rc = mg_limiter_acquire(h->dict, key, max, mg_lib_shared_now_ms(L), &result);
     if (rc != MG_DICT_OK)
-        return push_failure(L, rc);
+        return mg_lib_shared_push_failure(L, rc);
     fill_limit(L, &result);
     return 1;
 }
@@ -354,7 +405,7 @@ static int dict_acquire(lua_State *L)
 static int dict_release(lua_State *L)
 {
     struct handle *h = check_handle(L);
-    return push_done(L, mg_limiter_release(h->dict, check_string(L, 2), now_ms(L)));
+    return push_done(L, mg_limiter_release(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L)));
 }
 
 /* Handles
@@ -467,7 +518,8 @@ static const luaL_Reg methods[] = {
     {"delete", dict_delete},   {"ttl", dict_ttl},
     {"expire", dict_expire},   {"incr", dict_incr},
     {"cas", dict_cas},         {"take", dict_take},
-    {"window", dict_window},   {"acquire", dict_acquire},
+    {"window", dict_window},   {"sliding", dict_sliding},
+    {"leaky", dict_leaky},     {"acquire", dict_acquire},
     {"release", dict_release}, {NULL, NULL},
 };
 
@@ -476,6 +528,7 @@ void mg_lib_shared_open(lua_State *L)
     make_keeper(L);
     if (luaL_newmetatable(L, DICTIONARY)) {
         luaL_newlib(L, methods);
+        mg_lib_limiter_open(L);
         lua_setfield(L, -2, "__index");
         lua_pushliteral(L, DICTIONARY); /* policy code gets this name, not the table */
         lua_setfield(L, -2, "__metatable");

@@ -16,6 +16,9 @@
  *     d:cas(key, old|nil, new|nil)        -> true, or "differs"; nil stands for no value
  *     d:take(key, rate, burst, cost?)     -> token bucket: { ok, remaining, reset, retry_after }
  *     d:window(key, limit, seconds, cost?)   fixed window, the same
+ *     d:sliding(key, limit, seconds, cost?)  sliding window, the same
+ *     d:leaky(key, rate, burst, queue?, cost?) leaky bucket, the same and `delay`
+ *     d:limiter { rules }, d:adaptive { rule }   script/lib_limiter.h
  *     d:acquire(key, max)                    concurrency, the same; undone by
  *     d:release(key)                      -> true, or "absent"
  *
@@ -27,6 +30,16 @@
 #define MG_SCRIPT_LIB_SHARED_H
 
 #include <lua.h>
+#include <stdint.h>
+
+#include "shared/dict.h"
+
+/* For those who keep a dictionary's handle. Raises when the value there is none, or is closed. */
+struct mg_dict *mg_lib_shared_check(lua_State *L, int index);
+/* The time that dictionaries go by: monotonic in all cases, and one clock for all workers. */
+int64_t mg_lib_shared_now_ms(lua_State *L);
+/* Pushes nil and the error; raises for MG_DICT_BAD_ARGUMENT. Returns 2. */
+int mg_lib_shared_push_failure(lua_State *L, enum mg_dict_rc rc);
 
 /* Adds the above to the `mg` table on top of the stack. May raise a Lua memory error. */
 void mg_lib_shared_open(lua_State *L);

@@ -86,7 +86,7 @@ static struct mg_dict_value peek(struct mg_dict_entry *e)
     struct mg_dict_value value = {.kind = (enum mg_dict_kind)(e->kind + MG_DICT_STRING)};
     switch (value.kind) {
     case MG_DICT_STRING:
-        value.string = mg_str(mg_dict_entry_string(e), e->as.string_bytes);
+        value.string = mg_str(mg_dict_entry_payload(e), e->as.payload_bytes);
         break;
     case MG_DICT_INTEGER:
         value.integer = e->as.integer;
@@ -115,7 +115,7 @@ static enum mg_dict_rc store(struct mg_dict_slot *slot, struct mg_dict_value val
     else if (value.kind == MG_DICT_BOOLEAN)
         e->as.boolean = value.boolean;
     else if (string_bytes)
-        memcpy(mg_dict_entry_string(e), value.string.p, string_bytes);
+        memcpy(mg_dict_entry_payload(e), value.string.p, string_bytes);
     return MG_DICT_OK;
 }
 

@@ -14,23 +14,32 @@
 #include "base/memory.h"
 
 #define FIRST_CHAINS 16
+#define MALLOC_WORD 8
 #define SWEEP_ALWAYS 2
 #define SWEEP_WHEN_SHORT 8
 
-/* What malloc takes for an entry: a word of its own, in steps of 16. */
-static size_t entry_cost(size_t key_bytes, size_t string_bytes)
+/* What malloc takes for an entry: a word of its own, in steps of 16. Even without key and payload
+ * that is no less than the struct. */
+static size_t entry_cost(size_t key_bytes, size_t payload_bytes)
 {
-    return (sizeof(struct mg_dict_entry) + key_bytes + string_bytes + 8 + 15) & ~(size_t)15;
+    return (offsetof(struct mg_dict_entry, bytes) + key_bytes + payload_bytes + MALLOC_WORD + 15) &
+           ~(size_t)15;
 }
 
-static size_t string_bytes_of(const struct mg_dict_entry *e)
+_Static_assert(((offsetof(struct mg_dict_entry, bytes) + MALLOC_WORD + 15) & ~(size_t)15) -
+                       MALLOC_WORD >=
+                   sizeof(struct mg_dict_entry),
+               "an entry without key and payload has room for the struct");
+
+static size_t payload_bytes_of(const struct mg_dict_entry *e)
 {
-    return e->kind == MG_DICT_ENTRY_STRING ? e->as.string_bytes : 0;
+    bool has_payload = e->kind == MG_DICT_ENTRY_STRING || e->kind > MG_DICT_ENTRY_HELD;
+    return has_payload ? e->as.payload_bytes : 0;
 }
 
 static size_t cost_of(const struct mg_dict_entry *e)
 {
-    return entry_cost(e->key_bytes, string_bytes_of(e));
+    return entry_cost(e->key_bytes, payload_bytes_of(e));
 }
 
 static struct mg_dict_entry **chain_of(const struct mg_dict_shard *s, uint64_t hash)
@@ -46,8 +55,8 @@ static void drop_at(struct mg_dict_shard *s, struct mg_dict_entry **link)
     mg_list_remove(&e->lru);
     s->entries--;
     s->bytes -= cost_of(e);
-    if (e->kind == MG_DICT_ENTRY_HELD)
-        s->held_bytes -= cost_of(e);
+    if (e->pinned)
+        s->pinned_bytes -= cost_of(e);
     free(e);
 }
 
@@ -79,10 +88,10 @@ static void evict_coldest(struct mg_dict_shard *s, int64_t now_ms)
     drop(s, e);
 }
 
-/* False when held entries stand in the way. */
+/* False when pinned entries stand in the way. */
 static bool make_room(struct mg_dict_shard *s, size_t need, int64_t now_ms)
 {
-    if (need > s->limit_bytes - s->held_bytes)
+    if (need > s->limit_bytes - s->pinned_bytes)
         return false;
     if (s->bytes + need > s->limit_bytes)
         sweep(s, SWEEP_WHEN_SHORT, now_ms);
@@ -121,7 +130,7 @@ static void grow(struct mg_dict_shard *s, size_t entry_bytes, int64_t now_ms)
         return;
     move_chains(s, chains, count);
     s->bytes += more;
-    s->held_bytes += more;
+    s->pinned_bytes += more;
 }
 
 static void link_entry(struct mg_dict_shard *s, struct mg_dict_entry *e)
@@ -131,11 +140,7 @@ static void link_entry(struct mg_dict_shard *s, struct mg_dict_entry *e)
     *head = e;
     s->entries++;
     s->bytes += cost_of(e);
-    mg_list_init(&e->lru);
-    if (e->kind == MG_DICT_ENTRY_HELD)
-        s->held_bytes += cost_of(e);
-    else
-        mg_list_push_front(&s->lru, &e->lru);
+    mg_list_push_front(&s->lru, &e->lru);
 }
 
 static struct mg_dict_entry *find(struct mg_dict_shard *s, struct mg_str key, uint64_t hash,
@@ -156,7 +161,7 @@ void mg_dict_shard_init(struct mg_dict_shard *s, size_t limit_bytes)
     *s = (struct mg_dict_shard){.limit_bytes = limit_bytes, .chain_count = FIRST_CHAINS};
     MG_BUG_ON(pthread_mutex_init(&s->lock, NULL) != 0);
     s->chains = mg_calloc(FIRST_CHAINS, sizeof *s->chains);
-    s->bytes = s->held_bytes = FIRST_CHAINS * sizeof *s->chains;
+    s->bytes = s->pinned_bytes = FIRST_CHAINS * sizeof *s->chains;
     mg_list_init(&s->lru);
 }
 
@@ -169,39 +174,85 @@ void mg_dict_shard_release(struct mg_dict_shard *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-enum mg_dict_rc mg_dict_slot_open(struct mg_dict_slot *slot, struct mg_dict *dict,
-                                  struct mg_str key, int64_t now_ms)
+enum mg_dict_rc mg_dict_slot_prepare(struct mg_dict_slot *slot, struct mg_dict *dict,
+                                     struct mg_str key, int64_t now_ms)
 {
     if (key.n > MG_DICT_KEY_MAX)
         return MG_DICT_BAD_KEY;
     uint64_t hash = mg_hash(dict->hash_key, key);
     /* The high bits choose the shard, the low ones the chain in it. */
     struct mg_dict_shard *s = &dict->shards[hash >> (64 - dict->shard_bits)];
+    *slot = (struct mg_dict_slot){s, key, hash, now_ms, NULL};
+    return MG_DICT_OK;
+}
+
+void mg_dict_shard_lock(struct mg_dict_shard *s)
+{
     pthread_mutex_lock(&s->lock);
-    struct mg_dict_entry *e = find(s, key, hash, now_ms);
-    *slot = (struct mg_dict_slot){s, key, hash, now_ms, e};
-    if (e && e->kind != MG_DICT_ENTRY_HELD && s->lru.next != &e->lru) {
+}
+
+void mg_dict_shard_unlock(struct mg_dict_shard *s)
+{
+    pthread_mutex_unlock(&s->lock);
+}
+
+void mg_dict_slot_find(struct mg_dict_slot *slot)
+{
+    struct mg_dict_shard *s = slot->shard;
+    struct mg_dict_entry *e = slot->entry = find(s, slot->key, slot->hash, slot->now_ms);
+    if (e && !e->pinned && s->lru.next != &e->lru) {
         mg_list_remove(&e->lru);
         mg_list_push_front(&s->lru, &e->lru);
     }
+}
+
+enum mg_dict_rc mg_dict_slot_open(struct mg_dict_slot *slot, struct mg_dict *dict,
+                                  struct mg_str key, int64_t now_ms)
+{
+    enum mg_dict_rc rc = mg_dict_slot_prepare(slot, dict, key, now_ms);
+    if (rc != MG_DICT_OK)
+        return rc;
+    mg_dict_shard_lock(slot->shard);
+    mg_dict_slot_find(slot);
     return MG_DICT_OK;
 }
 
 void mg_dict_slot_close(struct mg_dict_slot *slot)
 {
-    pthread_mutex_unlock(&slot->shard->lock);
+    mg_dict_shard_unlock(slot->shard);
+}
+
+void mg_dict_slot_pin(struct mg_dict_slot *slot)
+{
+    struct mg_dict_entry *e = slot->entry;
+    if (e->pinned)
+        return;
+    e->pinned = true;
+    mg_list_remove(&e->lru);
+    slot->shard->pinned_bytes += cost_of(e);
+}
+
+void mg_dict_slot_unpin(struct mg_dict_slot *slot)
+{
+    struct mg_dict_entry *e = slot->entry;
+    if (!e->pinned)
+        return;
+    e->pinned = false;
+    mg_list_push_front(&slot->shard->lru, &e->lru);
+    slot->shard->pinned_bytes -= cost_of(e);
 }
 
 static struct mg_dict_entry *new_entry(const struct mg_dict_slot *slot,
-                                       enum mg_dict_entry_kind kind, size_t string_bytes)
+                                       enum mg_dict_entry_kind kind, size_t payload_bytes)
 {
-    struct mg_dict_entry *e = malloc(sizeof *e + slot->key.n + string_bytes);
+    /* All that malloc gives for the cost: a payload of the same cost may take its place later. */
+    struct mg_dict_entry *e = malloc(entry_cost(slot->key.n, payload_bytes) - MALLOC_WORD);
     if (!e)
         return NULL;
     *e = (struct mg_dict_entry){
         .hash = slot->hash,
         .expires_ms = slot->entry ? slot->entry->expires_ms : MG_DICT_NEVER,
-        .as.string_bytes = string_bytes,
+        .as.payload_bytes = payload_bytes,
         .key_bytes = (uint16_t)slot->key.n,
         .kind = (uint8_t)kind,
     };
@@ -211,23 +262,23 @@ static struct mg_dict_entry *new_entry(const struct mg_dict_slot *slot,
 }
 
 enum mg_dict_rc mg_dict_slot_put(struct mg_dict_slot *slot, enum mg_dict_entry_kind kind,
-                                 size_t string_bytes)
+                                 size_t payload_bytes)
 {
     struct mg_dict_shard *s = slot->shard;
     struct mg_dict_entry *old = slot->entry;
-    if (string_bytes > s->limit_bytes)
+    if (payload_bytes > s->limit_bytes)
         return MG_DICT_TOO_LARGE; /* also keeps the sum below from overflowing */
-    size_t cost = entry_cost(slot->key.n, string_bytes);
-    if (old && kind != MG_DICT_ENTRY_HELD && cost_of(old) == cost) {
+    size_t cost = entry_cost(slot->key.n, payload_bytes);
+    if (old && !old->pinned && cost_of(old) == cost) {
         old->kind = (uint8_t)kind;
-        old->as.string_bytes = string_bytes;
+        old->as.payload_bytes = payload_bytes;
         return MG_DICT_OK;
     }
     if (cost > s->limit_bytes - s->chain_count * sizeof *s->chains)
         return MG_DICT_TOO_LARGE;
-    if (cost > s->limit_bytes - s->held_bytes)
+    if (cost > s->limit_bytes - s->pinned_bytes)
         return MG_DICT_FULL;
-    struct mg_dict_entry *e = new_entry(slot, kind, string_bytes);
+    struct mg_dict_entry *e = new_entry(slot, kind, payload_bytes);
     if (!e)
         return MG_DICT_NO_MEMORY;
     if (old)

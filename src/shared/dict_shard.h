@@ -1,11 +1,13 @@
 /*
  * Inside of the shared dictionary: one shard's table, its order of use and its bytes.
  *
- * Only dict.c and limiter.c include this. A caller opens a slot (which locks the key's shard),
- * works on the slot's entry, and closes it; nothing is called back meanwhile.
+ * Only dict.c, limiter.c and adaptive.c include this. A caller opens a slot (which locks the key's
+ * shard), works on the slot's entry, and closes it; nothing is called back meanwhile. Who works on
+ * several keys at once prepares their slots, locks each shard once, in the order of their
+ * addresses, and finds the entries then.
  *
  *     slot.entry   the live entry of the key, or NULL; expired ones are gone by then
- *     lru          hottest first; held entries are in no list and are never evicted
+ *     lru          hottest first; pinned entries are in no list and are never evicted
  */
 #ifndef MG_SHARED_DICT_SHARD_H
 #define MG_SHARED_DICT_SHARD_H
@@ -24,36 +26,32 @@ enum mg_dict_entry_kind {
     MG_DICT_ENTRY_INTEGER,
     MG_DICT_ENTRY_NUMBER,
     MG_DICT_ENTRY_BOOLEAN,
-    MG_DICT_ENTRY_BUCKET, /* limiters from here on */
-    MG_DICT_ENTRY_WINDOW,
-    MG_DICT_ENTRY_HELD,
+    MG_DICT_ENTRY_HELD,         /* limiters from here on */
+    MG_DICT_ENTRY_FIXED_WINDOW, /* these have their state as payload */
+    MG_DICT_ENTRY_SLIDING_WINDOW,
+    MG_DICT_ENTRY_TOKEN_BUCKET,
+    MG_DICT_ENTRY_LEAKY_BUCKET,
+    MG_DICT_ENTRY_ADAPTIVE,
 };
 
 #define MG_DICT_NEVER INT64_MAX
 
 struct mg_dict_entry {
     struct mg_dict_entry *next; /* in its chain */
-    struct mg_link lru;         /* alone when held */
+    struct mg_link lru;         /* alone when pinned */
     uint64_t hash;
     int64_t expires_ms; /* gone when this is not after now; MG_DICT_NEVER */
     union {
-        size_t string_bytes;
+        size_t payload_bytes;
         int64_t integer;
         double number;
         bool boolean;
-        struct {
-            double tokens; /* at at_ms */
-            int64_t at_ms;
-        } bucket;
-        struct {
-            double count;
-            int64_t start_ms;
-        } window;
         int64_t held; /* 1 or more */
     } as;
     uint16_t key_bytes;
     uint8_t kind;
-    char bytes[]; /* the key, then the string */
+    bool pinned;  /* counts what is out and will come back */
+    char bytes[]; /* the key, then the payload: a string, or a limiter's state, unaligned */
 };
 
 struct mg_dict_shard {
@@ -66,8 +64,8 @@ struct mg_dict_shard {
     size_t sweep_at;    /* the chain that is looked through for expired entries next */
     struct mg_link lru;
     size_t entries;
-    size_t bytes;      /* chains and entries */
-    size_t held_bytes; /* of these, chains and held entries: what eviction cannot free */
+    size_t bytes;        /* chains and entries */
+    size_t pinned_bytes; /* of these, chains and pinned entries: what eviction cannot free */
     uint64_t evictions;
 } __attribute__((aligned(64)));
 
@@ -95,22 +93,35 @@ enum mg_dict_rc mg_dict_slot_open(struct mg_dict_slot *slot, struct mg_dict *dic
                                   struct mg_str key, int64_t now_ms);
 void mg_dict_slot_close(struct mg_dict_slot *slot);
 
-/* Gives the slot an entry of that kind, with room for a string of `string_bytes`, in place of what
- * it had. Evicts others when it must. The caller sets `as`; expires_ms is kept from the old entry,
- * or MG_DICT_NEVER. On MG_DICT_TOO_LARGE, _FULL and _NO_MEMORY all is as it was. */
+/* The three parts of opening, for calls on several keys. With the shard unlocked only `shard` is
+ * of use. Finding again is fine: after puts into other slots of the shard it tells who was evicted.
+ */
+enum mg_dict_rc mg_dict_slot_prepare(struct mg_dict_slot *slot, struct mg_dict *dict,
+                                     struct mg_str key, int64_t now_ms);
+void mg_dict_shard_lock(struct mg_dict_shard *shard);
+void mg_dict_shard_unlock(struct mg_dict_shard *shard);
+void mg_dict_slot_find(struct mg_dict_slot *slot);
+
+/* Gives the slot an entry of that kind, with room for a payload of `payload_bytes`, in place of
+ * what it had, unpinned. Evicts others when it must. The caller sets `as`; expires_ms is kept from
+ * the old entry, or MG_DICT_NEVER. On MG_DICT_TOO_LARGE, _FULL and _NO_MEMORY all is as it was. */
 enum mg_dict_rc mg_dict_slot_put(struct mg_dict_slot *slot, enum mg_dict_entry_kind kind,
-                                 size_t string_bytes);
+                                 size_t payload_bytes);
+/* The slot's entry, which there must be, cannot be evicted from here on, or can again. Both may be
+ * called twice. */
+void mg_dict_slot_pin(struct mg_dict_slot *slot);
+void mg_dict_slot_unpin(struct mg_dict_slot *slot);
 /* Removes the slot's entry, which there must be. */
 void mg_dict_slot_remove(struct mg_dict_slot *slot);
 
-static inline char *mg_dict_entry_string(struct mg_dict_entry *e)
+static inline char *mg_dict_entry_payload(struct mg_dict_entry *e)
 {
     return e->bytes + e->key_bytes;
 }
 
 static inline bool mg_dict_entry_limits(const struct mg_dict_entry *e)
 {
-    return e->kind >= MG_DICT_ENTRY_BUCKET;
+    return e->kind >= MG_DICT_ENTRY_HELD;
 }
 
 /* now + ms, or MG_DICT_NEVER when that is too far away. */

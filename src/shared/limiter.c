@@ -1,16 +1,14 @@
-/* Token buckets, fixed windows and concurrency counters. Any thread; one shard's lock a call. */
+/*
+ * Limiters over several keys at once, and concurrency counters. Any thread.
+ *
+ * A call locks all shards that its keys fall into, each once and in the order of their addresses,
+ * so that two calls never wait for each other. Then it decides on all keys before it changes any.
+ */
 #include "shared/limiter.h"
 
-#include <math.h>
+#include <string.h>
 
 #include "shared/dict_shard.h"
-
-/* Rounding of the sums below may not cost a client the token it has waited for. */
-#define SLACK 1e-6
-
-/* Beyond these, results would no longer be whole numbers, or times that anybody can write down. */
-#define UNITS_MAX 0x1p53
-#define SECONDS_MAX 1e9
 
 /* Opens the key's slot and makes sure that it holds this sort of limiter or nothing. */
 static enum mg_dict_rc open_slot(struct mg_dict_slot *slot, struct mg_dict *dict, struct mg_str key,
@@ -24,153 +22,194 @@ static enum mg_dict_rc open_slot(struct mg_dict_slot *slot, struct mg_dict *dict
     return rc;
 }
 
-static enum mg_dict_rc ensure_entry(struct mg_dict_slot *slot, enum mg_dict_entry_kind kind)
+/* ---- rules ---- */
+
+static enum mg_dict_entry_kind kind_of(enum mg_limiter_algorithm algorithm)
 {
-    return slot->entry ? MG_DICT_OK : mg_dict_slot_put(slot, kind, 0);
+    return (enum mg_dict_entry_kind)(MG_DICT_ENTRY_FIXED_WINDOW + algorithm);
 }
 
-/* Also false for what is no number. */
-static bool is_units(double x)
+_Static_assert(MG_DICT_ENTRY_LEAKY_BUCKET - MG_DICT_ENTRY_FIXED_WINDOW == MG_LIMITER_LEAKY_BUCKET,
+               "kinds in the same order");
+
+/* One call: its slots, and the order in which their shards are locked. */
+struct call {
+    const struct mg_limiter_ask *asks;
+    size_t count;
+    struct mg_dict_slot slots[MG_LIMITER_ASKS_MAX];
+    struct mg_dict_shard *shards[MG_LIMITER_ASKS_MAX]; /* ascending, each once */
+    size_t shard_count;
+    bool is_new[MG_LIMITER_ASKS_MAX]; /* the entry was made by this call */
+};
+
+static void add_shard(struct call *call, struct mg_dict_shard *shard)
 {
-    return x >= 0 && x <= UNITS_MAX;
+    size_t at = call->shard_count;
+    while (at > 0 && call->shards[at - 1] > shard)
+        at--;
+    if (at > 0 && call->shards[at - 1] == shard)
+        return;
+    memmove(&call->shards[at + 1], &call->shards[at], (call->shard_count - at) * sizeof shard);
+    call->shards[at] = shard;
+    call->shard_count++;
 }
 
-static int64_t ceil_ms(double seconds)
+static bool same_key(const struct mg_dict_slot *a, const struct mg_dict_slot *b)
 {
-    return (int64_t)ceil(seconds * 1000 - SLACK);
+    return a->hash == b->hash && mg_str_eq(a->key, b->key);
 }
 
-/* Threads read the clock at different moments; time that seems to run back stands still. */
-static int64_t elapsed_ms(int64_t from_ms, int64_t now_ms)
+static enum mg_dict_rc prepare(struct call *call, struct mg_dict *dict, int64_t now_ms)
 {
-    return now_ms > from_ms ? now_ms - from_ms : 0;
-}
-
-/* ---- token bucket ---- */
-
-static double tokens_now(const struct mg_dict_slot *slot, double rate, double burst)
-{
-    const struct mg_dict_entry *e = slot->entry;
-    if (!e)
-        return burst;
-    double elapsed = (double)elapsed_ms(e->as.bucket.at_ms, slot->now_ms);
-    return fmin(burst, e->as.bucket.tokens + elapsed * rate / 1000);
-}
-
-static enum mg_dict_rc keep_tokens(struct mg_dict_slot *slot, double tokens, double full_in_s)
-{
-    int64_t at_ms = slot->now_ms;
-    if (slot->entry && slot->entry->as.bucket.at_ms > at_ms)
-        at_ms = slot->entry->as.bucket.at_ms;
-    enum mg_dict_rc rc = ensure_entry(slot, MG_DICT_ENTRY_BUCKET);
-    if (rc != MG_DICT_OK)
-        return rc;
-    slot->entry->as.bucket.tokens = tokens;
-    slot->entry->as.bucket.at_ms = at_ms;
-    slot->entry->expires_ms = mg_dict_after(at_ms, ceil_ms(full_in_s));
-    return MG_DICT_OK;
-}
-
-static enum mg_dict_rc take(struct mg_dict_slot *slot, double rate, double burst, double cost,
-                            struct mg_limiter_result *out)
-{
-    double tokens = tokens_now(slot, rate, burst);
-    bool ok = tokens + SLACK >= cost;
-    /* A refusal leaves the bucket alone, so that asking often does not add up rounding errors. */
-    if (ok && cost > 0) {
-        tokens = fmax(0, tokens - cost);
-        enum mg_dict_rc rc = keep_tokens(slot, tokens, (burst - tokens) / rate);
+    for (size_t i = 0; i < call->count; i++) {
+        const struct mg_limiter_ask *ask = &call->asks[i];
+        if (!mg_limiter_rule_ok(ask->rule) || !mg_limiter_units_ok(ask->cost))
+            return MG_DICT_BAD_ARGUMENT;
+        enum mg_dict_rc rc = mg_dict_slot_prepare(&call->slots[i], dict, ask->key, now_ms);
         if (rc != MG_DICT_OK)
             return rc;
+        for (size_t j = 0; j < i; j++)
+            if (same_key(&call->slots[j], &call->slots[i]))
+                return MG_DICT_BAD_ARGUMENT;
+        add_shard(call, call->slots[i].shard);
     }
-    *out = (struct mg_limiter_result){
-        .ok = ok,
-        .remaining = floor(tokens + SLACK),
-        .reset_s = (burst - tokens) / rate,
-        .retry_after_s = ok ? 0 : (cost > burst ? burst : cost - tokens) / rate,
-    };
     return MG_DICT_OK;
+}
+
+static enum mg_dict_rc find_all(struct call *call)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        mg_dict_slot_find(&call->slots[i]);
+        const struct mg_dict_entry *e = call->slots[i].entry;
+        if (e && e->kind != kind_of(call->asks[i].rule->algorithm))
+            return MG_DICT_BAD_TYPE;
+    }
+    return MG_DICT_OK;
+}
+
+static void decide(const struct call *call, size_t i, double cost, struct mg_limiter_decision *out)
+{
+    union mg_limiter_state state;
+    const struct mg_dict_slot *slot = &call->slots[i];
+    const struct mg_limiter_rule *rule = call->asks[i].rule;
+    if (slot->entry)
+        memcpy(&state, mg_dict_entry_payload(slot->entry), mg_limiter_state_bytes(rule->algorithm));
+    mg_limiter_decide(rule, slot->entry ? &state : NULL, cost, slot->now_ms, out);
+}
+
+/* Pins the keys' entries, and makes those that are new: what makes one must not evict another. */
+static enum mg_dict_rc pin_all(struct call *call)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        struct mg_dict_slot *slot = &call->slots[i];
+        enum mg_limiter_algorithm algorithm = call->asks[i].rule->algorithm;
+        call->is_new[i] = !slot->entry;
+        if (!slot->entry) {
+            enum mg_dict_rc rc =
+                mg_dict_slot_put(slot, kind_of(algorithm), mg_limiter_state_bytes(algorithm));
+            if (rc != MG_DICT_OK)
+                return rc;
+        }
+        mg_dict_slot_pin(slot);
+    }
+    return MG_DICT_OK;
+}
+
+static void unpin_all(struct call *call)
+{
+    for (size_t i = 0; i < call->count; i++)
+        if (call->slots[i].entry)
+            mg_dict_slot_unpin(&call->slots[i]);
+}
+
+static void remove_new(struct call *call)
+{
+    for (size_t i = 0; i < call->count && call->slots[i].entry; i++)
+        if (call->is_new[i])
+            mg_dict_slot_remove(&call->slots[i]);
+}
+
+static void keep(struct call *call, size_t i, const struct mg_limiter_decision *decision)
+{
+    struct mg_dict_entry *e = call->slots[i].entry;
+    size_t bytes = mg_limiter_state_bytes(call->asks[i].rule->algorithm);
+    memcpy(mg_dict_entry_payload(e), &decision->next, bytes);
+    e->expires_ms = decision->expires_ms;
+}
+
+/* All is granted. */
+static enum mg_dict_rc keep_all(struct call *call, const struct mg_limiter_decision *decisions)
+{
+    bool takes = false;
+    for (size_t i = 0; i < call->count; i++)
+        takes = takes || call->asks[i].cost > 0;
+    if (!takes)
+        return MG_DICT_OK; /* nothing to make entries for */
+    enum mg_dict_rc rc = pin_all(call);
+    for (size_t i = 0; rc == MG_DICT_OK && i < call->count; i++)
+        keep(call, i, &decisions[i]);
+    if (rc != MG_DICT_OK)
+        remove_new(call);
+    unpin_all(call);
+    return rc;
+}
+
+static enum mg_dict_rc take_locked(struct call *call, struct mg_limiter_result *out)
+{
+    struct mg_limiter_decision decisions[MG_LIMITER_ASKS_MAX];
+    bool granted = true;
+    enum mg_dict_rc rc = find_all(call);
+    if (rc != MG_DICT_OK)
+        return rc;
+    for (size_t i = 0; i < call->count; i++) {
+        decide(call, i, call->asks[i].cost, &decisions[i]);
+        granted = granted && decisions[i].result.ok;
+    }
+    if (granted)
+        rc = keep_all(call, decisions);
+    for (size_t i = 0; rc == MG_DICT_OK && i < call->count; i++) {
+        if (!granted && decisions[i].result.ok)
+            decide(call, i, 0, &decisions[i]);
+        out[i] = decisions[i].result;
+    }
+    return rc;
+}
+
+enum mg_dict_rc mg_limiter_take_all(struct mg_dict *dict, const struct mg_limiter_ask *asks,
+                                    size_t count, int64_t now_ms, struct mg_limiter_result *out)
+{
+    struct call call;
+    call.asks = asks;
+    call.count = count;
+    call.shard_count = 0;
+    if (count == 0 || count > MG_LIMITER_ASKS_MAX)
+        return MG_DICT_BAD_ARGUMENT;
+    enum mg_dict_rc rc = prepare(&call, dict, now_ms);
+    if (rc != MG_DICT_OK)
+        return rc;
+    for (size_t i = 0; i < call.shard_count; i++)
+        mg_dict_shard_lock(call.shards[i]);
+    rc = take_locked(&call, out);
+    for (size_t i = call.shard_count; i > 0; i--)
+        mg_dict_shard_unlock(call.shards[i - 1]);
+    return rc;
 }
 
 enum mg_dict_rc mg_limiter_take(struct mg_dict *dict, struct mg_str key, double rate, double burst,
                                 double cost, int64_t now_ms, struct mg_limiter_result *out)
 {
-    struct mg_dict_slot slot;
-    if (!(rate > 0 && rate <= UNITS_MAX) || !is_units(burst) || !is_units(cost) ||
-        !(burst / rate <= SECONDS_MAX))
-        return MG_DICT_BAD_ARGUMENT;
-    enum mg_dict_rc rc = open_slot(&slot, dict, key, MG_DICT_ENTRY_BUCKET, now_ms);
-    if (rc != MG_DICT_OK)
-        return rc;
-    rc = take(&slot, rate, burst, cost, out);
-    mg_dict_slot_close(&slot);
-    return rc;
-}
-
-/* ---- fixed window ---- */
-
-struct window {
-    double count;
-    int64_t start_ms;
-};
-
-/* The window that now lies in. One whose length has shrunk since may be over before its entry
- * expires. */
-static struct window window_now(const struct mg_dict_slot *slot, int64_t length_ms)
-{
-    const struct mg_dict_entry *e = slot->entry;
-    if (e && elapsed_ms(e->as.window.start_ms, slot->now_ms) < length_ms)
-        return (struct window){e->as.window.count, e->as.window.start_ms};
-    return (struct window){0, slot->now_ms};
-}
-
-static enum mg_dict_rc keep_window(struct mg_dict_slot *slot, struct window window,
-                                   int64_t length_ms)
-{
-    enum mg_dict_rc rc = ensure_entry(slot, MG_DICT_ENTRY_WINDOW);
-    if (rc != MG_DICT_OK)
-        return rc;
-    slot->entry->as.window.count = window.count;
-    slot->entry->as.window.start_ms = window.start_ms;
-    slot->entry->expires_ms = mg_dict_after(window.start_ms, length_ms);
-    return MG_DICT_OK;
-}
-
-static enum mg_dict_rc count(struct mg_dict_slot *slot, double limit, int64_t length_ms,
-                             double cost, struct mg_limiter_result *out)
-{
-    struct window window = window_now(slot, length_ms);
-    bool ok = window.count + cost <= limit + SLACK;
-    if (ok && cost > 0) {
-        window.count += cost;
-        enum mg_dict_rc rc = keep_window(slot, window, length_ms);
-        if (rc != MG_DICT_OK)
-            return rc;
-    }
-    double left_s = (double)(length_ms - elapsed_ms(window.start_ms, slot->now_ms)) / 1000;
-    *out = (struct mg_limiter_result){
-        .ok = ok,
-        .remaining = fmax(0, floor(limit - window.count + SLACK)),
-        .reset_s = left_s,
-        .retry_after_s = ok ? 0 : left_s,
-    };
-    return MG_DICT_OK;
+    struct mg_limiter_rule rule = {MG_LIMITER_TOKEN_BUCKET, rate, 1, burst, 0};
+    struct mg_limiter_ask ask = {&rule, key, cost};
+    return mg_limiter_take_all(dict, &ask, 1, now_ms, out);
 }
 
 enum mg_dict_rc mg_limiter_window(struct mg_dict *dict, struct mg_str key, double limit,
                                   double seconds, double cost, int64_t now_ms,
                                   struct mg_limiter_result *out)
 {
-    struct mg_dict_slot slot;
-    if (!is_units(limit) || !is_units(cost) || !(seconds > 0 && seconds <= SECONDS_MAX))
-        return MG_DICT_BAD_ARGUMENT;
-    enum mg_dict_rc rc = open_slot(&slot, dict, key, MG_DICT_ENTRY_WINDOW, now_ms);
-    if (rc != MG_DICT_OK)
-        return rc;
-    int64_t length_ms = ceil_ms(seconds);
-    rc = count(&slot, limit, length_ms ? length_ms : 1, cost, out);
-    mg_dict_slot_close(&slot);
-    return rc;
+    struct mg_limiter_rule rule = {MG_LIMITER_FIXED_WINDOW, limit, seconds, 0, 0};
+    struct mg_limiter_ask ask = {&rule, key, cost};
+    return mg_limiter_take_all(dict, &ask, 1, now_ms, out);
 }
 
 /* ---- concurrency ---- */
@@ -180,12 +219,14 @@ static enum mg_dict_rc acquire(struct mg_dict_slot *slot, int64_t max,
 {
     int64_t held = slot->entry ? slot->entry->as.held : 0;
     bool ok = held < max;
-    if (ok) {
-        enum mg_dict_rc rc = ensure_entry(slot, MG_DICT_ENTRY_HELD);
+    if (ok && !slot->entry) {
+        enum mg_dict_rc rc = mg_dict_slot_put(slot, MG_DICT_ENTRY_HELD, 0);
         if (rc != MG_DICT_OK)
             return rc;
-        slot->entry->as.held = ++held;
+        mg_dict_slot_pin(slot);
     }
+    if (ok)
+        slot->entry->as.held = ++held;
     *out = (struct mg_limiter_result){.ok = ok, .remaining = held < max ? (double)(max - held) : 0};
     return MG_DICT_OK;
 }

@@ -1,5 +1,7 @@
 /*
- * Limiters in shared dictionaries: each call asks and takes in one atomic step, for all workers.
+ * Limiters in shared dictionaries: each call asks and takes in one atomic step, for all workers, of
+ * one key or of several at once. What is computed is in shared/limiter_rules.h; limits that find
+ * themselves are in shared/adaptive.h.
  *
  * A limiter's key holds nothing else: a plain value there, or a limiter of another sort, is
  * MG_DICT_BAD_TYPE. Numbers (rate, burst, limit, window) come with each call, so a reload that
@@ -10,11 +12,9 @@
  * so it hits those unused for longest; most of these are expired (a bucket expires when it is full
  * again, a window when it ends) and lose nothing. But a client that can make many keys can push out
  * others' limiters: key them by what a client cannot invent, size the dictionary for the clients of
- * one window, about 100 bytes and the key each, and watch the evictions in mg_dict_stats.
- * Concurrency counters are never evicted, as releases would then be counted against a new counter;
- * they exist only while something is held.
- *
- * Units are at most 2^53 and times at most 1e9 seconds; what is outside is MG_DICT_BAD_ARGUMENT.
+ * one window, about 100 bytes and the key each (230 for a sliding window), and watch the evictions
+ * in mg_dict_stats. Concurrency counters are never evicted, as releases would then be counted
+ * against a new counter; they exist only while something is held.
  *
  * Time, threads and return codes as in shared/dict.h. With another code than MG_DICT_OK nothing was
  * taken and `out` is untouched.
@@ -26,23 +26,33 @@
 #include <stdint.h>
 
 #include "shared/dict.h"
+#include "shared/limiter_rules.h"
 
-struct mg_limiter_result {
-    bool ok;          /* granted, and counted; when not, nothing was counted */
-    double remaining; /* whole units that are left, rounded down */
-    double reset_s;   /* until the limiter is as new */
-    double
-        retry_after_s; /* 0 when granted; else when the same cost would be, if nobody else takes */
+#define MG_LIMITER_ASKS_MAX 16
+
+struct mg_limiter_ask {
+    const struct mg_limiter_rule *rule; /* borrowed */
+    struct mg_str key;                  /* borrowed; no other ask of the call has it */
+    double cost;
 };
 
-/* Token bucket: `burst` tokens when full, `rate` more a second; takes `cost` of them. A cost above
- * `burst` is always refused, with the time of a whole bucket to retry. Cost 0 looks and takes
- * nothing. Wants rate > 0 and a full bucket within 1e9 seconds. */
+/*
+ * Takes from all keys, or from none. `out` has a place for each ask; all has been granted when `ok`
+ * is set in each of them. Else nothing was taken, and the results are of a look at things as they
+ * are, with `ok` where that ask alone would have been granted.
+ *
+ * MG_DICT_BAD_ARGUMENT for numbers out of range, a key twice, or a count that is not 1 to
+ * MG_LIMITER_ASKS_MAX; MG_DICT_FULL also when one shard cannot hold all keys that fall into it.
+ */
+enum mg_dict_rc mg_limiter_take_all(struct mg_dict *dict, const struct mg_limiter_ask *asks,
+                                    size_t count, int64_t now_ms, struct mg_limiter_result *out);
+
+/* One token bucket: `burst` tokens when full, `rate` more a second; takes `cost` of them. */
 enum mg_dict_rc mg_limiter_take(struct mg_dict *dict, struct mg_str key, double rate, double burst,
                                 double cost, int64_t now_ms, struct mg_limiter_result *out);
 
-/* Fixed window: at most `limit` in `seconds` from the key's first granted call on. The next window
- * begins with the first call after the end. Wants seconds > 0. */
+/* One fixed window: at most `limit` in `seconds` from the key's first granted call on. The next
+ * window begins with the first call after the end. */
 enum mg_dict_rc mg_limiter_window(struct mg_dict *dict, struct mg_str key, double limit,
                                   double seconds, double cost, int64_t now_ms,
                                   struct mg_limiter_result *out);

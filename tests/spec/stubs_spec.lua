@@ -32,9 +32,11 @@ end
 -- What a step has made in `new`, and what it is told at the end, for the spec to see.
 local STEP = [[
   local dict, inside, regex = mg.shared "counts", mg.ip.matcher { "10.0.0.0/8" }, mg.regex "a"
+  local limiter, adaptive = dict:limiter { { algorithm = "fixed-window", limit = 1 } }, dict:adaptive {}
   return {
     request = function(req)
       req.ctx.dict, req.ctx.inside, req.ctx.regex, req.ctx.copy = dict, inside, regex, req:copy()
+      req.ctx.limiter, req.ctx.adaptive = limiter, adaptive
     end,
     finish = function(req, _, info) req.ctx.info = info end,
   }]]
@@ -46,6 +48,8 @@ local function see_objects(req, res)
   live["moongate.Request"] = stubs.describe(req:copy()) -- fields are written to
   live["moongate.Response"] = stubs.describe(res:copy())
   live["moongate.SharedDict"] = stubs.describe(req.ctx.dict)
+  live["moongate.Limiter"] = stubs.describe(req.ctx.limiter)
+  live["moongate.AdaptiveLimiter"] = stubs.describe(req.ctx.adaptive)
   live["moongate.IpMatcher"] = stubs.describe(req.ctx.inside)
   live["moongate.Regex"] = stubs.describe(req.ctx.regex)
   live["moongate.Task"] = stubs.describe(mg.spawn(mg.sleep, 0))
@@ -66,6 +70,7 @@ local function see_tables(req, res)
   live["moongate.Error"] = stubs.sample(fault)
   live["moongate.FetchAllError"] = stubs.sample(failed)
   live["moongate.Grant"] = stubs.sample(req.ctx.dict:take("k", 1, 1))
+  live["moongate.LeakyGrant"] = stubs.sample(req.ctx.dict:leaky("l", 1, 1))
   live["moongate.Route"] = stubs.sample(req.route)
   live["moongate.Upstream"] = stubs.sample(res.upstream)
   live["moongate.Url"] = stubs.sample(mg.url.parse "http://a/b?c")
@@ -114,7 +119,7 @@ local CLASSES = {
   "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
   "moongate.Regex",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
-  "moongate.Grant", "moongate.Url", "moongate.Env", "moongate.FinishInfo",
+  "moongate.Grant", "moongate.LeakyGrant", "moongate.Limiter", "moongate.AdaptiveLimiter", "moongate.Url", "moongate.Env", "moongate.FinishInfo",
   "moongate.Tls", "moongate.Certificate", "moongate.CertificateNames",
   "moongate.schema", "moongate.Schema",
   "moongate.test", "moongate.test.Gateway", "moongate.test.Handle", "moongate.test.Connection",

@@ -299,6 +299,95 @@ static void arguments(void **state)
     assert_true(r.ok && r.reset_s == 0.001);
 }
 
+/* ---- several at once ---- */
+
+static const struct mg_limiter_rule FIVE = {MG_LIMITER_FIXED_WINDOW, 5, 60, 0, 0};
+static const struct mg_limiter_rule THREE = {MG_LIMITER_SLIDING_WINDOW, 3, 60, 0, 0};
+static const struct mg_limiter_rule TWO = {MG_LIMITER_TOKEN_BUCKET, 1, 60, 2, 0};
+
+static void all_or_nothing(void **state)
+{
+    struct mg_dict *d = *state;
+    struct mg_limiter_result r[3];
+    struct mg_limiter_ask asks[] = {
+        {&FIVE, MG_STR("a"), 1}, {&THREE, MG_STR("b"), 1}, {&TWO, MG_STR("c"), 1}};
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(mg_limiter_take_all(d, asks, 3, 0, r), MG_DICT_OK);
+        assert_true(r[0].ok && r[1].ok && r[2].ok);
+        assert_true(r[0].remaining == 5 - i && r[1].remaining == 3 - i && r[2].remaining == 2 - i);
+    }
+    assert_int_equal(mg_limiter_take_all(d, asks, 3, 0, r), MG_DICT_OK);
+    assert_true(r[0].ok && r[1].ok && !r[2].ok);
+    assert_true(r[0].remaining == 3 && r[1].remaining == 1 && r[2].remaining == 0);
+    assert_true(r[0].retry_after_s == 0 && r[2].retry_after_s == 60);
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_OK); /* so it is */
+    assert_true(r[0].remaining == 2 && r[1].remaining == 0);
+    asks[1].cost = 0;
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_OK);
+    assert_true(r[0].ok && r[0].remaining == 1 && r[1].ok && r[1].remaining == 0);
+}
+
+static void refused_makes_no_entries(void **state)
+{
+    struct mg_dict *d = *state;
+    struct mg_limiter_result r[2];
+    const struct mg_limiter_ask asks[] = {{&FIVE, MG_STR("a"), 1}, {&TWO, MG_STR("b"), 3}};
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_OK);
+    assert_true(r[0].ok && !r[1].ok);
+    assert_int_equal(entries(d), 0);
+}
+
+static void faulty_calls_take_nothing(void **state)
+{
+    struct mg_dict *d = *state;
+    struct mg_limiter_result r[MG_LIMITER_ASKS_MAX + 1] = {{.remaining = 77}};
+    struct mg_limiter_rule bad = {MG_LIMITER_TOKEN_BUCKET, 0, 1, 1, 0};
+    struct mg_limiter_ask asks[MG_LIMITER_ASKS_MAX + 1] = {{&FIVE, MG_STR("a"), 1},
+                                                           {&FIVE, MG_STR("a"), 1}};
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_BAD_ARGUMENT);
+    asks[1] = (struct mg_limiter_ask){&bad, MG_STR("b"), 1};
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_BAD_ARGUMENT);
+    asks[1] = (struct mg_limiter_ask){&FIVE, MG_STR("b"), -1};
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_BAD_ARGUMENT);
+    assert_int_equal(mg_limiter_take_all(d, asks, 0, 0, r), MG_DICT_BAD_ARGUMENT);
+    assert_int_equal(mg_limiter_take_all(d, asks, MG_LIMITER_ASKS_MAX + 1, 0, r),
+                     MG_DICT_BAD_ARGUMENT);
+    assert_int_equal(mg_limiter_take(d, MG_STR("b"), 1, 1, 1, 0, &r[1]), MG_DICT_OK);
+    asks[1].cost = 1;
+    assert_int_equal(mg_limiter_take_all(d, asks, 2, 0, r), MG_DICT_BAD_TYPE);
+    assert_true(r[0].remaining == 77);
+    assert_int_equal(entries(d), 1);
+}
+
+/* Keys of one call that together are more than their shard holds: refused as a fault, with nothing
+ * taken of any, and none of them evicted for the sake of another. */
+static void a_call_never_evicts_its_own(void **state)
+{
+    static char keys[MG_LIMITER_ASKS_MAX][MG_DICT_KEY_MAX];
+    struct mg_dict *d = *state;
+    int full = 0;
+    for (int round = 0; round < 200; round++) {
+        struct mg_limiter_result r[MG_LIMITER_ASKS_MAX];
+        struct mg_limiter_ask asks[MG_LIMITER_ASKS_MAX];
+        for (int i = 0; i < MG_LIMITER_ASKS_MAX; i++) {
+            snprintf(keys[i], sizeof keys[i], "%d/%d", round, i);
+            asks[i] = (struct mg_limiter_ask){&FIVE, mg_str(keys[i], sizeof keys[i]), 1};
+        }
+        enum mg_dict_rc rc = mg_limiter_take_all(d, asks, MG_LIMITER_ASKS_MAX, 0, r);
+        full += rc == MG_DICT_FULL;
+        for (int i = 0; i < MG_LIMITER_ASKS_MAX; i++) {
+            assert_true(rc == MG_DICT_OK || rc == MG_DICT_FULL);
+            struct mg_limiter_ask look = {&FIVE, asks[i].key, 0};
+            assert_int_equal(mg_limiter_take_all(d, &look, 1, 0, r), MG_DICT_OK);
+            assert_true(r[0].remaining == (rc == MG_DICT_OK ? 4 : 5));
+        }
+    }
+    assert_in_range(full, 1, 200);
+    struct mg_dict_stats stats;
+    mg_dict_stats(d, &stats);
+    assert_in_range(stats.bytes, 1, stats.limit_bytes);
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 8, ROUNDS = 20000, LIMIT = 1000 };
@@ -355,6 +444,58 @@ static void threads_share_one_limit(void **state)
     assert_int_equal(entries(d), 2); /* nothing is held any more */
 }
 
+enum { KEYS = 12, AT_ONCE = 4 };
+
+/* Random keys in random order, each with a limit of its own: what would be a deadlock if locks were
+ * taken in that order. */
+static void *ask_for_many(void *arg)
+{
+    struct worker *w = arg;
+    static const char NAMES[] = "abcdefghijkl";
+    uint32_t x = (uint32_t)(uintptr_t)w | 1;
+    for (int i = 0; i < ROUNDS; i++) {
+        static const struct mg_limiter_rule RULE = {MG_LIMITER_FIXED_WINDOW, LIMIT, 60, 0, 0};
+        struct mg_limiter_ask asks[AT_ONCE];
+        struct mg_limiter_result r[AT_ONCE];
+        x = x * 1664525 + 1013904223;
+        for (uint32_t j = 0; j < AT_ONCE; j++)
+            asks[j] = (struct mg_limiter_ask){
+                &RULE, mg_str(&NAMES[((x >> 16) + j * (1 + (x >> 8) % 2 * 4)) % KEYS], 1), 1};
+        w->failures += mg_limiter_take_all(w->dict, asks, AT_ONCE, 50, r) != MG_DICT_OK;
+        bool ok = true;
+        for (int j = 0; j < AT_ONCE; j++)
+            ok = ok && r[j].ok;
+        w->taken += ok;
+    }
+    return NULL;
+}
+
+/* Each grant takes AT_ONCE units, so the sum of what is gone tells whether any was taken in part.
+ */
+static void threads_take_all_or_nothing(void **state)
+{
+    struct mg_dict *d = *state;
+    struct worker workers[THREADS] = {{0}};
+    double taken = 0, gone = 0;
+    for (int i = 0; i < THREADS; i++) {
+        workers[i].dict = d;
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, ask_for_many, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].failures, 0);
+        taken += workers[i].taken;
+    }
+    for (int i = 0; i < KEYS; i++) {
+        struct mg_limiter_result r;
+        char name = (char)('a' + i);
+        assert_int_equal(mg_limiter_window(d, mg_str(&name, 1), LIMIT, 60, 0, 50, &r), MG_DICT_OK);
+        gone += LIMIT - r.remaining;
+    }
+    assert_true(gone == taken * AT_ONCE);
+    assert_true(gone > LIMIT * KEYS / 2.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,7 +511,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(hot_limiters_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(sorts_do_not_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_or_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_makes_no_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(faulty_calls_take_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_call_never_evicts_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_share_one_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_take_all_or_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

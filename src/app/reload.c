@@ -91,7 +91,7 @@ static void inherit_services(const struct mg_reload *r)
         if (before == MG_NO_SERVICE || mg_service_config(s)->tls ||
             mg_service_config(old->services[before])->tls)
             continue;
-        mg_service_inherit(s, old->services[before]);
+        mg_service_inherit(s, old->services[before], mg_loop_now(r->loop));
     }
 }
 

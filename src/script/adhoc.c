@@ -79,7 +79,7 @@ static void publish_simulated(struct mg_service *service)
     size_t count;
     struct mg_addr anywhere = {.family = 4, .bytes = {192, 0, 2, 99}};
     struct mg_endpoint at = mg_service_endpoint(mg_service_entries(service, &count), &anywhere);
-    mg_service_publish(service, &at, 1);
+    mg_service_publish(service, &at, 1, 0);
 }
 
 /* Waits for the disk the first time: authorities are read once for all workers. */

@@ -294,6 +294,8 @@ static void read_backends(struct mg_config_build *b, int service, struct mg_serv
         lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
         v[i].address = mg_config_text(b, lua_gettop(b->L), "address");
         v[i].weight = (uint32_t)mg_config_integer(b, lua_gettop(b->L), "weight");
+        v[i].zone = mg_config_text(b, lua_gettop(b->L), "zone");
+        v[i].priority = (uint8_t)mg_config_integer(b, lua_gettop(b->L), "priority");
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -320,8 +322,7 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     read_backends(b, service, &c);
     read_host(b, service, &c);
     c.base_path = mg_config_text(b, service, "path");
-    c.balance =
-        mg_config_is(b, service, "balance", "random") ? MG_BALANCE_RANDOM : MG_BALANCE_ROUND_ROBIN;
+    mg_config_build_balance(b, service, &c);
     c.status_when_down = (uint16_t)mg_config_integer(b, service, "status_when_down");
     mg_config_list(b, service, "dns");
     c.dns_name = mg_config_text(b, service + 1, "name");

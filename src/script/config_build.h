@@ -47,7 +47,8 @@ struct mg_generation *mg_config_build(lua_State *L, int index,
                                       const struct mg_config_source *source,
                                       struct mg_config_report *report);
 
-/* --- for the parts of it: config_build.c, config_guards.c, config_routes.c, config_plan.c --- */
+/* --- for the parts of it: config_build.c, config_balance.c, config_guards.c, config_routes.c,
+ * config_plan.c --- */
 
 struct mg_config_build {
     lua_State *L;
@@ -98,6 +99,8 @@ struct mg_tls_client_settings *mg_config_build_service_tls(struct mg_config_buil
 
 /* What protects the service at that stack index. */
 void mg_config_build_guards(struct mg_config_build *b, int service, struct mg_guards_config *c);
+/* How the service at that stack index chooses among its backends. Texts are in the arena. */
+void mg_config_build_balance(struct mg_config_build *b, int service, struct mg_service_config *c);
 
 /* Routes with their pipelines, the router, and plan->steps. The services are there. */
 void mg_config_build_routes(struct mg_config_build *b);

@@ -163,7 +163,7 @@ static void publish(struct mg_service *s, uint32_t number)
         bool named = entries[i].address.kind == MG_ADDRESS_NAME;
         v[i] = mg_service_endpoint(&entries[i], named ? &addr : NULL);
     }
-    mg_service_publish(s, v, count);
+    mg_service_publish(s, v, count, 0);
     free(v);
 }
 

@@ -1,10 +1,14 @@
 /* Backends. Made by the control thread, used by all. */
 #include "upstream/backend.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+
+/* How long a latency counts: after this time it weighs 1/e. */
+#define LATENCY_MEMORY_NS 10e9
 
 struct mg_backend *mg_backend_new(const struct mg_endpoint *e)
 {
@@ -58,4 +62,28 @@ int mg_backend_compare(const void *left, const void *right)
             order = (int)a->addr.port - (int)b->addr.port;
     }
     return order ? order : strcmp(a->authority, b->authority);
+}
+
+/* What is left of a weight of 1 after that time. */
+static double fading(uint64_t since_ns, uint64_t now_ns)
+{
+    return now_ns > since_ns ? exp(-(double)(now_ns - since_ns) / LATENCY_MEMORY_NS) : 1;
+}
+
+void mg_backend_saw_latency(struct mg_backend *b, uint64_t latency_ns, uint64_t now_ns)
+{
+    double seen = (double)latency_ns;
+    double average = (double)atomic_load_explicit(&b->latency_ns, memory_order_relaxed);
+    uint64_t at_ns = atomic_load_explicit(&b->latency_at_ns, memory_order_relaxed);
+    double old = fading(at_ns, now_ns);
+    average = seen > average ? seen : average * old + seen * (1 - old);
+    atomic_store_explicit(&b->latency_ns, (uint64_t)average + 1, memory_order_relaxed);
+    atomic_store_explicit(&b->latency_at_ns, now_ns, memory_order_relaxed);
+}
+
+uint64_t mg_backend_latency(const struct mg_backend *b, uint64_t now_ns)
+{
+    double average = (double)atomic_load_explicit(&b->latency_ns, memory_order_relaxed);
+    uint64_t at_ns = atomic_load_explicit(&b->latency_at_ns, memory_order_relaxed);
+    return (uint64_t)(average * fading(at_ns, now_ns));
 }

@@ -65,6 +65,20 @@ static size_t endpoint_count(const struct watched *w)
     return count;
 }
 
+/* Loop time, or 0 before each name had its first answer: until then nobody is there already whom
+ * others could join. */
+static uint64_t joining_ns(const struct watched *w)
+{
+    uint64_t now_ns = 0;
+    for (size_t i = 0; i < w->entry_count; i++) {
+        if (w->names[i] && !w->names[i]->settled)
+            return 0;
+        if (w->names[i])
+            now_ns = mg_loop_now(w->names[i]->discovery->loop);
+    }
+    return now_ns;
+}
+
 static void publish(const struct watched *w)
 {
     size_t entry_count, n = 0;
@@ -77,7 +91,7 @@ static void publish(const struct watched *w)
         for (size_t k = 0; name && k < name->count; k++)
             v[n++] = mg_service_endpoint(&entries[i], &name->addrs[k]);
     }
-    mg_service_publish(w->service, v, n);
+    mg_service_publish(w->service, v, n, joining_ns(w));
     free(v);
 }
 

@@ -148,6 +148,8 @@ static void on_out_response(struct mg_outbound *o)
 {
     struct mg_fetch *f = o->owner;
     f->first_byte_ns = now(f);
+    if (f->_config->balance == MG_BALANCE_LATENCY)
+        mg_backend_saw_latency(f->backend, f->first_byte_ns - f->connected_ns, f->first_byte_ns);
     report_response(f);
     f->on_response(f);
 }

@@ -2,7 +2,8 @@
  * Pools of idle backend connections. Worker thread.
  *
  * The newest idle connection is used first, so that a falling load lets the oldest run out. They
- * are closed when their time is over: by a slow sweep, and looked at again when taken.
+ * are closed when their time is over: by a slow sweep, and looked at again when taken. Those to a
+ * backend that was taken out of its service have no time left.
  */
 #include "upstream/pools.h"
 
@@ -85,7 +86,8 @@ static void close_idle(struct backend_pool *bp, struct mg_client_conn *c)
 
 static bool is_old(const struct backend_pool *bp, const struct mg_client_conn *c)
 {
-    return c->idle_since_ns + bp->keepalive_idle_ns <= mg_loop_now(bp->pools->loop);
+    return !mg_backend_is_listed(bp->backend) ||
+           c->idle_since_ns + bp->keepalive_idle_ns <= mg_loop_now(bp->pools->loop);
 }
 
 static void on_free(void *owner, struct mg_client_conn *c)
@@ -95,7 +97,7 @@ static void on_free(void *owner, struct mg_client_conn *c)
     mg_list_push_front(&bp->idle, &c->link);
     bp->idle_count++;
     p->idle_count++;
-    if (bp->idle_count > bp->keepalive_max)
+    if (bp->idle_count > bp->keepalive_max || !mg_backend_is_listed(bp->backend))
         close_idle(bp, conn_of(bp->idle.prev));
     /* A simulated clock would jump from sweep to sweep for nothing. */
     if (!mg_timer_is_set(&p->_sweep) && !mg_loop_is_simulated(p->loop))

@@ -18,6 +18,7 @@
 struct mg_service {
     /* Set once. */
     struct mg_service_config config;
+    struct mg_members_plan plan;
     char *texts; /* all strings of config and entries */
     struct mg_service_entry *entries;
     size_t entry_count;
@@ -38,6 +39,24 @@ struct mg_service {
 
 /* --- members --- */
 
+/* A backend may be in several lists for a while: of a service, and of the one that takes over. */
+static void list_all(const struct mg_members *m)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        atomic_fetch_add_explicit(&m->v[i].backend->listed, 1, memory_order_relaxed);
+}
+
+static void delist_all(const struct mg_members *m)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        atomic_fetch_sub_explicit(&m->v[i].backend->listed, 1, memory_order_relaxed);
+}
+
+static void mark_new(struct mg_backend *b, uint64_t now_ns)
+{
+    atomic_store_explicit(&b->health.recovered_since_ns, now_ns, memory_order_relaxed);
+}
+
 /* Takes `m`. */
 static void put_in_force(struct mg_service *s, struct mg_members *m)
 {
@@ -46,27 +65,47 @@ static void put_in_force(struct mg_service *s, struct mg_members *m)
         mg_members_unref(m);
         return;
     }
+    list_all(m);
     pthread_mutex_lock(&s->lock);
     s->members = m;
     atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
     pthread_mutex_unlock(&s->lock);
+    delist_all(old);
     mg_members_unref(old);
 }
 
-void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count)
+/* Takes `m`; NULL: there is nothing left to take over. */
+static void set_inherited(struct mg_service *s, struct mg_members *m)
 {
-    const struct mg_members *const known[] = {s->members, s->inherited};
-    put_in_force(s, mg_members_new(v, count, known));
+    if (m)
+        list_all(m);
+    if (s->inherited)
+        delist_all(s->inherited);
     mg_members_unref(s->inherited);
-    s->inherited = NULL;
+    s->inherited = m;
 }
 
-void mg_service_inherit(struct mg_service *s, struct mg_service *old)
+void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count,
+                        uint64_t now_ns)
 {
+    const struct mg_members *const known[] = {s->members, s->inherited};
+    struct mg_members *m = mg_members_new(&s->plan, v, count, known);
+    for (uint32_t i = 0; s->members->count && i < m->count; i++)
+        if (!mg_backend_is_listed(m->v[i].backend))
+            mark_new(m->v[i].backend, now_ns);
+    put_in_force(s, m);
+    set_inherited(s, NULL);
+}
+
+void mg_service_inherit(struct mg_service *s, struct mg_service *old, uint64_t now_ns)
+{
+    struct mg_members *m = mg_members_inherit(&s->plan, s->members, old->members);
     mg_guards_inherit(&s->guards, &old->guards);
-    put_in_force(s, mg_members_inherit(s->members, old->members));
-    mg_members_unref(s->inherited);
-    s->inherited = s->needs_names ? mg_members_ref(old->members) : NULL;
+    for (uint32_t i = 0; old->members->count && i < m->count; i++)
+        if (m->v[i].backend == s->members->v[i].backend) /* it was not among the old ones */
+            mark_new(m->v[i].backend, now_ns);
+    put_in_force(s, m);
+    set_inherited(s, s->needs_names ? mg_members_ref(old->members) : NULL);
 }
 
 /* --- definitions --- */
@@ -74,9 +113,11 @@ void mg_service_inherit(struct mg_service *s, struct mg_service *old)
 static size_t text_bytes(const struct mg_service_config *c)
 {
     size_t n = c->name.n + c->dns_name.n + c->host_name.n + c->base_path.n + 4;
+    n += c->hash.n + c->zone.n + 2;
+    n += c->sticky.cookie.n + c->sticky.path.n + c->sticky.secret.n + 3;
     n += c->dns_name.n + sizeof ":65535";
     for (size_t i = 0; i < c->backend_count; i++)
-        n += c->backends[i].address.n + 1;
+        n += c->backends[i].address.n + c->backends[i].zone.n + 2;
     return n;
 }
 
@@ -105,9 +146,16 @@ static char *copy_config(struct mg_service *s, const struct mg_service_config *c
     c->dns_name = copy_text(&at, config->dns_name);
     c->host_name = copy_text(&at, config->host_name);
     c->base_path = copy_text(&at, config->base_path);
-    for (size_t i = 0; i < config->backend_count; i++)
-        backends[i] = (struct mg_backend_config){copy_text(&at, config->backends[i].address),
-                                                 config->backends[i].weight};
+    c->hash = copy_text(&at, config->hash);
+    c->zone = copy_text(&at, config->zone);
+    c->sticky.cookie = copy_text(&at, config->sticky.cookie);
+    c->sticky.path = copy_text(&at, config->sticky.path);
+    c->sticky.secret = copy_text(&at, config->sticky.secret);
+    for (size_t i = 0; i < config->backend_count; i++) {
+        backends[i] = config->backends[i];
+        backends[i].address = copy_text(&at, config->backends[i].address);
+        backends[i].zone = copy_text(&at, config->backends[i].zone);
+    }
     c->backends = backends;
     return at;
 }
@@ -122,6 +170,8 @@ static enum mg_rc make_backend_entry(struct mg_service_entry *e, const struct mg
         return MG_FAIL;
     e->authority = e->address.kind == MG_ADDRESS_UNIX ? MG_STR("localhost") : c->address;
     e->weight = c->weight;
+    e->zone = c->zone;
+    e->priority = c->priority;
     return MG_OK;
 }
 
@@ -172,7 +222,7 @@ static void publish_addresses(struct mg_service *s)
     for (size_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].address.kind != MG_ADDRESS_NAME)
             v[count++] = mg_service_endpoint(&s->entries[i], NULL);
-    mg_service_publish(s, v, count);
+    mg_service_publish(s, v, count, 0);
     free(v);
 }
 
@@ -182,9 +232,16 @@ struct mg_service *mg_service_new(const struct mg_service_config *config, struct
     atomic_init(&s->refs, 1);
     atomic_init(&s->version, 1);
     pthread_mutex_init(&s->lock, NULL);
-    s->members = mg_members_new(NULL, 0, (const struct mg_members *const[2]){NULL});
     mg_guards_init(&s->guards, &config->guards);
     char *text = copy_config(s, config);
+    s->plan = (struct mg_members_plan){
+        .service = s->config.name,
+        .zone = s->config.zone,
+        .require_zone = s->config.require_zone,
+        .with_rings = s->config.balance == MG_BALANCE_HASH,
+        .sticky = &s->config.sticky,
+    };
+    s->members = mg_members_new(&s->plan, NULL, 0, (const struct mg_members *const[2]){NULL});
     if (make_entries(s, text, err) != MG_OK) {
         mg_service_unref(s);
         return NULL;
@@ -203,8 +260,9 @@ void mg_service_unref(struct mg_service *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
+    delist_all(s->members);
     mg_members_unref(s->members);
-    mg_members_unref(s->inherited);
+    set_inherited(s, NULL);
     mg_guards_release(&s->guards);
     pthread_mutex_destroy(&s->lock);
     free((void *)s->config.backends);
@@ -232,7 +290,8 @@ const struct mg_service_entry *mg_service_entries(const struct mg_service *s, si
 
 struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const struct mg_addr *at)
 {
-    struct mg_endpoint endpoint = {.authority = e->authority, .weight = e->weight};
+    struct mg_endpoint endpoint = {
+        .authority = e->authority, .zone = e->zone, .weight = e->weight, .priority = e->priority};
     if (e->address.kind == MG_ADDRESS_UNIX) {
         endpoint.unix_path = e->address.path.p;
     } else {

@@ -21,8 +21,12 @@
 #include "upstream/members.h"
 
 enum mg_balance {
-    MG_BALANCE_ROUND_ROBIN, /* weighted and smooth; begins with the first backend */
-    MG_BALANCE_RANDOM,      /* weighted */
+    MG_BALANCE_ROUND_ROBIN,    /* weighted and smooth; begins with the first backend */
+    MG_BALANCE_RANDOM,         /* weighted */
+    MG_BALANCE_LEAST_REQUESTS, /* fewest under way for its weight */
+    MG_BALANCE_TWO_CHOICES,    /* the same of two that were drawn by weight */
+    MG_BALANCE_LATENCY,        /* the quicker one of these two, for what is under way there */
+    MG_BALANCE_HASH,           /* consistent, by the key of the pick, with bounded load */
 };
 
 enum mg_service_host {
@@ -35,6 +39,8 @@ struct mg_backend_config {
     struct mg_str
         address;     /* "10.0.0.1:80", "name:80", "[::1]:80", "unix:/path", "name" (port 80) */
     uint32_t weight; /* 1 or more */
+    struct mg_str zone;
+    uint8_t priority; /* 0 comes first */
 };
 
 /* All strings are borrowed for mg_service_new, which copies them. Times in nanoseconds. */
@@ -45,6 +51,12 @@ struct mg_service_config {
     struct mg_str dns_name; /* not empty: members are all addresses of this name, at dns_port */
     uint16_t dns_port;
     enum mg_balance balance;
+    struct mg_str hash; /* MG_BALANCE_HASH: the expression whose value is the key */
+    struct mg_sticky_config sticky;
+    struct mg_str zone;     /* of this gateway; empty: none */
+    bool require_zone;      /* backends of other zones are none of ours */
+    uint8_t panic_percent;  /* a pool with fewer usable members is down; see upstream/picker.h */
+    uint64_t slow_start_ns; /* 0: none */
     enum mg_service_host host;
     struct mg_str host_name;
     struct mg_str base_path; /* from `url`: put before every path; empty or "/base" */
@@ -70,15 +82,19 @@ const struct mg_service_config *mg_service_config(const struct mg_service *s);
 const struct mg_guards *mg_service_guards(const struct mg_service *s);
 
 /* Replaces the members; control thread. Backends of equal address (and authority) are kept from the
- * old list. A list like the one in force changes nothing. */
-void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count);
+ * old list; one that joins others is new from now_ns (loop time) on. A list like the one in force
+ * changes nothing. */
+void mg_service_publish(struct mg_service *s, const struct mg_endpoint *v, size_t count,
+                        uint64_t now_ns);
 
 /* What the members come from, in order: each backend of the configuration, or the dns_name alone.
  */
 struct mg_service_entry {
     struct mg_address address;
     struct mg_str authority;
+    struct mg_str zone;
     uint32_t weight;
+    uint8_t priority;
 };
 /* Valid as long as the service. */
 const struct mg_service_entry *mg_service_entries(const struct mg_service *s, size_t *count);
@@ -90,9 +106,9 @@ struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const s
 bool mg_service_needs_names(const struct mg_service *s);
 
 /* A reload: `s` takes over from `old`, the service of that name so far. Backends of equal address
- * are kept from there as well, now and at the next publish; so are guards. Control thread, before a
- * worker picks from `s`. */
-void mg_service_inherit(struct mg_service *s, struct mg_service *old);
+ * are kept from there as well, now and at the next publish, and so are guards; the others are new
+ * from now_ns on. Control thread, before a worker picks from `s`. */
+void mg_service_inherit(struct mg_service *s, struct mg_service *old, uint64_t now_ns);
 
 /* For pickers, on any thread. The version changes with each list, and is never 0. */
 uint64_t mg_service_version(const struct mg_service *s);

@@ -81,8 +81,9 @@ describe("a small file", function()
     }, c.limits)
     assert.same({
       products = {
-        backends = { { address = "127.0.0.1:3000", host = "127.0.0.1", port = 3000, weight = 1 } },
-        balance = "round-robin", protocol = "http", host = "keep", path = "", status_when_down = 503,
+        backends = { { address = "127.0.0.1:3000", host = "127.0.0.1", port = 3000, weight = 1, priority = 0 } },
+        balance = "round-robin", panic_threshold = 50, require_zone = false,
+        protocol = "http", host = "keep", path = "", status_when_down = 503,
         timeouts = { connect = 1, first_byte = 10, idle = 60 }, keepalive = { max = 64, idle = 60 },
       },
     }, c.services)
@@ -114,7 +115,8 @@ describe("a small file", function()
 }]], nil, "moongate.json")
     assert.equal("\u{1F600}", c.routes[1].name)
     assert.same({ "/x" }, c.routes[1].match.paths)
-    assert.same({ '1:30: services.a.balance: must be one of "round-robin", "random"' },
+    assert.same({ '1:30: services.a.balance: expected one of "round-robin", "random", "least-requests", '
+      .. '"two-choices", "latency" or map, got string "x"' },
       faults('{"services":{"a":{"balance": "x","backends":["a"]}}}', nil, "moongate.json"))
   end)
 
@@ -210,10 +212,37 @@ services:
     assert.equal("::1", c.services.a.backends[3].host)
     assert.equal("api.example.com", c.services.a.host)
     assert.equal("/base", c.services.b.path)
-    assert.same({ { address = "legacy.internal:8080", host = "legacy.internal", port = 8080, weight = 1 } },
-      c.services.b.backends)
+    assert.same({
+      { address = "legacy.internal:8080", host = "legacy.internal", port = 8080, weight = 1, priority = 0 },
+    }, c.services.b.backends)
     assert.same({ name = "catalog.default.svc", port = 8080 }, c.services.c.dns)
     assert.equal("plain:80", c.services.d.backends[1].address)
+  end)
+
+  it("of how a service chooses", function()
+    local c = load_ok [[
+zone: eu
+secrets: { sessions: { env: SESSIONS } }
+services:
+  a:
+    backends: [{ address: "a:81", zone: eu }, { address: "b:81", zone: us, priority: 1 }, "c:81"]
+    balance: { hash: "${header.x-user}" }
+    sticky: { cookie: backend, ttl: 1h, secure: true, path: /shop, secret: sessions }
+    slow_start: 30s
+    panic_threshold: 0%
+    require_zone: true
+  b: { backends: [b], balance: latency, panic_threshold: 70, sticky: { cookie: b } }]]
+    assert.equal("eu", c.zone)
+    local a = c.services.a
+    local places = {}
+    for i, backend in ipairs(a.backends) do places[i] = (backend.zone or "none") .. " " .. backend.priority end
+    assert.same({ "eu 0", "us 1", "none 0" }, places)
+    assert.same({ hash = "${header.x-user}" }, a.balance)
+    assert.same({ cookie = "backend", ttl = 3600, secure = true, path = "/shop", secret = "sessions" }, a.sticky)
+    assert.same({ 30, 0, true }, { a.slow_start, a.panic_threshold, a.require_zone })
+    local b = c.services.b
+    assert.same({ "latency", 70, false }, { b.balance, b.panic_threshold, b.require_zone })
+    assert.same({ cookie = "b", secure = false, path = "/" }, b.sticky)
   end)
 
   it("of routes", function()
@@ -329,17 +358,34 @@ describe("errors", function()
       "1:76: services.a.tls.ca: does nothing without 'verify'" },
     { "services: { a: { url: 'http://a?b' } }", "1:23: services.a.url: must not have a query" },
     { "services: { a: { backends: [a], balance: hash } }",
-      '1:42: services.a.balance: must be one of "round-robin", "random"' },
+      '1:42: services.a.balance: expected one of "round-robin", "random", "least-requests", '
+      .. '"two-choices", "latency" or map, got string "hash"' },
     { "services: { a: { backends: [a], host: '*.a' } }", "1:39: services.a.host: must be one host" },
-    { "services: { a: { backends: [a], cache: {} } }", "1:33: services.a.cache: unknown field; known are "
-      .. "'backends', 'balance', 'circuit_breaker', 'dns', 'host', 'keepalive', 'protocol', 'status_when_down', "
-      .. "'timeouts', 'tls', 'url'" },
+    { "services: { a: { backends: [a], cache: {} } }", "1:33: services.a.cache: unknown field" },
     { "services: { a: { backends: [a], circuit_breaker: { failures: 0 } } }",
       "1:62: services.a.circuit_breaker.failures: needs 'failures' or 'ratio'" },
     { "services: { a: { backends: [a], circuit_breaker: { ratio: 101% } } }",
       '1:59: services.a.circuit_breaker.ratio: expected percentage (1% to 100%), got string "101%"' },
     { "services: { a: { backends: [a], circuit_breaker: { ratio: 0 } } }",
       "1:59: services.a.circuit_breaker.ratio: expected percentage (1% to 100%), got number 0" },
+    { "services: { a: { backends: [{ address: a, zone: 'a b' }] } }",
+      '1:49: services.a.backends[0].zone: must match "^[%w_.-]+$"' },
+    { "services: { a: { backends: [{ address: a, priority: 101 }] } }",
+      "1:53: services.a.backends[0].priority: must be <= 100" },
+    { "services: { a: { backends: [a], balance: { hash: '${header}' } } }",
+      "1:50: services.a.balance.hash: unknown name 'header' in '${header}', did you mean 'header.'?" },
+    { "services: { a: { backends: [a], balance: {} } }", "1:42: services.a.balance.hash: is required (expression)" },
+    { "services: { a: { backends: [a], panic_threshold: 101% } }",
+      '1:50: services.a.panic_threshold: expected percentage (0% to 100%), got string "101%"' },
+    { "services: { a: { backends: [a], slow_start: 0 } }", "1:45: services.a.slow_start: must be > 0" },
+    { "services: { a: { backends: [a], sticky: { ttl: 1h } } }",
+      "1:41: services.a.sticky.cookie: is required (string)" },
+    { "services: { a: { backends: [a], sticky: { cookie: 'a b' } } }",
+      [[1:51: services.a.sticky.cookie: must match "^[%w!#$%%&'*+.^_`|~-]+$"]] },
+    { "services: { a: { backends: [a], sticky: { cookie: a, path: 'a;' } } }",
+      '1:60: services.a.sticky.path: must match "^/[^%c;,%s]*$"' },
+    { "services: { a: { backends: [a], require_zone: true } }",
+      "1:47: services.a.require_zone: needs the 'zone' of this gateway" },
     { "services: { a: }", "1:16: services.a: expected map, got null" },
     -- routes
     { "routes: { a: 1 }", "1:9: routes: expected list, got map" },

@@ -23,8 +23,8 @@
 --
 --     listen        { { name=?, address=, host=, port= | unix=, proxy_protocol=, tls=? }, ... }
 --     workers       0 for "auto"
---     services      [name] = { backends = { { address=, host=, port=, weight= }, ... }, path = "" | "/base", dns=?,
---                   ... }; `url` becomes a backend and `path`
+--     services      [name] = { backends = { { address=, host=, port=, weight=, priority=, zone=? }, ... },
+--                   path = "" | "/base", dns=?, ... }; `url` becomes a backend and `path`
 --     routes        { { name=, path=, file=, line=?, col=?, service=?, split=?, version=?,
 --                       strip_prefix = boolean or string, rewrite=?, timeout=?, steps=, on_error=,
 --                       match = { paths=, methods=?, hosts=?, listener=?,
@@ -193,11 +193,12 @@ local function finish_service(service)
     local address = address_of(item)
     local port = address.port or (service.protocol == "https" and 443 or 80)
     backends[i] = { address = net.join(address.host, port), host = address.host, port = port,
-      weight = item.weight or 1 }
+      weight = item.weight or 1, zone = item.zone, priority = item.priority or 0 }
   end
   service.path = ""
   if url then
-    backends[1] = { address = net.join(url.host, url.port), host = url.host, port = url.port, weight = 1 }
+    backends[1] = { address = net.join(url.host, url.port), host = url.host, port = url.port, weight = 1,
+      priority = 0 }
     service.path = (url.path:gsub("/+$", ""))
   end
   service.backends = backends
@@ -307,9 +308,21 @@ local function whole(docs)
   return true
 end
 
+-- Whose data may not leave a zone must know which one that is.
+local function check_zones(main, services, homes)
+  for name, service in pairs(services) do
+    if service.require_zone and not main.checked.zone then
+      local home = homes[name]
+      local at = walk.child(walk.child(walk.root(), home.value, "services"), home.value.services, name)
+      home.walk:fail(walk.child(at, home.value.services[name], "require_zone"), "needs the 'zone' of this gateway")
+    end
+  end
+end
+
 local function link(docs)
   check_consumers(docs[1])
   local services, homes = merge(docs, "services")
+  check_zones(docs[1], services, homes)
   local parts = { services = services, listen = finish_listen(docs[1]), routes = routes.collect(docs) }
   parts.fallback = routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
   return parts, homes

@@ -3,6 +3,7 @@
 -- What a later part of the gateway will read is no key here: a key that does nothing would be a lie.
 
 local s = require "moongate.schema"
+local balance = require "moongate.config.balance"
 local guards = require "moongate.config.guards"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
@@ -162,7 +163,9 @@ local backend = s.any_of {
   backend_address(),
   s.record {
     address = backend_address { required = true },
-    weight = s.integer { default = 1, ge = 1, le = 65535 },
+    weight = balance.backend.weight,
+    zone = balance.backend.zone,
+    priority = balance.backend.priority,
   },
 }
 
@@ -173,7 +176,11 @@ local service = s.record {
     name = s.string { required = true, match = "^[%w_.-]+$", len = { 1, 253 } },
     port = s.integer { default = 80, ge = 1, le = 65535 },
   },
-  balance = s.enum { "round-robin", "random", default = "round-robin" },
+  balance = balance.service.balance,
+  sticky = balance.service.sticky,
+  slow_start = balance.service.slow_start,
+  panic_threshold = balance.service.panic_threshold,
+  require_zone = balance.service.require_zone,
   protocol = s.enum { "http", "https" },
   tls = s.record {
     verify = s.boolean { default = true, help = "false: anybody may pretend to be the backend" },
@@ -282,6 +289,7 @@ M.main = with_shared {
   include = s.list(s.string { len = { 1 } }, { single = true, help = "files with more services, pipelines, routes" }),
   base_path = literal_path(),
   listen = listen,
+  zone = balance.zone,
   workers = s.any_of { s.enum { "auto" }, s.integer { ge = 1, le = 1024 }, default = "auto" },
   dev = s.boolean { default = false },
   trusted_proxies = s.list(s.cidr(), { single = true, default = {} }),

@@ -63,7 +63,7 @@ static void advance(struct scene *s, double seconds)
 /* `backends` is a list with spaces. */
 static struct mg_service *new_service(const char *backends)
 {
-    struct mg_backend_config v[MAX];
+    struct mg_backend_config v[MAX] = {{.weight = 1}};
     struct mg_service_config config = {.name = MG_STR("s"), .backends = v};
     struct mg_str rest = mg_str_c(backends);
     while (mg_str_split(&rest, ' ', &v[config.backend_count].address))

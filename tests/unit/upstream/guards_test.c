@@ -12,7 +12,7 @@
 
 static struct mg_service *new_service(const struct mg_guards_config *guards)
 {
-    struct mg_backend_config backend = {MG_STR("10.0.0.1:80"), 1};
+    struct mg_backend_config backend = {.address = MG_STR("10.0.0.1:80"), .weight = 1};
     struct mg_service_config config = {
         .name = MG_STR("s"), .backends = &backend, .backend_count = 1, .guards = *guards};
     struct mg_service *s = mg_service_new(&config, NULL);
@@ -45,9 +45,9 @@ static void stay_over_a_reload_when_defined_alike(void **state)
     struct mg_breaker *b = mg_service_guards(before)->breaker;
     assert_true(mg_breaker_admit(b, SECOND, &ticket));
     assert_int_equal(mg_breaker_report(b, ticket, MG_BREAKER_FAILURE, SECOND), MG_BREAKER_OPENED);
-    mg_service_inherit(same, before);
-    mg_service_inherit(changed, before);
-    mg_service_inherit(none, before);
+    mg_service_inherit(same, before, 0);
+    mg_service_inherit(changed, before, 0);
+    mg_service_inherit(none, before, 0);
     mg_service_unref(before);
     assert_true(refuses(same));
     assert_false(refuses(changed));

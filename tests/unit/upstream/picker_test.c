@@ -29,7 +29,8 @@ static struct mg_service *new_service(enum mg_balance balance, const uint32_t *w
         .name = MG_STR("s"), .backends = backends, .backend_count = count, .balance = balance};
     for (size_t i = 0; i < count; i++) {
         snprintf(texts[i], sizeof texts[i], "10.0.0.%zu:80", i);
-        backends[i] = (struct mg_backend_config){mg_str_c(texts[i]), weights[i]};
+        backends[i] =
+            (struct mg_backend_config){.address = mg_str_c(texts[i]), .weight = weights[i]};
     }
     struct mg_service *s = mg_service_new(&config, NULL);
     assert_non_null(s);
@@ -170,14 +171,14 @@ static void a_new_list_is_taken_over(void **state)
     struct mg_backend *held = next(&p, NULL, 0);
     assert_int_equal(letter(held), 'a');
     mg_backend_ref(held);
-    mg_service_publish(s, v, 2);
+    mg_service_publish(s, v, 2, 0);
     assert_int_equal(letter(next(&p, NULL, 0)), 'f');
     assert_int_equal(letter(next(&p, NULL, 0)), 'e');
     assert_int_equal(atomic_load(&held->refs), 1); /* the old list is gone */
     mg_backend_unref(held);
-    mg_service_publish(s, NULL, 0);
+    mg_service_publish(s, NULL, 0, 0);
     assert_null(next(&p, NULL, 0));
-    mg_service_publish(s, v, 1);
+    mg_service_publish(s, v, 1, 0);
     assert_int_equal(letter(next(&p, NULL, 0)), 'e');
     mg_picker_release(&p);
     mg_service_unref(s);
@@ -238,7 +239,7 @@ static void publish_while_others_pick(void **state)
         struct mg_endpoint v[MAX];
         for (unsigned k = 0; k < MAX; k++)
             v[k] = endpoint(k ? (i + k) % 20 : 0);
-        mg_service_publish(shared.service, v, 1 + i % MAX);
+        mg_service_publish(shared.service, v, 1 + i % MAX, 0);
     }
     atomic_store(&shared.stop, true);
     for (int i = 0; i < PICKERS; i++) {

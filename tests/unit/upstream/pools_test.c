@@ -27,7 +27,7 @@ struct scene {
 
 static void set_up(struct scene *s)
 {
-    struct mg_backend_config backend = {MG_STR("10.0.0.1:80"), 1};
+    struct mg_backend_config backend = {.address = MG_STR("10.0.0.1:80"), .weight = 1};
     struct mg_service_config config = {
         .name = MG_STR("s"),
         .backends = &backend,
@@ -186,6 +186,22 @@ static void old_ones_are_not_taken(void **state)
     tear_down(&s);
 }
 
+static void those_to_a_removed_backend_are_closed(void **state)
+{
+    struct mg_endpoint other = {.addr = {.family = 4, .bytes = {10, 0, 0, 2}, .port = 80}};
+    struct scene s;
+    (void)state;
+    set_up(&s);
+    mg_backend_ref(s.backend);
+    use(&s, 2);
+    mg_service_publish(s.service, &other, 1, 0);
+    assert_int_equal(take_all(&s), 0);
+    use(&s, 2); /* they were under way meanwhile */
+    assert_int_equal(s.pools.idle_count, 0);
+    mg_backend_unref(s.backend);
+    tear_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +209,7 @@ int main(void)
         cmocka_unit_test(what_the_backend_closes_is_not_counted),
         cmocka_unit_test(one_that_says_something_unasked_is_closed),
         cmocka_unit_test(old_ones_are_not_taken),
+        cmocka_unit_test(those_to_a_removed_backend_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@ static struct mg_service *new_service(const char *const *addresses, struct mg_er
     struct mg_backend_config backends[MAX];
     struct mg_service_config config = {.name = MG_STR("users"), .backends = backends};
     for (; addresses[config.backend_count]; config.backend_count++)
-        backends[config.backend_count] =
-            (struct mg_backend_config){mg_str_c(addresses[config.backend_count]), 1};
+        backends[config.backend_count] = (struct mg_backend_config){
+            .address = mg_str_c(addresses[config.backend_count]), .weight = 1};
     return mg_service_new(&config, err);
 }
 
@@ -53,7 +53,7 @@ static uint32_t member_count(struct mg_service *s)
 static void config_is_copied(void **state)
 {
     char name[] = "users", address[] = "10.0.0.1:81", host[] = "h.example", base[] = "/base";
-    struct mg_backend_config backends[] = {{mg_str_c(address), 3}};
+    struct mg_backend_config backends[] = {{.address = mg_str_c(address), .weight = 3}};
     struct mg_service_config config = {
         .name = mg_str_c(name),
         .backends = backends,
@@ -149,8 +149,9 @@ static void a_dns_name_is_one_entry(void **state)
 
 static void what_is_wrong_is_refused(void **state)
 {
-    struct mg_backend_config one = {MG_STR("10.0.0.1"), 1}, no_weight = {MG_STR("10.0.0.1"), 0},
-                             bad = {MG_STR("a b"), 1};
+    struct mg_backend_config one = {.address = MG_STR("10.0.0.1"), .weight = 1},
+                             no_weight = {.address = MG_STR("10.0.0.1"), .weight = 0},
+                             bad = {.address = MG_STR("a b"), .weight = 1};
     const struct {
         struct mg_service_config config;
         const char *error;
@@ -180,19 +181,19 @@ static void publish_keeps_backends(void **state)
     struct mg_endpoint v[] = {at("10.0.0.1:80", "a", 1), at("10.0.0.2:80", "a", 1),
                               at("/run/u", "localhost", 1)};
     (void)state;
-    mg_service_publish(s, v, 3);
+    mg_service_publish(s, v, 3, 0);
     struct mg_backend *first = backend(s, 0), *second = backend(s, 1), *third = backend(s, 2);
     assert_true(first->id != second->id && second->id != third->id);
     uint64_t version = mg_service_version(s);
 
     /* Nothing new: no new list. */
-    mg_service_publish(s, v, 3);
+    mg_service_publish(s, v, 3, 0);
     assert_int_equal(mg_service_version(s), version);
 
     /* Another order, one more, one gone. */
     struct mg_endpoint w[] = {at("/run/u", "localhost", 1), at("10.0.0.9:80", "a", 1),
                               at("10.0.0.1:80", "a", 5)};
-    mg_service_publish(s, w, 3);
+    mg_service_publish(s, w, 3, 0);
     assert_true(mg_service_version(s) != version);
     assert_ptr_equal(backend(s, 0), third);
     assert_ptr_equal(backend(s, 2), first);
@@ -201,17 +202,17 @@ static void publish_keeps_backends(void **state)
     uint64_t id = first->id;
     struct mg_endpoint x[] = {at("10.0.0.1:81", "a", 1), at("10.0.0.1:80", "b", 1),
                               at("/run/v", "localhost", 1)};
-    mg_service_publish(s, x, 3);
+    mg_service_publish(s, x, 3, 0);
     for (uint32_t i = 0; i < 3; i++)
         assert_true(backend(s, i)->id > id);
 
     /* Twice in one list is one backend. */
     struct mg_endpoint y[] = {at("10.0.0.3:80", "a", 1), at("10.0.0.3:80", "a", 2)};
-    mg_service_publish(s, y, 2);
+    mg_service_publish(s, y, 2, 0);
     assert_int_equal(member_count(s), 2);
     assert_ptr_equal(backend(s, 0), backend(s, 1));
 
-    mg_service_publish(s, NULL, 0);
+    mg_service_publish(s, NULL, 0, 0);
     assert_int_equal(member_count(s), 0);
     mg_service_unref(s);
 }
@@ -237,11 +238,11 @@ static void a_reload_keeps_backends(void **state)
     struct mg_endpoint v[] = {at("10.0.0.1:80", "10.0.0.1", 1), at("10.0.0.2:80", "10.0.0.2", 1),
                               at("10.0.0.7:81", "name:81", 1)};
     (void)state;
-    mg_service_publish(old, v, 3);
+    mg_service_publish(old, v, 3, 0);
     uint64_t first = backend(old, 0)->id, named = backend(old, 2)->id;
 
     struct mg_service *s = new_service(after, NULL);
-    mg_service_inherit(s, old);
+    mg_service_inherit(s, old, 0);
     mg_service_unref(old);
     assert_int_equal(member_count(s), 2);
     assert_true(backend(s, 0)->id > named);
@@ -250,7 +251,7 @@ static void a_reload_keeps_backends(void **state)
     /* What the name stands for comes with the discovery. */
     struct mg_endpoint w[] = {at("10.0.0.3:80", "10.0.0.3", 1), at("10.0.0.1:80", "10.0.0.1", 1),
                               at("10.0.0.7:81", "name:81", 1)};
-    mg_service_publish(s, w, 3);
+    mg_service_publish(s, w, 3, 0);
     assert_int_equal(backend(s, 1)->id, first);
     assert_int_equal(backend(s, 2)->id, named);
     mg_service_unref(s);

@@ -23,6 +23,7 @@ static const struct {
     NAME(CONTENT_DIGEST, "Content-Digest", "content-digest"),
     NAME(CONTENT_ENCODING, "Content-Encoding", "content-encoding"),
     NAME(CONTENT_LENGTH, "Content-Length", "content-length"),
+    NAME(CONTENT_LOCATION, "Content-Location", "content-location"),
     NAME(CONTENT_MD5, "Content-MD5", "content-md5"),
     NAME(CONTENT_RANGE, "Content-Range", "content-range"),
     NAME(CONTENT_TYPE, "Content-Type", "content-type"),
@@ -35,6 +36,11 @@ static const struct {
     NAME(FORWARDED, "Forwarded", "forwarded"),
     NAME(HOST, "Host", "host"),
     NAME(HTTP2_SETTINGS, "HTTP2-Settings", "http2-settings"),
+    NAME(IF_MATCH, "If-Match", "if-match"),
+    NAME(IF_MODIFIED_SINCE, "If-Modified-Since", "if-modified-since"),
+    NAME(IF_NONE_MATCH, "If-None-Match", "if-none-match"),
+    NAME(IF_RANGE, "If-Range", "if-range"),
+    NAME(IF_UNMODIFIED_SINCE, "If-Unmodified-Since", "if-unmodified-since"),
     NAME(KEEP_ALIVE, "Keep-Alive", "keep-alive"),
     NAME(LAST_MODIFIED, "Last-Modified", "last-modified"),
     NAME(LOCATION, "Location", "location"),
@@ -74,20 +80,20 @@ static const uint8_t by_length[LONGEST + 1][8] = {
     [6] = {MG_FIELD_ACCEPT, MG_FIELD_COOKIE, MG_FIELD_SERVER, MG_FIELD_ORIGIN, MG_FIELD_EXPECT,
            MG_FIELD_DIGEST},
     [7] = {MG_FIELD_UPGRADE, MG_FIELD_EXPIRES, MG_FIELD_TRAILER},
-    [8] = {MG_FIELD_LOCATION},
+    [8] = {MG_FIELD_LOCATION, MG_FIELD_IF_RANGE, MG_FIELD_IF_MATCH},
     [9] = {MG_FIELD_X_REAL_IP, MG_FIELD_FORWARDED},
     [10] = {MG_FIELD_CONNECTION, MG_FIELD_USER_AGENT, MG_FIELD_SET_COOKIE, MG_FIELD_KEEP_ALIVE},
     [11] = {MG_FIELD_RETRY_AFTER, MG_FIELD_CONTENT_MD5, MG_FIELD_REPR_DIGEST},
     [12] = {MG_FIELD_CONTENT_TYPE, MG_FIELD_X_REQUEST_ID, MG_FIELD_MAX_FORWARDS},
     [13] = {MG_FIELD_CACHE_CONTROL, MG_FIELD_AUTHORIZATION, MG_FIELD_LAST_MODIFIED,
-            MG_FIELD_CONTENT_RANGE},
+            MG_FIELD_IF_NONE_MATCH, MG_FIELD_CONTENT_RANGE},
     [14] = {MG_FIELD_CONTENT_LENGTH, MG_FIELD_CONTENT_DIGEST, MG_FIELD_HTTP2_SETTINGS},
     [15] = {MG_FIELD_ACCEPT_ENCODING, MG_FIELD_X_FORWARDED_FOR},
     [16] = {MG_FIELD_CONTENT_ENCODING, MG_FIELD_X_FORWARDED_HOST, MG_FIELD_X_FORWARDED_PORT,
-            MG_FIELD_PROXY_CONNECTION},
-    [17] = {MG_FIELD_TRANSFER_ENCODING, MG_FIELD_X_FORWARDED_PROTO},
+            MG_FIELD_CONTENT_LOCATION, MG_FIELD_PROXY_CONNECTION},
+    [17] = {MG_FIELD_TRANSFER_ENCODING, MG_FIELD_X_FORWARDED_PROTO, MG_FIELD_IF_MODIFIED_SINCE},
     [18] = {MG_FIELD_X_FORWARDED_PREFIX, MG_FIELD_PROXY_AUTHENTICATE},
-    [19] = {MG_FIELD_PROXY_AUTHORIZATION},
+    [19] = {MG_FIELD_PROXY_AUTHORIZATION, MG_FIELD_IF_UNMODIFIED_SINCE},
 };
 
 /* A name of 2 to 19 bytes as three words: its first eight bytes, its last eight (they may overlap),
@@ -156,12 +162,13 @@ static const uint64_t codec_fields =
 
 static const uint64_t not_trailing =
     BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(AGE) | BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) |
-    BIT(CONTENT_ENCODING) | BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(DATE) |
-    BIT(EXPIRES) | BIT(FORWARDED) | BIT(LOCATION) | BIT(MAX_FORWARDS) | BIT(ORIGIN) |
-    BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION) | BIT(RANGE) | BIT(RETRY_AFTER) |
-    BIT(SET_COOKIE) | BIT(TRAILER) | BIT(VARY) | BIT(VIA) | BIT(X_FORWARDED_FOR) |
-    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) | BIT(X_FORWARDED_PREFIX) |
-    BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
+    BIT(CONTENT_ENCODING) | BIT(CONTENT_LOCATION) | BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) |
+    BIT(COOKIE) | BIT(DATE) | BIT(EXPIRES) | BIT(FORWARDED) | BIT(IF_MATCH) |
+    BIT(IF_MODIFIED_SINCE) | BIT(IF_NONE_MATCH) | BIT(IF_RANGE) | BIT(IF_UNMODIFIED_SINCE) |
+    BIT(LOCATION) | BIT(MAX_FORWARDS) | BIT(ORIGIN) | BIT(PROXY_AUTHENTICATE) |
+    BIT(PROXY_AUTHORIZATION) | BIT(RANGE) | BIT(RETRY_AFTER) | BIT(SET_COOKIE) | BIT(TRAILER) |
+    BIT(VARY) | BIT(VIA) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PORT) |
+    BIT(X_FORWARDED_PREFIX) | BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
 
 /* The same for names that no other rule looks at. A hyphen at the end: all that begin so. Beside
  * those of RFC 9110 there are the conditions (13.1), and what backends take a target, a method or
@@ -171,7 +178,6 @@ static const char *const others_not_trailing[] = {
     "accept-language",
     "content-disposition",
     "content-language",
-    "content-location",
     "if-",
     "pragma",
     "referer",

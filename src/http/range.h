@@ -1,0 +1,48 @@
+/*
+ * Byte ranges (RFC 9110 14). Pure; any thread.
+ *
+ * One range is answered with 206. Several are joined where they overlap or touch; when one is left,
+ * it is answered, else the whole representation is: a multipart answer is never made, so that no
+ * request gets more bytes than the representation has (RFC 9110 17.15).
+ */
+#ifndef MG_HTTP_RANGE_H
+#define MG_HTTP_RANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+/* A request for more ranges than this is answered whole. */
+#define MG_RANGE_COUNT_MAX 16
+
+enum mg_range_verdict {
+    MG_RANGE_WHOLE,         /* ignore the field: 200 */
+    MG_RANGE_PART,          /* 206 with that one range */
+    MG_RANGE_UNSATISFIABLE, /* 416 */
+};
+
+struct mg_range {
+    uint64_t first, last; /* both included */
+};
+
+/* What a Range field asks of a representation of `length` bytes. Other units, and what the grammar
+ * does not allow, are ignored (14.2). `*out` is set for MG_RANGE_PART only. The caller has looked
+ * at the method (GET alone has ranges) and at If-Range before. */
+enum mg_range_verdict mg_range_choose(struct mg_str field, uint64_t length, struct mg_range *out);
+
+static inline uint64_t mg_range_length(struct mg_range r)
+{
+    return r.last - r.first + 1;
+}
+
+/* Content-Range of a 206, and of a 416 (14.4); in the arena. */
+struct mg_str mg_range_content(struct mg_arena *arena, struct mg_range r, uint64_t length);
+struct mg_str mg_range_content_unsatisfied(struct mg_arena *arena, uint64_t length);
+
+/* Reads the Content-Range of a 206. False when it is malformed, not in bytes, or tells no complete
+ * length ("*"): such a part cannot be used for anything else. */
+bool mg_range_read_content(struct mg_str field, struct mg_range *out, uint64_t *length);
+
+#endif

@@ -1,0 +1,186 @@
+/* Names that Vary lists, and keys: equal where requests mean the same, different where they do not
+ * (RFC 9110 12.5.5, 12.4.2; RFC 9111 4.1). */
+#include "http/vary.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct mg_pool pool;
+static struct mg_arena arena;
+
+static int setup(void **state)
+{
+    (void)state;
+    mg_pool_init(&pool, 4096);
+    mg_arena_init(&arena, &pool);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mg_arena_release(&arena);
+    int leaked = pool.live != 0;
+    mg_pool_release(&pool);
+    return leaked;
+}
+
+/* "Foo: 1|Bar:" */
+static struct mg_fields fields_of(const char *lines)
+{
+    struct mg_fields fields = {0};
+    struct mg_str rest = mg_str_c(lines), line;
+    while (mg_str_split(&rest, '|', &line)) {
+        size_t colon = (size_t)mg_str_find(line, ':');
+        mg_fields_add(&fields, &arena, mg_str(line.p, colon),
+                      mg_str_trim(mg_str(line.p + colon + 1, line.n - colon - 1)));
+    }
+    return fields;
+}
+
+static const struct {
+    const char *lines, *extra, *names; /* NULL: fits nothing else */
+} names[] = {
+    {"", "", ""},
+    {"Vary: Foo", "", "foo"},
+    {"Vary: Foo, accept-encoding,BAR", "", "accept-encoding,bar,foo"},
+    {"Vary: b|Vary: a, B", "", "a,b"},
+    {"Vary: ,a,,", "", "a"},
+    {"Vary:", "X-Plan", "x-plan"},
+    {"Vary: a", "b, A", "a,b"},
+    {"Vary: *", "", NULL},
+    {"Vary: *, *", "", NULL},
+    {"Vary: *|Vary: *", "", NULL},
+    {"Vary: , *", "", NULL},
+    {"Vary:|Vary: *", "", NULL},
+    {"Vary: *, Foo", "", NULL},
+    {"Vary: Foo, *", "", NULL},
+    {"Vary: Foo Bar", "", NULL},
+    {"Vary: \"Foo\"", "", NULL},
+    {"Vary: a0,a1,a2,a3,a4,a5,a6,a7,a8,a9,b0,b1,b2,b3,b4,b5,b6,b7,b8,b9,"
+     "c0,c1,c2,c3,c4,c5,c6,c7,c8,c9,d0,d1,d2",
+     "", NULL},
+};
+
+static void test_names(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct mg_fields response = fields_of(names[i].lines);
+        struct mg_str got = MG_STR_NONE;
+        bool ok = mg_vary_read(&response, mg_str_c(names[i].extra), &arena, &got);
+        if (ok != (names[i].names != NULL))
+            fail_msg("'%s': %d", names[i].lines, ok);
+        if (ok && !mg_str_eq(got, mg_str_c(names[i].names)))
+            fail_msg("'%s': '%.*s'", names[i].lines, MG_STR_ARGS(got));
+    }
+}
+
+static const struct {
+    const char *names, *a, *b;
+    bool same;
+} keys[] = {
+    {"", "Foo: 1", "Foo: 2", true},
+    {"foo", "Foo: 1", "foo: 1", true},
+    {"foo", "Foo: 1", "Foo: 2", false},
+    {"foo", "Foo: 1", "", false},
+    {"foo", "Foo:", "", false},
+    {"foo", "", "Other: 1", true},
+    {"bar,foo", "Foo: 1|Bar: abc", "Bar: abc|Foo: 1", true},
+    {"bar,foo", "Foo: 1|Bar: abc", "Foo: 1|Bar: abcde", false},
+    {"bar,foo", "Foo: 1", "Bar: 1", false},
+    {"bar,foo", "Foo: a|Bar: b", "Foo: b|Bar: a", false},
+    /* No value can pass for another. */
+    {"bar,foo", "Bar: 1-|Foo: x", "Bar: 1|Foo: -x", false},
+    {"bar,foo", "Bar: a1:b|Foo:", "Bar: a|Foo: b", false},
+    /* As lists */
+    {"foo", "Foo: 1, 2", "Foo: 1|Foo: 2", true},
+    {"foo", "Foo: 1,2", "Foo: 1 ,\t2", true},
+    {"foo", "Foo: 1,2", "Foo: 2,1", false},
+    {"foo", "Foo: a b", "Foo: ab", false},
+    {"foo", "Foo: a  b", "Foo: a b", false},
+    {"foo", "Foo: \"1, 2\"", "Foo: \"1,2\"", false},
+    {"foo", "Foo: \"a\\\", b\"", "Foo: \"a\\\",b\"", false},
+    {"foo", "Foo: \"a\", b", "Foo: \"a\",b", true},
+    {"foo", "Foo: A", "Foo: a", false},
+    /* As weights */
+    {"accept-language", "Accept-Language: en, de", "Accept-Language: de, en", true},
+    {"accept-language", "Accept-Language: en, de", "Accept-Language: eN, De", true},
+    {"accept-language", "Accept-Language: en, de", "Accept-Language: en ,   de", true},
+    {"accept-language", "Accept-Language: en, de", "Accept-Language: de|Accept-Language: en", true},
+    {"accept-language", "Accept-Language: en, de;q=0.5", "Accept-Language: de, en;q=0.5", false},
+    {"accept-language", "Accept-Language: en;q=1.0", "Accept-Language: en", true},
+    {"accept-language", "Accept-Language: en;q=0.50", "Accept-Language: en ; Q=0.5", true},
+    {"accept-language", "Accept-Language: en, fr;q=0", "Accept-Language: en", true},
+    {"accept-language", "Accept-Language: *, fr;q=0", "Accept-Language: *", false},
+    {"accept-language", "Accept-Language: en, en;q=0.1", "Accept-Language: en;q=0.1, en", true},
+    {"accept-language", "Accept-Language: en;q=2", "Accept-Language: en", false},
+    {"accept-language", "Accept-Language: en;x=2", "Accept-Language: en", false},
+    {"accept-language", "Accept-Language: en", "", false},
+    {"accept-encoding", "Accept-Encoding: gzip, deflate, br", "Accept-Encoding: br,gzip,deflate",
+     true},
+    {"accept-encoding", "Accept-Encoding: gzip", "Accept-Encoding: br", false},
+    {"accept-encoding", "Accept-Encoding: gzip, identity;q=0", "Accept-Encoding: gzip", false},
+    {"accept-encoding", "Accept-Encoding: gzip, *;q=0", "Accept-Encoding: gzip", false},
+    {"accept-encoding", "Accept-Encoding:", "", false},
+};
+
+static void test_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct mg_fields a = fields_of(keys[i].a), b = fields_of(keys[i].b);
+        struct mg_str key_a = mg_vary_key(mg_str_c(keys[i].names), &a, &arena);
+        struct mg_str key_b = mg_vary_key(mg_str_c(keys[i].names), &b, &arena);
+        if (mg_str_eq(key_a, key_b) != keys[i].same)
+            fail_msg("%s: '%s' / '%s': '%.*s', '%.*s'", keys[i].names, keys[i].a, keys[i].b,
+                     MG_STR_ARGS(key_a), MG_STR_ARGS(key_b));
+    }
+}
+
+static const struct {
+    const char *names, *stored_for, *language, *asked;
+    bool found;
+} languages[] = {
+    {"accept-language", "en, de", "de", "fr;q=0.5, de;q=1.0", true},
+    {"accept-language", "en, de", "DE", "De", true},
+    {"accept-language", "en, de", "de", "de, fr", false}, /* no favourite */
+    {"accept-language", "en, de", "de", "fr, de;q=0.5", false},
+    {"accept-language", "en, de", "de, en", "de", false},
+    {"accept-language", "en, de", "de", "*", false},
+    {"accept-language", "en, de", "de", "de;q=0", false},
+    {"foo", "en, de", "de", "de", false},
+};
+
+static void test_languages(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
+        struct mg_fields first = {0}, response = {0}, second = {0};
+        struct mg_str vary = mg_str_c(languages[i].names), a, b;
+        mg_fields_add(&first, &arena, MG_STR("Accept-Language"), mg_str_c(languages[i].stored_for));
+        mg_fields_add(&response, &arena, MG_STR("Content-Language"),
+                      mg_str_c(languages[i].language));
+        mg_fields_add(&second, &arena, MG_STR("Accept-Language"), mg_str_c(languages[i].asked));
+        bool found = mg_vary_language_key_of_response(vary, &first, &response, &arena, &a) &&
+                     mg_vary_language_key_of_request(vary, &second, &arena, &b) && mg_str_eq(a, b);
+        if (found != languages[i].found)
+            fail_msg("'%s' for '%s': %d", languages[i].language, languages[i].asked, found);
+        /* The two kinds of keys are never equal. */
+        if (found)
+            assert_false(mg_str_eq(b, mg_vary_key(vary, &second, &arena)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_languages, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("http/vary", tests, NULL, NULL);
+}

@@ -14,6 +14,7 @@
 --     s.record { name = x }         nothing but these fields
 --     s.any_of { x, y }             the first that fits
 --     s.any()                       anything, copied
+--     s.steps()                     steps, written as everywhere; `new` gets what runs them
 --
 -- Options, all optional: default, required, help; gt ge lt le of numbers, durations and sizes; match (a Lua pattern)
 -- and one_of; len = { min, max } of strings, lists and maps; single = true lets a list's only item stand without its
@@ -65,6 +66,7 @@ local OWN = {
   number = ORDERED, integer = ORDERED, duration = ORDERED, size = ORDERED, status = ORDERED,
   string = TEXTUAL, header_name = TEXTUAL, header_value = TEXTUAL, url = TEXTUAL, name = TEXTUAL, expr = TEXTUAL,
   method = TEXTUAL, list = { len = true, single = true }, map = { len = true, keys = true },
+  steps = { len = true, single = true },
 }
 
 local function known_options(kind)
@@ -168,6 +170,12 @@ function M.any_of(t)
     if not M.is_schema(choice) then error(("s.any_of: choice %d is no schema"):format(i), 2) end
   end
   local schema = build("any_of", { choices = choices }, options)
+  return schema
+end
+
+function M.steps(options)
+  require "moongate.config.steps" -- which knows how they are read, and itself needs this module
+  local schema = build("steps", {}, options)
   return schema
 end
 

@@ -13,8 +13,8 @@
 ---@field version? string
 ---@field summary? string
 ---@field schema? moongate.Schema what `conf` may hold
----@field provides? string[] what later steps may need
----@field needs? string[] what an earlier step must provide: `{ "identity" }`
+---@field provides? string[]|fun(conf: table): string[]? what later steps may need
+---@field needs? string[]|fun(conf: table): string[]? what an earlier step must provide: `{ "identity" }`
 ---@field body? moongate.PolicyBody which bodies it reads
 ---@field replace? boolean true: may hide a built-in policy of the same name
 

@@ -163,6 +163,12 @@ function s.map(item, options) end
 ---@return moongate.Schema
 function s.record(fields, options) end
 
+---Steps, written as everywhere in a config.
+---@package
+---@param options? moongate.schema.List
+---@return moongate.Schema
+function s.steps(options) end
+
 ---The first that fits: `s.any_of { s.integer(), s.string() }`.
 ---@param choices moongate.schema.AnyOf
 ---@return moongate.Schema

@@ -32,19 +32,13 @@ static void end(struct mg_exchange *ex)
     mg_worker_exchange_ended(wg);
 }
 
-static bool has_finish(const struct mg_exchange *ex)
-{
-    const struct mg_route *route = ex->req.route;
-    return ex->entered && (route ? ex->wg->route_finish[route->index] : ex->wg->fallback_finish);
-}
-
-/* Runs the finish steps of what was entered, in pipeline order; then ends the exchange. */
+/* Runs the finish steps of what was reached, in pipeline order; then ends the exchange. */
 static void run_finish(struct mg_exchange *ex)
 {
     const struct mg_pipeline *p = ex->walk.pipeline;
-    while (ex->finish_at < ex->entered) {
-        const struct mg_step *step = &p->steps[ex->finish_at++];
-        if (!(ex->wg->step_flags[step->index] & MG_STEP_HAS_FINISH))
+    while (ex->finish_at < p->all_count) {
+        const struct mg_step *step = p->all[ex->finish_at++];
+        if (!ex->reached[step->place] || !(ex->wg->step_flags[step->index] & MG_STEP_HAS_FINISH))
             continue;
         if (step->ops->finish(step, ex) == MG_STEP_WAIT)
             return;
@@ -68,7 +62,7 @@ static void over(struct mg_exchange *ex, const char *reason)
     ex->ended = true;
     ex->reason = reason;
     mg_wait_cancel_children(&ex->wait);
-    if (has_finish(ex))
+    if (ex->reached)
         run_finish(ex);
     else
         end(ex);
@@ -284,6 +278,21 @@ static void set_deadline(struct mg_exchange *ex)
     mg_inbound_set_deadline(ex->in, ex->deadline_ns);
 }
 
+static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipeline)
+{
+    const struct mg_worker_generation *wg = ex->wg;
+    struct mg_walk *w = &ex->walk;
+    if (ex->refuse ? wg->fallback_finish : wg->route_finish[ex->req.route->index])
+        ex->reached = mg_arena_calloc(ex->req.arena, pipeline->all_count * sizeof *ex->reached);
+    w->ex = ex;
+    w->req = &ex->req;
+    w->pipeline = w->root = pipeline;
+    w->terminal = ex->refuse ? answer_refusal : mg_forward;
+    w->on_done = on_walk_done;
+    w->arg = ex;
+    mg_walk_start(w);
+}
+
 static void on_request(void *ctx, struct mg_inbound *in)
 {
     struct mg_exchange *ex = new_exchange(ctx, in);
@@ -296,13 +305,7 @@ static void on_request(void *ctx, struct mg_inbound *in)
         return;
     }
     set_deadline(ex);
-    ex->walk.ex = ex;
-    ex->walk.req = &ex->req;
-    ex->walk.pipeline = ex->refuse ? fallback : &ex->req.route->pipeline;
-    ex->walk.terminal = ex->refuse ? answer_refusal : mg_forward;
-    ex->walk.on_done = on_walk_done;
-    ex->walk.arg = ex;
-    mg_walk_start(&ex->walk);
+    begin_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline);
 }
 
 static const char *refusal_slug(int status)

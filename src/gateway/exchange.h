@@ -55,6 +55,7 @@ struct mg_response {
     bool is_buffered;
     bool fetched; /* a step's own: it has asked a service for it */
     enum mg_source source;
+    bool error_handled;         /* the route's on_error steps have seen it */
     const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */
     struct mg_str error_policy; /* the step that failed; may be empty */
     struct mg_fetch *fetch; /* what the backend answered or failed to; NULL: no backend was asked */
@@ -64,7 +65,8 @@ struct mg_response {
 
 enum mg_step_result {
     MG_STEP_NEXT, /* done; go on */
-    MG_STEP_STOP, /* request phase: w->res is the response, steps further in do not run */
+    MG_STEP_STOP, /* request phase: w->res is the response, steps further in do not run; NULL in a
+                     walk that may end without one: mg_walk_withdraw */
     MG_STEP_WAIT, /* mg_walk_resume comes later */
 };
 
@@ -88,18 +90,26 @@ struct mg_walk {
     struct mg_exchange *ex;
     struct mg_request *req;
     const struct mg_pipeline *pipeline;
+    /* The outermost one: `pipeline`, or that of the step which holds it, and so on. */
+    const struct mg_pipeline *root;
     uint32_t first, at;      /* steps first .. at-1 have been entered */
     uint32_t depth;          /* of walks within walks */
     struct mg_response *res; /* once there is one */
     /* What comes behind the last step: calls mg_walk_answer, now or later. */
     void (*terminal)(struct mg_walk *w);
-    /* The response has passed all steps. w->res is never NULL. */
+    void *terminal_arg; /* the terminal's own */
+    /* The response has passed all steps. w->res is NULL only where mg_walk_withdraw was called. */
     void (*on_done)(struct mg_walk *w, void *arg);
     void *arg;
     void *script;        /* row 6's, NULL at first */
     struct mg_wait wait; /* of the terminal or of the step that waits */
     enum { MG_WALK_DOWN, MG_WALK_UP, MG_WALK_DONE } phase;
-    bool running, error_handled, collected;
+    bool running;
+    bool acting; /* the step at `at` has not failed */
+    bool acted;  /* the request phase of a step has run, and without failing */
+    /* Within an alternative of a group: its errors may yet be nobody's, and on_error steps do not
+     * see them here. */
+    bool tentative;
 };
 
 /* Begins at step `first` of the pipeline. May call on_done before it returns. */
@@ -111,6 +121,14 @@ void mg_walk_answer(struct mg_walk *w, struct mg_response *res);
 /* A walk over what lies behind step `from` of `w`, with another or the same request; for onions.
  * Not yet started; the caller sets on_done. NULL when walks nest too deeply. */
 struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req);
+/* A walk over a pipeline that the step at hand of `w` holds. The same, but for its terminal, which
+ * the caller sets too. */
+struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeline,
+                             struct mg_request *req);
+/* Is it nested so deeply that neither of them is possible? */
+bool mg_walk_is_deep(const struct mg_walk *w);
+/* In place of mg_walk_answer: the walk ends here, without a way back and without a response. */
+void mg_walk_withdraw(struct mg_walk *w);
 /* Steps that failed: w->res becomes the error, and it goes back from here. `message` goes to the
  * log. */
 enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,
@@ -132,8 +150,8 @@ struct mg_exchange {
     /* No route takes the request: makes what it is told instead, each time anew. */
     struct mg_response *(*refuse)(struct mg_request *req);
     uint32_t finish_at;
-    uint32_t entered; /* steps of walk.pipeline that were reached */
-    void *script;     /* row 6's, NULL at first */
+    bool *reached; /* steps of the pipeline and in them, by place; NULL: none has a finish */
+    void *script;  /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
 };
 
@@ -162,6 +180,19 @@ void mg_request_set_body(struct mg_request *req, struct mg_str bytes);
 /* A body for one more reading: of a buffered one any number of times, of a stream once (NULL then).
  */
 struct mg_body *mg_request_take_body(struct mg_request *req);
+
+/* A request as it was. */
+struct mg_request_state {
+    struct mg_request req;
+    struct mg_message msg;
+    struct mg_field *fields; /* a copy */
+    void *script;            /* row 6's */
+};
+
+/* Remembers a request's head, where it goes, and who the client is. In the request's arena. */
+void mg_request_save(struct mg_request *req, struct mg_request_state *state);
+/* Makes it that again; any number of times. The body too, if it was in memory then. */
+void mg_request_restore(struct mg_request *req, struct mg_request_state *state);
 
 /* A response of our own making, without a body; in the arena. */
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);

@@ -41,6 +41,33 @@ void mg_generation_unref(struct mg_generation *g)
     free(g);
 }
 
+static uint32_t count_all(const struct mg_pipeline *p)
+{
+    uint32_t count = p->count;
+    for (uint32_t i = 0; i < p->count; i++)
+        for (uint32_t n = 0; n < p->steps[i].inner_count; n++)
+            count += count_all(&p->steps[i].inner[n]);
+    return count;
+}
+
+static void list_all(struct mg_pipeline *root, const struct mg_pipeline *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct mg_step *step = &p->steps[i];
+        step->place = root->all_count;
+        root->all[root->all_count++] = step;
+        for (uint32_t n = 0; n < step->inner_count; n++)
+            list_all(root, &step->inner[n]);
+    }
+}
+
+void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p)
+{
+    p->all = mg_arena_alloc(&g->arena, count_all(p) * sizeof(struct mg_step *));
+    p->all_count = 0;
+    list_all(p, p);
+}
+
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name)
 {
     for (uint32_t i = 0; i < g->service_count; i++)

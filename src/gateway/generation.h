@@ -18,6 +18,17 @@
 
 struct mg_step_ops;
 
+struct mg_step;
+
+struct mg_pipeline {
+    struct mg_step *steps;
+    uint32_t count;
+    /* Of the pipelines of routes and of the file only: their steps and those inside of these, in
+     * the order of the config. A step stands at its `place`. */
+    struct mg_step **all;
+    uint32_t all_count;
+};
+
 /* One policy in one pipeline, with its config. */
 struct mg_step {
     uint32_t index;       /* in the generation; each worker's instances are looked up by it */
@@ -29,11 +40,9 @@ struct mg_step {
     bool buffer_request, buffer_response; /* whole bodies are there when the step runs */
     bool declares_bodies;                 /* a module, which must say what it reads: */
     bool reads_request, reads_response;
-};
-
-struct mg_pipeline {
-    struct mg_step *steps;
-    uint32_t count;
+    struct mg_pipeline *inner; /* pipelines that its config holds */
+    uint32_t inner_count;
+    uint32_t place; /* in mg_pipeline.all of the outermost one */
 };
 
 struct mg_split {
@@ -110,6 +119,8 @@ struct mg_generation {
 struct mg_generation *mg_generation_new(void);
 void mg_generation_ref(struct mg_generation *g);
 void mg_generation_unref(struct mg_generation *g);
+/* Fills in `all` and the places of an outermost pipeline, once its steps are there. */
+void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p);
 /* Index of the service of that name, or MG_NO_SERVICE. */
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
 

@@ -79,6 +79,56 @@ struct mg_body *mg_request_take_body(struct mg_request *req)
     return req->body;
 }
 
+void mg_request_save(struct mg_request *req, struct mg_request_state *state)
+{
+    const struct mg_fields *fields = &req->msg->fields;
+    size_t bytes = fields->n * sizeof *fields->v;
+    const struct mg_script_hooks *hooks = req->wg->worker->hooks;
+    state->req = *req;
+    state->msg = *req->msg;
+    state->fields = mg_arena_alloc(req->arena, bytes);
+    if (bytes)
+        memcpy(state->fields, fields->v, bytes);
+    state->script = hooks ? hooks->request_saved(req) : NULL;
+}
+
+/* An id that was made since then has been told, in a log if nowhere else. */
+static void restore_id(struct mg_request *req, const struct mg_request *now)
+{
+    if (req->id.n == 0)
+        req->id = now->id;
+}
+
+/* A body that came into memory since then has left its connection: it stays. */
+static void restore_body(struct mg_request *req, const struct mg_request_state *state,
+                         const struct mg_request *now, int64_t content_length)
+{
+    req->body = now->body;
+    req->buffered = now->buffered;
+    req->is_buffered = now->is_buffered;
+    req->body_taken = now->body_taken;
+    req->body_reader = now->body_reader;
+    req->body_read_at = now->body_read_at;
+    req->msg->content_length = content_length;
+    if (state->req.is_buffered)
+        mg_request_set_body(req, state->req.buffered);
+}
+
+void mg_request_restore(struct mg_request *req, struct mg_request_state *state)
+{
+    const struct mg_request now = *req;
+    const struct mg_script_hooks *hooks = req->wg->worker->hooks;
+    int64_t content_length = req->msg->content_length;
+    *req = state->req;
+    *req->msg = state->msg; /* whose array of fields may have been left for a larger one */
+    if (state->msg.fields.n)
+        memcpy(req->msg->fields.v, state->fields, state->msg.fields.n * sizeof *state->fields);
+    restore_id(req, &now);
+    restore_body(req, state, &now, content_length);
+    if (hooks)
+        hooks->request_restored(req, state->script);
+}
+
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source)
 {
     struct {

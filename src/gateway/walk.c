@@ -126,13 +126,14 @@ static bool collect_response(struct mg_walk *w)
 
 static void give_error(struct mg_walk *inner)
 {
-    mg_walk_answer(inner, ((struct mg_walk *)inner->arg)->res);
+    mg_walk_answer(inner, ((struct mg_walk *)inner->terminal_arg)->res);
 }
 
 static void on_error_done(struct mg_walk *inner, void *arg)
 {
     struct mg_walk *w = arg;
     w->res = inner->res;
+    w->res->error_handled = true; /* also when it is an error of theirs */
     run(w);
 }
 
@@ -140,16 +141,16 @@ static void on_error_done(struct mg_walk *inner, void *arg)
 static bool handle_error(struct mg_walk *w)
 {
     const struct mg_route *route = w->req->route;
-    if (w->error_handled || w->res->source != MG_SOURCE_GATEWAY || !route ||
-        !route->on_error.count || w->pipeline == &route->on_error)
+    if (w->res->error_handled || w->res->source != MG_SOURCE_GATEWAY || w->tentative || !route ||
+        !route->on_error.count || w->root == &route->on_error)
         return false;
-    w->error_handled = true;
     struct mg_walk *inner = mg_arena_calloc(w->req->arena, sizeof *inner);
     inner->ex = w->ex;
     inner->req = w->req;
-    inner->pipeline = &route->on_error;
+    inner->pipeline = inner->root = &route->on_error;
     inner->depth = w->depth + 1;
     inner->terminal = give_error;
+    inner->terminal_arg = w;
     inner->on_done = on_error_done;
     inner->arg = w;
     mg_walk_start(inner);
@@ -160,6 +161,25 @@ static bool handle_error(struct mg_walk *w)
 
 enum progress { GO_ON, PAUSE };
 
+/* For its finish: only those of the exchange's own pipeline have one. */
+static void note_reached(const struct mg_walk *w, const struct mg_step *step)
+{
+    if (w->ex->reached && w->root == w->ex->walk.pipeline)
+        w->ex->reached[step->place] = true;
+}
+
+static void pass_step(struct mg_walk *w)
+{
+    w->acted |= w->acting;
+    w->at++;
+}
+
+/* The response is there; without one the step has withdrawn the request, and so does the walk. */
+static void turn_back(struct mg_walk *w)
+{
+    w->phase = w->res ? MG_WALK_UP : MG_WALK_DONE;
+}
+
 static enum progress step_down(struct mg_walk *w)
 {
     if (w->at == w->pipeline->count) {
@@ -168,8 +188,7 @@ static enum progress step_down(struct mg_walk *w)
         return w->res ? GO_ON : PAUSE;
     }
     const struct mg_step *step = &w->pipeline->steps[w->at];
-    if (w->pipeline == w->ex->walk.pipeline && w->ex->entered <= w->at)
-        w->ex->entered = w->at + 1;
+    note_reached(w, step);
     enum mg_step_entry entry = MG_STEP_SKIP;
     if (flags_of(w, step) & MG_STEP_HAS_REQUEST)
         entry = step->ops->enter(step, w);
@@ -185,12 +204,13 @@ static enum progress step_down(struct mg_walk *w)
         return PAUSE;
     if (w->phase == MG_WALK_UP)
         return GO_ON; /* the body was refused */
+    w->acting = true;
     switch (step->ops->request(step, w)) {
     case MG_STEP_NEXT:
-        w->at++;
+        pass_step(w);
         return GO_ON;
     case MG_STEP_STOP:
-        w->phase = MG_WALK_UP;
+        turn_back(w);
         return GO_ON;
     case MG_STEP_WAIT:
         break;
@@ -247,9 +267,9 @@ void mg_walk_resume(struct mg_walk *w, enum mg_step_result result)
     if (w->phase == MG_WALK_UP)
         w->at--;
     else if (result == MG_STEP_STOP)
-        w->phase = MG_WALK_UP;
+        turn_back(w);
     else
-        w->at++;
+        pass_step(w);
     run(w);
 }
 
@@ -260,18 +280,50 @@ void mg_walk_answer(struct mg_walk *w, struct mg_response *res)
     run(w);
 }
 
-struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req)
+void mg_walk_withdraw(struct mg_walk *w)
 {
-    if (w->depth >= DEPTH_MAX)
+    w->phase = MG_WALK_DONE;
+    run(w);
+}
+
+bool mg_walk_is_deep(const struct mg_walk *w)
+{
+    return w->depth >= DEPTH_MAX;
+}
+
+static struct mg_walk *new_walk(struct mg_walk *w, struct mg_request *req)
+{
+    if (mg_walk_is_deep(w))
         return NULL;
     struct mg_walk *inner = mg_arena_calloc(req->arena, sizeof *inner);
     inner->ex = w->ex;
     inner->req = req;
+    inner->root = w->root;
+    inner->depth = w->depth + 1;
+    inner->tentative = w->tentative;
+    return inner;
+}
+
+struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req)
+{
+    struct mg_walk *inner = new_walk(w, req);
+    if (!inner)
+        return NULL;
     inner->pipeline = w->pipeline;
     inner->first = w->at + 1;
-    inner->depth = w->depth + 1;
     inner->terminal = w->terminal;
+    inner->terminal_arg = w->terminal_arg;
+    inner->acted = true; /* the step that asks for it lets the request pass */
     return inner;
+}
+
+struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeline,
+                             struct mg_request *req)
+{
+    struct mg_walk *held = new_walk(w, req);
+    if (held)
+        held->pipeline = pipeline;
+    return held;
 }
 
 enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,
@@ -282,6 +334,7 @@ enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step 
                  MG_LOG_STR("path", step->path),
                  MG_LOG_STR("route", req->route ? req->route->name : MG_STR_NONE),
                  MG_LOG_STR("request_id", mg_request_id(req)), MG_LOG_STR("error", message));
+    w->acting = false;
     if (step->on_error_continue)
         return MG_STEP_NEXT;
     if (w->res && w->res->body)

@@ -52,8 +52,8 @@ static void free_generation(struct mg_worker_generation *wg)
 
 static bool finishes(const struct mg_worker_generation *wg, const struct mg_pipeline *p)
 {
-    for (uint32_t s = 0; s < p->count; s++)
-        if (wg->step_flags[p->steps[s].index] & MG_STEP_HAS_FINISH)
+    for (uint32_t s = 0; s < p->all_count; s++)
+        if (wg->step_flags[p->all[s]->index] & MG_STEP_HAS_FINISH)
             return true;
     return false;
 }

@@ -27,6 +27,10 @@ struct mg_script_hooks {
     void (*exchange_ends)(struct mg_exchange *ex);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
+    /* What Lua keeps beside a request and a refused alternative must not change: who the client is.
+     * In the request's arena; NULL: nothing. */
+    void *(*request_saved)(struct mg_request *req);
+    void (*request_restored)(struct mg_request *req, void *saved);
     /* It is in force no more: what it does by the clock ends. Exchanges may still be on it. */
     void (*retire)(struct mg_worker_generation *wg);
 };

@@ -55,6 +55,8 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
     } else if (mg_config_is(b, step, "kind", "function")) {
         out->kind = MG_PLAN_FUNCTION;
         check_function(b, step);
+    } else if (mg_config_is(b, step, "kind", "group")) {
+        out->kind = MG_PLAN_GROUP;
     } else {
         out->kind = MG_PLAN_POLICY;
         out->conf = pack_conf(b, step);
@@ -77,15 +79,43 @@ static void read_body(struct mg_config_build *b, int step, struct mg_step *out)
     lua_pop(b->L, 1);
 }
 
+static const struct mg_step_ops *ops_of(struct mg_config_build *b, int step)
+{
+    if (!mg_config_is(b, step, "kind", "group"))
+        return &mg_script_step_ops;
+    return mg_config_is(b, step, "group", "any") ? &mg_script_any_ops : &mg_script_all_ops;
+}
+
+static void build_pipeline(struct mg_config_build *b, int table, const char *key,
+                           const struct mg_plan_step *common, struct mg_pipeline *out);
+
+/* The pipelines that the config of the step at `from` holds. */
+static void build_inner(struct mg_config_build *b, int from, const struct mg_plan_step *common,
+                        struct mg_step *step)
+{
+    step->inner_count = mg_config_list(b, from, "inner");
+    int list = lua_gettop(b->L);
+    step->inner = mg_arena_calloc(&b->gen->arena, step->inner_count * sizeof *step->inner);
+    for (uint32_t i = 0; i < step->inner_count; i++) {
+        lua_rawgeti(b->L, list, (lua_Integer)i + 1);
+        build_pipeline(b, list + 1, "steps", common, &step->inner[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
 /* The step on top of the stack. */
-static void build_step(struct mg_config_build *b, struct mg_step *step,
-                       struct mg_plan_step *planned)
+static void build_step(struct mg_config_build *b, const struct mg_plan_step *common,
+                       struct mg_step *step)
 {
     int from = lua_gettop(b->L);
+    step->index = b->gen->step_count++;
+    struct mg_plan_step *planned = &b->plan->steps[step->index];
+    *planned = *common;
     step->policy = mg_config_text(b, from, "name");
     step->id = mg_config_text(b, from, "id");
     step->path = mg_config_text(b, from, "path");
-    step->ops = &mg_script_step_ops;
+    step->ops = ops_of(b, from);
     step->on_error_continue = mg_config_is(b, from, "on_error", "continue");
     read_body(b, from, step);
     planned->step = step;
@@ -95,6 +125,7 @@ static void build_step(struct mg_config_build *b, struct mg_step *step,
     planned->policy = step->policy;
     planned->when = mg_config_text(b, from, "when");
     read_kind(b, from, planned);
+    build_inner(b, from, common, step);
 }
 
 /* The list of that name in the table at `table`. */
@@ -103,26 +134,51 @@ static void build_pipeline(struct mg_config_build *b, int table, const char *key
 {
     out->count = mg_config_list(b, table, key);
     out->steps = mg_arena_calloc(&b->gen->arena, out->count * sizeof *out->steps);
+    luaL_checkstack(b->L, 8, "steps in steps");
     for (uint32_t i = 0; i < out->count; i++) {
-        struct mg_step *step = &out->steps[i];
-        step->index = b->gen->step_count++;
-        b->plan->steps[step->index] = *common;
-        lua_rawgeti(b->L, -1, i + 1);
-        build_step(b, step, &b->plan->steps[step->index]);
+        lua_rawgeti(b->L, -1, (lua_Integer)i + 1);
+        build_step(b, common, &out->steps[i]);
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
 }
 
+/* A pipeline that no step holds. */
+static void build_outermost(struct mg_config_build *b, int table, const char *key,
+                            const struct mg_plan_step *common, struct mg_pipeline *out)
+{
+    build_pipeline(b, table, key, common, out);
+    mg_generation_number(b->gen, out);
+}
+
+/* Of the list of that name in the table at `table`, with those inside of them. */
+static uint32_t count_list(struct mg_config_build *b, int table, const char *key)
+{
+    luaL_checkstack(b->L, 8, "steps in steps");
+    uint32_t count = mg_config_list(b, table, key), total = count;
+    int list = lua_gettop(b->L);
+    for (uint32_t i = 1; i <= count; i++) {
+        lua_rawgeti(b->L, list, i);
+        uint32_t inner = mg_config_list(b, list + 1, "inner");
+        for (uint32_t n = 1; n <= inner; n++) {
+            lua_rawgeti(b->L, list + 2, n);
+            total += count_list(b, list + 3, "steps");
+            lua_pop(b->L, 1);
+        }
+        lua_settop(b->L, list);
+    }
+    lua_pop(b->L, 1);
+    return total;
+}
+
 static uint32_t count_steps(struct mg_config_build *b, int routes, uint32_t route_count)
 {
-    uint32_t count = mg_config_list(b, b->config, "fallback");
-    lua_pop(b->L, 1);
+    uint32_t count = count_list(b, b->config, "fallback");
     for (uint32_t i = 1; i <= route_count; i++) {
         lua_rawgeti(b->L, routes, i);
         int route = lua_gettop(b->L);
-        count += mg_config_list(b, route, "steps");
-        count += mg_config_list(b, route, "on_error");
+        count += count_list(b, route, "steps");
+        count += count_list(b, route, "on_error");
         lua_settop(b->L, route - 1);
     }
     return count;
@@ -205,9 +261,9 @@ static void build_route(struct mg_config_build *b, int services, int table, stru
     route->timeout_ns = mg_config_ns(b, table, "timeout");
     struct mg_plan_step common = {.route = route->name,
                                   .service = mg_config_text(b, table, "service")};
-    build_pipeline(b, table, "steps", &common, &route->pipeline);
+    build_outermost(b, table, "steps", &common, &route->pipeline);
     common.in_on_error = true;
-    build_pipeline(b, table, "on_error", &common, &route->on_error);
+    build_outermost(b, table, "on_error", &common, &route->on_error);
 }
 
 /* --- the router --- */
@@ -332,7 +388,7 @@ void mg_config_build_routes(struct mg_config_build *b)
         ok = add_to_router(b, services + 1, &g->routes[i]);
         lua_pop(b->L, 1);
     }
-    build_pipeline(b, b->config, "fallback", &(struct mg_plan_step){0}, &g->fallback);
+    build_outermost(b, b->config, "fallback", &(struct mg_plan_step){0}, &g->fallback);
     if (ok)
         finish_router(b);
     lua_pop(b->L, 2);

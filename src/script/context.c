@@ -160,6 +160,62 @@ void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind ki
     mg_list_push_front(&ctx->handles, &h->link);
 }
 
+/* --- identities --- */
+
+struct identity {
+    struct mg_script *script;
+    int ref;
+};
+
+static void drop_identity(void *arg)
+{
+    const struct identity *i = arg;
+    luaL_unref(i->script->L, LUA_REGISTRYINDEX, i->ref);
+}
+
+/* The request's handle; NULL: Lua has not seen it. */
+static struct mg_handle *request_handle(struct mg_request *req)
+{
+    return req->ex && req->ex->script ? mg_handle_find(req->ex->script, req) : NULL;
+}
+
+void *mg_context_save_identity(struct mg_request *req)
+{
+    struct mg_handle *h = request_handle(req);
+    if (!h)
+        return NULL;
+    struct mg_script *script = h->ctx->script;
+    lua_State *L = mg_script_host(script);
+    int top = lua_gettop(L);
+    struct identity *saved = NULL;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
+    if (lua_getiuservalue(L, -1, MG_HANDLE_AUTH) != LUA_TNIL) {
+        saved = mg_arena_alloc(req->arena, sizeof *saved);
+        script->memory_lenient++;
+        *saved = (struct identity){script, luaL_ref(L, LUA_REGISTRYINDEX)};
+        script->memory_lenient--;
+        mg_arena_on_release(req->arena, drop_identity, saved);
+    }
+    lua_settop(L, top);
+    return saved;
+}
+
+void mg_context_restore_identity(struct mg_request *req, void *saved)
+{
+    struct mg_handle *h = request_handle(req);
+    const struct identity *identity = saved;
+    if (!h)
+        return;
+    lua_State *L = mg_script_host(h->ctx->script);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
+    if (identity)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, identity->ref);
+    else
+        lua_pushnil(L);
+    lua_setiuservalue(L, -2, MG_HANDLE_AUTH);
+    lua_pop(L, 1);
+}
+
 /* Our userdata at `arg`, or NULL: only ours have one of our metatables. Two calls, for it is asked
  * at every method's entry. */
 static struct mg_handle *any_handle(lua_State *L, int arg)

@@ -51,6 +51,10 @@ struct mg_handle {
 
 /* The context of an exchange, made when Lua first sees it. */
 struct mg_context *mg_context_of(struct mg_exchange *ex);
+/* Who the client of a request is (`req.auth`), to be put back later; NULL: nobody. In the request's
+ * arena. */
+void *mg_context_save_identity(struct mg_request *req);
+void mg_context_restore_identity(struct mg_request *req, void *saved);
 /* Kills the handles, cancels the tasks. */
 void mg_context_end(struct mg_context *ctx);
 

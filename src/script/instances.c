@@ -269,10 +269,13 @@ static int build_step(lua_State *L)
     case MG_PLAN_FUNCTION:
         mg_functions_push(L, all->plan, s);
         break;
+    case MG_PLAN_GROUP:
+        break;
     }
-    take_instance(L, place, i);
+    if (s->kind != MG_PLAN_GROUP)
+        take_instance(L, place, i);
     load_when(L, s, i);
-    all->wg->step_flags[index] = flags_of(i);
+    all->wg->step_flags[index] = s->kind == MG_PLAN_GROUP ? MG_STEP_HAS_REQUEST : flags_of(i);
     return 0;
 }
 

@@ -182,6 +182,7 @@ static void insert(struct mg_generation *gen, struct mg_pipeline *p, uint32_t in
         memcpy(steps + 1, p->steps, p->count * sizeof *steps);
     p->steps = steps;
     p->count++;
+    mg_generation_number(gen, p);
 }
 
 void mg_kit_step_insert(struct mg_generation *gen)
@@ -209,6 +210,16 @@ static void exchange_ends(struct mg_exchange *ex)
     mg_script_hooks.exchange_ends(ex);
 }
 
+static void *request_saved(struct mg_request *req)
+{
+    return mg_script_hooks.request_saved(req);
+}
+
+static void request_restored(struct mg_request *req, void *saved)
+{
+    mg_script_hooks.request_restored(req, saved);
+}
+
 static void retire(struct mg_worker_generation *wg)
 {
     mg_script_hooks.retire(wg);
@@ -218,5 +229,7 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .build = build,
     .drop = drop,
     .exchange_ends = exchange_ends,
+    .request_saved = request_saved,
+    .request_restored = request_restored,
     .retire = retire,
 };

@@ -45,6 +45,8 @@ const struct mg_script_hooks mg_script_hooks = {
     .build = mg_instances_build,
     .drop = mg_instances_drop,
     .exchange_ends = exchange_ends,
+    .request_saved = mg_context_save_identity,
+    .request_restored = mg_context_restore_identity,
     .background_count = background_count,
     .retire = retire,
 };

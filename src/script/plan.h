@@ -16,6 +16,7 @@ enum mg_plan_kind {
     MG_PLAN_POLICY,   /* a module: `policy` names it, `conf` is its packed config */
     MG_PLAN_LUA,      /* inline text: `source` returns what `new` returns */
     MG_PLAN_FUNCTION, /* a function in a .lua config file: found again by running that file */
+    MG_PLAN_GROUP,    /* the gateway's own: it only holds other steps */
 };
 
 struct mg_plan_step {

@@ -7,6 +7,7 @@
 #include "script/steps.h"
 
 #include "gateway/forward.h"
+#include "gateway/group.h"
 #include "script/module.h"
 
 /* What a walk remembers of each of its steps, from the request phase to the response phase. */
@@ -158,11 +159,11 @@ static uint8_t *condition_of(struct mg_exchange *ex, const struct mg_step *step)
 {
     struct mg_context *ctx = mg_context_of(ex);
     const struct mg_pipeline *p = ex->walk.pipeline;
-    if (step < p->steps || step >= p->steps + p->count)
+    if (step->place >= p->all_count || p->all[step->place] != step)
         return NULL;
     if (!ctx->conditions)
-        ctx->conditions = mg_arena_calloc(ctx->arena, p->count);
-    return &ctx->conditions[step - p->steps];
+        ctx->conditions = mg_arena_calloc(ctx->arena, p->all_count);
+    return &ctx->conditions[step->place];
 }
 
 /* Behind an onion a step may be asked more than once: it has run if the answer was yes once. */
@@ -227,6 +228,13 @@ static enum mg_step_entry enter(const struct mg_step *step, struct mg_walk *w)
     if (entry == MG_STEP_SKIP)
         slot_at(w, step, true)->skipped = true;
     return entry;
+}
+
+/* A group has no functions, and nothing to do on the way back. */
+static enum mg_step_entry enter_group(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    return i->when == LUA_NOREF ? MG_STEP_ENTER : evaluate_when(w, step, i->when);
 }
 
 static enum mg_step_entry enter_response(const struct mg_step *step, struct mg_walk *w)
@@ -621,6 +629,10 @@ const struct mg_step_ops mg_script_step_ops = {
     .response = response,
     .finish = finish,
 };
+
+/* The rest is never asked: the flags of a group say so. */
+const struct mg_step_ops mg_script_any_ops = {.enter = enter_group, .request = mg_group_any};
+const struct mg_step_ops mg_script_all_ops = {.enter = enter_group, .request = mg_group_all};
 
 /* --- for the library --- */
 

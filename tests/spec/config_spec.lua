@@ -16,6 +16,16 @@ local POLICIES = {
   cors = { name = "cors", schema = s.record {}, body = { response = "buffer" } },
   mirror = { name = "mirror", schema = s.record { service = s.service { required = true } } },
   free = { name = "free" },
+  maybe = {
+    name = "maybe", needs = function(conf) return conf.by == "user" and { "identity" } or nil end,
+    provides = function(conf) return { conf.by } end, schema = s.record { by = s.string { default = "ip" } },
+  },
+  wrong = { name = "wrong", needs = function(conf) return conf.by.name end },
+  ["any-of"] = { name = "any-of", group = "any", schema = s.list(s.steps { single = true }) },
+  parts = {
+    name = "parts",
+    schema = s.record { parts = s.map(s.record { use = s.steps(), path = s.string() }), use = s.steps() },
+  },
   odd = { name = "odd", schema = { kind = "record" } },
 }
 
@@ -642,6 +652,36 @@ routes: [{ match: /a, policies: [cors], inherit: false } ]
     assert.same({}, load_ok(SMALL).fallback)
   end)
 
+  it("may hold steps in their options, any number of times", function()
+    local steps = steps_of [[
+pipelines: { p: [cors, { use: q }], q: [jwt] }
+routes:
+  - match: /a
+    service: a
+    policies:
+      - parts: { use: [free], parts: { b: { path: /b, use: [{ use: p }, cors] }, a: { use: [] } } }
+      - { any-of: [{ use: q }, [jwt, rbac], { cors: {}, enabled: false }] }
+      - maybe: { by: user }
+]]
+    local function names(inner)
+      local out = {}
+      for i, step in ipairs(inner.steps) do out[i] = step.path .. " " .. step.name end
+      return out
+    end
+    local parts, any = steps[1], steps[2]
+    assert.same({ parts = { b = { path = "/b" }, a = {} } }, parts.conf)
+    assert.same({ { "parts", "a", "use" }, { "parts", "b", "use" }, { "use" } }, parts.mounts)
+    assert.same({}, names(parts.inner[1]))
+    assert.same({ "pipelines.p[0] cors", "pipelines.q[0] jwt", "routes[0].policies[0].parts.parts.b.use[1] cors" },
+      names(parts.inner[2]))
+    assert.same({ "routes[0].policies[0].parts.use[0] free" }, names(parts.inner[3]))
+    assert.same({ "group", "any", nil }, { any.kind, any.group, any.conf })
+    assert.equal(2, #any.inner)
+    assert.same({ "pipelines.q[0] jwt" }, names(any.inner[1]))
+    assert.same({ "routes[0].policies[1].any-of[1][0] jwt", "routes[0].policies[1].any-of[1][1] rbac" },
+      names(any.inner[2]))
+  end)
+
   it("of on_error stand apart", function()
     local c = load_ok(with "  - { match: /b, service: products, on_error: [cors] }")
     assert.equal("routes[1].on_error[0]", c.routes[2].on_error[1].path)
@@ -670,6 +710,14 @@ routes: [{ match: /a, policies: [cors], inherit: false } ]
     { "[{ token-bucket: , rate: 1 }]",
       "3:52: routes[0].policies[0].rate: unknown field of a step; indent it more to make it an option of "
         .. "'token-bucket'" },
+    { "[{ maybe: { by: user } }]", '3:36: routes[0].policies[0].maybe: needs "identity"; no step provides it' },
+    { "[{ wrong: {} }]", "3:43: routes[0].policies[0].wrong: the policy's 'needs' failed: "
+      .. "tests/spec/config_spec.lua:23: attempt to index a nil value (field 'by')" },
+    { "[{ any-of: [{ cors: { x: 1 } }, jwtt] }]", "3:55: routes[0].policies[0].any-of[0].cors.x: unknown field",
+      "3:65: routes[0].policies[0].any-of[1]: unknown policy 'jwtt', did you mean 'jwt'?" },
+    { "[{ parts: { parts: { a: { use: [{ rbac: {} }] } } } }, jwt]",
+      '3:67: routes[0].policies[0].parts.parts.a.use[0].rbac: needs "identity"; the step that provides it (jwt, '
+        .. "policies[1]) comes later" },
     { "[{ id: x }]", "3:34: routes[0].policies[0]: expected a policy's name as key" },
     { "[5]", "3:34: routes[0].policies[0]: expected step, got number 5" },
     { "[~]", "3:34: routes[0].policies[0]: expected step, got null" },

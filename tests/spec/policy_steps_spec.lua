@@ -388,6 +388,28 @@ describe("the order", function()
     assert.header(res, "X-Out", "on_error connect_failed, a")
     assert.equal("sorry", res:text())
   end)
+
+  local function failing(policies, on_error)
+    return T.new { upstreams = { api = { error = "refused" } }, config = { routes = { {
+      match = "/*", service = "api", policies = policies, on_error = on_error,
+    } } } }
+  end
+
+  it("of on_error is once for each error, onions among them", function()
+    local onion = inline "return function(req, next) return next(req) end"
+    local res = failing({ onion, onion }, { onion, inline [[ return function(req, next)
+      local res = next(req)
+      res:add_header("X-Out", res.error.code)
+      return res
+    end ]] }):request "/"
+    assert.header(res, "X-Out", "connect_failed")
+  end)
+
+  it("of on_error is not for the errors of its own steps", function()
+    local t = failing({}, { inline "return { response = function() error 'again' end }" })
+    assert.problem(t:request "/", 500, "internal-error")
+    assert.equal(1, #t:log "policy failed")
+  end)
 end)
 
 describe("a step that fails", function()

@@ -31,14 +31,17 @@
 --                                 headers = { { name=, value=? }, ... }?, query = likewise? } }, ... }
 --                   no value: any will do. Globals and pipelines are in `steps`, in order:
 --     fallback      the steps of requests that no route takes: those of the file
---     steps         { { name=, id=, kind = "policy" | "lua" | "function", conf=?, source=?, func=?, path=, file=,
---                       line=?, col=?, source_line=?, when=?, on_error = "fail" | "continue", body=? }, ... }
---                   conf: checked by the policy's schema. source: Lua text that begins at `source_line`. Steps
---                   with `enabled: false` are gone.
+--     steps         { { name=, id=, kind = "policy" | "group" | "lua" | "function", conf=?, source=?, func=?, path=,
+--                       file=, line=?, col=?, source_line=?, when=?, on_error = "fail" | "continue", body=?,
+--                       group = "any" | "all"?, inner = { { steps= }, ... }?, mounts=? }, ... }
+--                   conf: checked by the policy's schema. source: Lua text that begins at `source_line`. inner: the
+--                   pipelines that the options hold; mounts: where in conf each of them stood, as lists of keys.
+--                   Steps with `enabled: false` are gone.
 --     files         the names of all files that were read, the main one first
 
 local document = require "moongate.config.document"
 local net = require "moongate.config.net"
+local pipelines = require "moongate.config.pipelines"
 local report = require "moongate.config.report"
 local routes = require "moongate.config.routes"
 local shape = require "moongate.config.shape"
@@ -224,7 +227,7 @@ local function finish(main, parts, opts)
   config.services = parts.services
   for _, service in pairs(parts.services) do finish_service(service) end
   config.routes = routes.export(parts.routes)
-  config.fallback = steps.export(parts.fallback, "", "")
+  config.fallback = pipelines.export(parts.fallback, "", "")
   config.files = parts.files
   return config
 end
@@ -233,16 +236,18 @@ end
 
 -- Whether inline Lua may call it: its name stands there, or there is a function, which nobody can look into.
 local function in_lua(name, parts)
-  local function any(list)
-    for _, step in ipairs(list or {}) do
-      if step.func or (step.source and step.source:find(name, 1, true)) then return true end
-    end
-    return false
+  local found = false
+  local function look(list)
+    pipelines.each(list, function(step)
+      found = found or step.func ~= nil or (step.source and step.source:find(name, 1, true)) ~= nil
+    end)
   end
   for _, route in ipairs(parts.routes) do
-    if any(route.steps) or any(route.on_error) then return true end
+    look(route.steps)
+    look(route.on_error)
   end
-  return any(parts.fallback)
+  look(parts.fallback)
+  return found
 end
 
 local function collect_warnings(docs, parts, homes, ctx, opts)

@@ -4,7 +4,7 @@
 -- document it came from, where in it, and its path counted over all files.
 
 local pattern = require "moongate.config.pattern"
-local steps = require "moongate.config.steps"
+local pipelines = require "moongate.config.pipelines"
 local walk = require "moongate.config.walk"
 
 local M = {}
@@ -184,24 +184,24 @@ end
 
 -- ------------------------------------------------------------------------------------------------ all of it
 
--- Links routes to `globals` (entries) and `pipelines` (name to entries) and checks what needs that. Gives the
+-- Links routes to `globals` (entries) and `shared` pipelines (name to entries) and checks what needs that. Gives the
 -- steps for requests that no route takes: those of the file.
-function M.link(routes, globals, pipelines)
+function M.link(routes, globals, shared)
   for _, route in ipairs(routes) do route.match = conditions(route.checked) end
   give_names(routes)
-  local whole, blamed = steps.check_cycles(pipelines), {}
+  local whole, blamed = pipelines.check_cycles(shared), {}
   for _, route in ipairs(routes) do
     check_rewrite(route)
     if whole then
       local checked = route.checked
-      route.steps = steps.flatten({ checked.inherit ~= false and globals or {}, checked.policies }, pipelines)
-      route.on_error = steps.flatten({ checked.on_error }, pipelines)
-      steps.check_needs(route.steps, route.place.path, checked.name, blamed)
+      route.steps = pipelines.flatten({ checked.inherit ~= false and globals or {}, checked.policies }, shared)
+      route.on_error = pipelines.flatten({ checked.on_error }, shared)
+      pipelines.check_needs(route.steps, route.place.path, checked.name, blamed)
       check_answers(route)
     end
   end
-  local fallback = whole and steps.flatten({ globals or {} }, pipelines) or {}
-  steps.check_needs(fallback, "", nil, blamed)
+  local fallback = whole and pipelines.flatten({ globals or {} }, shared) or {}
+  pipelines.check_needs(fallback, "", nil, blamed)
   return fallback
 end
 
@@ -219,8 +219,8 @@ function M.export(routes)
       strip_prefix = checked.path_prefix and checked.strip_prefix == true and checked.path_prefix
         or checked.strip_prefix,
       rewrite = checked.rewrite, timeout = checked.timeout,
-      steps = steps.export(route.steps, route.place.path, route.path),
-      on_error = steps.export(route.on_error, route.place.path, route.path),
+      steps = pipelines.export(route.steps, route.place.path, route.path),
+      on_error = pipelines.export(route.on_error, route.place.path, route.path),
     }
   end
   return out

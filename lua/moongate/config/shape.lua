@@ -7,7 +7,6 @@ local balance = require "moongate.config.balance"
 local guards = require "moongate.config.guards"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
-local steps = require "moongate.config.steps"
 local suggest = require "moongate.config.suggest"
 
 local M = {}
@@ -247,8 +246,8 @@ local route = s.record {
   strip_prefix = s.any_of { s.boolean(), literal_path(), default = false },
   rewrite = rewrite(),
   timeout = s.duration { gt = 0 },
-  policies = steps.list(),
-  on_error = steps.list(),
+  policies = s.steps(),
+  on_error = s.steps(),
   inherit = s.boolean { default = true, help = "false: without the policies of the file" },
 }:check(function(value)
   if not value.match and not value.path_prefix then return "needs one of 'match', 'path_prefix'" end
@@ -273,7 +272,7 @@ local keys = s.record {
 
 local SHARED = {
   services = s.map(service, { keys = s.name() }),
-  pipelines = s.map(steps.list(), { keys = s.name() }),
+  pipelines = s.map(s.steps(), { keys = s.name() }),
   routes = s.list(route),
 }
 
@@ -300,7 +299,7 @@ M.main = with_shared {
   consumers = s.list(consumer, { len = { 0, 100000 }, default = {}, help = "who may be let in by key or password" }),
   keys = s.map(keys, { keys = s.name(), default = {} }),
   shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
-  policies = steps.list(),
+  policies = s.steps(),
   default_response = s.record {
     status_code = s.status { default = 404, ge = 200 },
     body = s.string { default = "" },

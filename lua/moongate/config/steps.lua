@@ -8,8 +8,12 @@
 --     { lua: TEXT, when:, ... }              text that returns what a policy's `new` returns
 --     function(req, next) ... end            in a .lua config; also as { lua = function ... end }
 --
--- The checked list holds one entry for each: { kind = "policy" | "lua" | "function" | "use", name=, path=, ... }. An
--- entry is there even when parts of it are wrong (`broken`), so that later checks do not blame others for its absence.
+-- The checked list holds one entry for each: { kind = "policy" | "group" | "lua" | "function" | "use", name=, path=,
+-- ... }. An entry is there even when parts of it are wrong (`broken`), so that later checks do not blame others for its
+-- absence. moongate.config.pipelines makes of it what a route runs.
+--
+-- A policy's options may hold steps: `s.steps` in its schema. Their lists stand in the checked conf, and once more in
+-- the entry's `lists`. A group is a policy that the gateway itself runs (src/gateway/group.h); its module says which.
 
 local s = require "moongate.schema"
 local suggest = require "moongate.config.suggest"
@@ -59,6 +63,7 @@ end
 -- ------------------------------------------------------------------------------------------------ policies
 
 local NAME = "^[%l%d][%l%d-]*$"
+local GROUPS = { any = true, all = true }
 
 local SIDES, READS = { request = true, response = true }, { stream = true, buffer = true }
 
@@ -73,13 +78,26 @@ local function body_fault(body)
   return nil
 end
 
+-- What is wrong with `needs` or `provides`: words, or a function of the conf that gives them.
+local function words_fault(words, field)
+  if words == nil or type(words) == "function" then return nil end
+  if type(words) ~= "table" then
+    return ("its %s must be a list of strings or a function, not a %s"):format(field, type(words))
+  end
+  for _, word in pairs(words) do
+    if type(word) ~= "string" then return ("its %s has a %s among its strings"):format(field, type(word)) end
+  end
+  return nil
+end
+
 -- What is wrong with a module.
 local function module_fault(module)
   if type(module) ~= "table" then return "must return a table" end
   if module.schema ~= nil and not s.is_schema(module.schema) then
     return "its schema is none of moongate.schema; make it with s.record { ... }"
   end
-  return body_fault(module.body)
+  if module.group ~= nil and not GROUPS[module.group] then return 'its group must be "any" or "all"' end
+  return body_fault(module.body) or words_fault(module.needs, "needs") or words_fault(module.provides, "provides")
 end
 
 -- Policies by name, each loaded once: find(name) -> module, or nil and what is wrong.
@@ -106,6 +124,37 @@ function M.catalogue(opts)
 end
 
 local ANY = s.any()
+local UNKNOWN = {} -- stands for the module of any policy where a schema is checked without a config around it
+
+local function find_policy(name, w)
+  if not w.ctx.find_policy then return UNKNOWN end
+  return w.ctx.find_policy(name)
+end
+
+-- The lists of steps in a checked conf, in a fixed order.
+local function add_lists(out, conf)
+  if getmetatable(conf) == M.List then
+    out[#out + 1] = conf
+    return
+  end
+  if type(conf) ~= "table" then return end
+  for _, item in ipairs(conf) do add_lists(out, item) end
+  for _, key in ipairs(walk.sorted_keys(conf)) do
+    if math.type(key) ~= "integer" then add_lists(out, conf[key]) end
+  end
+end
+
+-- What the module says in `needs` or `provides`, for this conf.
+local function words_of(entry, field, w)
+  local words = entry.module[field]
+  if type(words) ~= "function" then return words or {} end
+  local ok, found = pcall(words, entry.conf)
+  local fault = not ok and tostring(found) or words_fault(found, "result")
+  if not fault and type(found) == "table" then return found end
+  if ok and found == nil then return {} end
+  w:fail(entry.place, ("the policy's '%s' failed: %s"):format(field, fault or "it gave a function"))
+  return {}
+end
 
 -- The place of a policy's options: below its name, wherever they stand.
 local function conf_place(place, item, name)
@@ -116,7 +165,7 @@ end
 local function check_policy(name, item, place, w, entry)
   local at = conf_place(place, item, name)
   entry.kind, entry.name, entry.place, entry.keyed = "policy", name, at, type(item) == "table"
-  local module, fault = w.ctx.find_policy(name)
+  local module, fault = find_policy(name, w)
   if not module then
     entry.broken = true
     if type(item) == "table" then return w:fail_key(at, fault) end
@@ -125,8 +174,16 @@ local function check_policy(name, item, place, w, entry)
   local conf = type(item) == "table" and item[name] or nil
   local schema = module.schema or ANY
   if walk.is_absent(conf) then conf = (schema.kind == "record" or schema.kind == "any") and {} or nil end
+  local faults = #w.errors
   entry.module = module
   entry.conf = w:field(schema, conf, at)
+  entry.lists = {}
+  add_lists(entry.lists, entry.conf)
+  if module.group then
+    entry.kind, entry.group, entry.broken = "group", module.group, entry.conf == nil
+  end
+  if #w.errors > faults then return end
+  entry.needs, entry.provides = words_of(entry, "needs", w), words_of(entry, "provides", w)
 end
 
 local function check_inline(item, place, w, entry)
@@ -155,7 +212,7 @@ end
 
 -- Options that stand beside their policy's name instead of below it: the commonest slip in YAML.
 local function belongs_below(key, name, w)
-  local module = w.ctx.find_policy(name)
+  local module = find_policy(name, w)
   local fields = module and module.schema and module.schema.fields
   return fields ~= nil and fields[key] ~= nil
 end
@@ -164,7 +221,7 @@ end
 local function pick_name(names, item, place, w)
   local policies, slipped = {}, false
   for _, name in ipairs(names) do
-    if name == "lua" or w.ctx.find_policy(name) then policies[#policies + 1] = name end
+    if name == "lua" or find_policy(name, w) then policies[#policies + 1] = name end
   end
   if #policies > 1 then
     w:fail(place, ("a step is one policy, this names '%s'"):format(table.concat(policies, "' and '")), item)
@@ -194,9 +251,10 @@ local function check_use(item, place, w, entry)
     return w:fail(at, ("expected pipeline name, got %s"):format(w:got(item.use, at)), item.use)
   end
   entry.name, entry.place = item.use, at
-  if not w.ctx.pipelines[item.use] then
+  local known = w.ctx.pipelines
+  if known and not known[item.use] then
     entry.broken = true
-    w:fail(at, ("unknown pipeline '%s'%s"):format(item.use, suggest.hint(item.use, w.ctx.pipelines)))
+    w:fail(at, ("unknown pipeline '%s'%s"):format(item.use, suggest.hint(item.use, known)))
   end
 end
 
@@ -219,6 +277,9 @@ local function check_record(item, place, w, entry)
   else
     check_policy(name, item, place, w, entry)
   end
+  if entry.group and item.on_error ~= nil then
+    w:fail_key(walk.child(place, item, "on_error"), "stands with the steps in the group; a group itself does not fail")
+  end
 end
 
 local function check_step(item, place, w)
@@ -239,132 +300,46 @@ local function check_step(item, place, w)
   return entry
 end
 
-M.list = s.define("steps", {
-  wants = { list = true },
-  describe = function() return "list of steps" end,
-  check = function(schema, value, place, w)
-    if not w:is_list(value) then return w:fail_expected(schema, value, place) end
+-- ------------------------------------------------------------------------------------------------ the kind
+
+M.MAX_NESTING = 16 -- steps in steps
+
+-- The metatable of checked lists, by which they are found in a conf.
+M.List = { __name = "moongate.Steps" }
+
+local function check_items(schema, value, place, w)
+  if w:is_list(value) then
     local out = {}
     for i, item in ipairs(value) do out[i] = check_step(item, walk.child(place, value, i), w) end
+    return out, #value
+  end
+  local fits = schema.single and type(value) ~= "number" and type(value) ~= "boolean"
+  if not fits then return w:fail_expected(schema, value, place) end
+  return { check_step(value, place, w) }, 1
+end
+
+local function check_list(schema, value, place, w)
+  local out, count = check_items(schema, value, place, w)
+  if not out then return nil end
+  local fault = walk.length_fault(schema, count, "step", "steps")
+  if fault then return w:fail(place, fault, value) end
+  return setmetatable(out, M.List)
+end
+
+walk.define("steps", {
+  wants = function(schema, sort)
+    return sort == "list" or schema.single == true and (sort == "map" or sort == "string" or sort == "function")
+  end,
+  describe = function(schema) return schema.single and "step or list of steps" or "list of steps" end,
+  check = function(schema, value, place, w)
+    if (w.nesting or 0) > M.MAX_NESTING then
+      return w:fail(place, ("steps in steps, more than %d levels deep"):format(M.MAX_NESTING), value)
+    end
+    w.nesting = (w.nesting or 0) + 1
+    local out = check_list(schema, value, place, w)
+    w.nesting = w.nesting - 1
     return out
   end,
 })
-
--- ------------------------------------------------------------------------------------------------ flat lists
-
-local MAX_STEPS = 1000 -- of one route; pipelines that use each other double quickly
-
--- Reports each `use` that closes a circle. `pipelines` maps names to entries. True when there was none.
-function M.check_cycles(pipelines)
-  local done, stack, ok = {}, {}, true
-  local function visit(name)
-    if done[name] then return end
-    stack[#stack + 1] = name
-    stack[name] = #stack
-    for _, entry in ipairs(pipelines[name] or {}) do
-      if entry.kind == "use" and stack[entry.name] then
-        ok = false
-        local circle = table.concat(stack, " -> ", stack[entry.name]) .. " -> " .. entry.name
-        entry.walk:fail(entry.place, ("pipelines use each other in a circle: %s"):format(circle))
-      elseif entry.kind == "use" and not entry.broken then
-        visit(entry.name)
-      end
-    end
-    stack[name] = nil
-    stack[#stack] = nil
-    done[name] = true
-  end
-  for _, name in ipairs(walk.sorted_keys(pipelines)) do visit(name) end
-  return ok
-end
-
--- Appends the enabled steps of `entries` to `out`, pipelines in place. False, with an error, when there are too many.
-local function splice(entries, pipelines, out)
-  for _, entry in ipairs(entries or {}) do
-    if entry.kind == "use" and not entry.broken then
-      if not splice(pipelines[entry.name], pipelines, out) then return false end
-    elseif entry.enabled ~= false then
-      out[#out + 1] = entry
-    end
-    if #out > MAX_STEPS then
-      if not out.too_many then entry.walk:fail(entry.place, ("more than %d steps in one route"):format(MAX_STEPS)) end
-      out.too_many = true
-      return false
-    end
-  end
-  return true
-end
-
--- The steps of several lists, one after the other, without `use`. Only after check_cycles.
-function M.flatten(lists, pipelines)
-  local out = {}
-  for _, entries in ipairs(lists) do
-    if not splice(entries, pipelines, out) then break end
-  end
-  return out
-end
-
-local function has(list, word)
-  for _, item in ipairs(list or {}) do
-    if item == word then return true end
-  end
-  return false
-end
-
-local function provider_after(steps, from, what)
-  for i = from, #steps do
-    local module = steps[i].module
-    if module and has(module.provides, what) then return steps[i] end
-  end
-  return nil
-end
-
--- Where another step stands, seen from a step of `route`: without the route's own path.
-local function relative(path, route)
-  return path:sub(1, #route + 1) == route .. "." and path:sub(#route + 2) or path
-end
-
-local function need_fault(steps, i, what, route)
-  local later = provider_after(steps, i + 1, what)
-  if not later then return ('needs "%s"; no step provides it'):format(what) end
-  return ('needs "%s"; the step that provides it (%s, %s) comes later'):format(
-    what, later.name, relative(later.path, route))
-end
-
--- Checks that what each step needs is provided before it. A shared step is blamed once, with the first route it fails
--- in; `blamed` remembers. `route_name` nil: the steps of requests that no route takes.
-function M.check_needs(steps, route, route_name, blamed)
-  local provided = {}
-  for i, step in ipairs(steps) do
-    if step.broken then return end -- it might have provided anything
-    for _, what in ipairs(step.module and step.module.needs or {}) do
-      local own = relative(step.path, route) ~= step.path
-      if not provided[what] and not blamed[step] then
-        blamed[step] = true
-        local message = need_fault(steps, i, what, route)
-        if not own and route_name then message = ("%s (in route '%s')"):format(message, route_name) end
-        if step.keyed then step.walk:fail_key(step.place, message) else step.walk:fail(step.place, message) end
-      end
-    end
-    for _, what in ipairs(step.module and step.module.provides or {}) do provided[what] = true end
-  end
-end
-
--- Steps as they leave the loader: plain data. `path` of a step in an included file's route changes with its route.
-function M.export(steps, from, to)
-  local out = {}
-  for i, step in ipairs(steps) do
-    local path = step.path
-    if path:sub(1, #from + 1) == from .. "." then path = to .. path:sub(#from + 1) end
-    local at = step.keyed and step.walk:locate_key(step.place) or step.walk:locate(step.place)
-    out[i] = {
-      name = step.name, kind = step.kind, conf = step.conf, func = step.func, source = step.source,
-      path = path, id = step.id or step.name, when = step.when, on_error = step.on_error,
-      file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
-      body = step.module and step.module.body,
-    }
-  end
-  return out
-end
 
 return M

@@ -196,7 +196,9 @@ local BOUNDS = {
   { "le", "<=", function(a, b) return a <= b end },
 }
 
-local function length_fault(schema, n, one, many)
+-- What is wrong with a count, by the option `len`; nil when nothing is, or there is no such option.
+function M.length_fault(schema, n, one, many)
+  if not schema.len then return nil end
   local min, max = schema.len[1], schema.len[2]
   if min and n < min then return ("must have at least %d %s"):format(min, min == 1 and one or many) end
   if max and n > max then return ("must have at most %d %s"):format(max, max == 1 and one or many) end
@@ -220,7 +222,7 @@ local function option_fault(schema, value)
     return "must be one of " .. M.quote_all(schema.one_of)
   end
   if schema.match and not value:match(schema.match) then return "must match " .. M.quote(schema.match) end
-  if schema.len then return length_fault(schema, #value, "character", "characters") end
+  if schema.len then return M.length_fault(schema, #value, "character", "characters") end
   return nil
 end
 
@@ -366,7 +368,7 @@ compound.list = {
       return walk:fail_expected(schema, value, place)
     end
     local out = listed and check_items(schema, value, place, walk) or { walk:check(schema.item, value, place) }
-    local fault = schema.len and length_fault(schema, listed and #value or 1, "item", "items")
+    local fault = M.length_fault(schema, listed and #value or 1, "item", "items")
     if fault then walk:fail(place, fault, value) end
     return out
   end,
@@ -391,7 +393,7 @@ compound.map = {
         out[name or key] = walk:check(schema.item, item, at)
       end
     end
-    local fault = schema.len and length_fault(schema, n, "entry", "entries")
+    local fault = M.length_fault(schema, n, "entry", "entries")
     if fault then walk:fail(place, fault, value) end
     return out
   end,

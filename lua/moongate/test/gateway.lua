@@ -48,6 +48,7 @@ local function functions_of(checked)
   local function plant_all(steps)
     for _, step in ipairs(steps or {}) do
       if step.kind == "function" then plant(tree, step.path, step.func) end
+      for _, inner in ipairs(step.inner or {}) do plant_all(inner.steps) end
     end
   end
   plant_all(checked.fallback)

@@ -84,6 +84,7 @@ local function plural(schema)
   if schema.kind == "list" then return "lists of " .. plural(schema.item) end
   if schema.kind == "map" then return "maps" end
   if schema.kind == "enum" then return words(schema.values) end
+  if schema.kind == "steps" and schema.single then return "steps or lists of steps" end
   return PLURAL[schema.kind] or word(schema) .. "s"
 end
 
@@ -98,7 +99,7 @@ local function range(schema)
   return low and high and low .. ", " .. high or low or high
 end
 
-local COUNTED = { list = { "item", "items" }, map = { "entry", "entries" } }
+local COUNTED = { list = { "item", "items" }, map = { "entry", "entries" }, steps = { "step", "steps" } }
 
 local function length(schema)
   local one, many = table.unpack(COUNTED[schema.kind] or { "character", "characters" })
@@ -116,6 +117,7 @@ end
 function type_of(schema)
   if schema.kind == "enum" then return words(schema.values) end
   if schema.kind == "any_of" then return alternatives(schema.choices, choice_type) end
+  if schema.kind == "steps" and schema.single then return "step or list of steps" end
   if schema.kind == "list" then
     return schema.single and type_of(schema.item) .. ", or a list of them" or "list of " .. plural(schema.item)
   end

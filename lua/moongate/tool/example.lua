@@ -30,6 +30,7 @@ local GUESSES = {
   service = { "api", "users" },
   size = { "64KiB", "1MiB" },
   status = { 404, 200 },
+  steps = { "request-id", { "request-id" } },
   string = { "text", "other" },
   url = { "https://www.example.com/", "https://api.example.com/" },
   any = { "value" },

@@ -98,6 +98,13 @@ local COMPOUND = {
     local list = { type = "array", items = item, minItems = min, maxItems = max }
     return schema.single and { anyOf = json.array { item, list } } or list
   end,
+  -- Which policies there are, and their options, is for `moongate check`.
+  steps = function(schema)
+    local min, max = (schema.len or {})[1], (schema.len or {})[2]
+    local step = { anyOf = json.array { { type = "string" }, { type = "object", minProperties = 1 } } }
+    local list = { type = "array", items = step, minItems = min, maxItems = max }
+    return schema.single and { anyOf = json.array { step, list } } or list
+  end,
   map = function(schema)
     local min, max = (schema.len or {})[1], (schema.len or {})[2]
     return {

@@ -116,6 +116,12 @@ local function bodies_of(module)
   return table.concat(parts, ", ")
 end
 
+-- Of `needs` and `provides`.
+local function words_of(words)
+  if type(words) == "function" then return "(by its options)" end
+  return table.concat(words or {}, ", ")
+end
+
 local function print_head(found)
   local module = found.module
   print(("%s%s, %s"):format(found.name, module.version and " " .. tostring(module.version) or "",
@@ -125,8 +131,8 @@ local function print_head(found)
   local function add(name, value)
     if value ~= "" then rows[#rows + 1] = { "  " .. name, value } end
   end
-  add("needs", table.concat(module.needs or {}, ", "))
-  add("provides", table.concat(module.provides or {}, ", "))
+  add("needs", words_of(module.needs))
+  add("provides", words_of(module.provides))
   add("reads bodies of", bodies_of(module))
   if #rows > 0 then print("\n" .. table.concat(text.columns(rows), "\n")) end
 end

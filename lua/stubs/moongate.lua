@@ -776,7 +776,8 @@ function log.error(message, fields) end
 ---@class moongate.JwtVerifier
 local verifier = {}
 
----The claims, and if asked for the header, of a token that is good; else nil and why not.
+---The claims, and if asked for the header, of a token that is good; else nil and why not. May wait for newer keys of an
+---issuer.
 ---@param token string
 ---@param with_header? boolean
 ---@return table? claims

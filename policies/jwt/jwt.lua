@@ -14,6 +14,9 @@ local ALGORITHMS = {
   "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
+-- Seconds: about as long as it takes until an issuer is asked again.
+local RETRY_AFTER = "5"
+
 local function texts(help)
   return s.list(s.string { len = { 1 } }, { single = true, len = { 1, 64 }, help = help })
 end
@@ -28,7 +31,7 @@ local place = s.any_of {
 M.schema = s.record {
   keys = s.list(s.key(), { single = true, required = true, len = { 1, 16 },
     help = "which of the config's keys are good" }),
-  issuer = texts "who may have made it (iss)",
+  issuer = texts "who may have made it (iss); that of the keys when left out",
   audience = texts "for whom it must be (aud)",
   algorithms = s.list(s.enum(ALGORITHMS), { single = true, len = { 1 },
     help = "none but these; else what the keys are for" }),
@@ -75,6 +78,13 @@ end
 
 -- ------------------------------------------------------------------------------------------------ its claims
 
+-- No keys yet: that is not the client's fault, and passes.
+local function not_yet(err)
+  mg.log.warn("Token cannot be verified: " .. tostring(err))
+  return mg.problem(503, "keys-unavailable", "Tokens cannot be verified at present",
+    { headers = { ["Retry-After"] = RETRY_AFTER } })
+end
+
 -- Readers of the claims with roles.
 local function readers(names)
   local out = {}
@@ -114,6 +124,7 @@ function M.new(conf)
       return refusal
     end
     local claims, err = verify:verify(token)
+    if not claims and err.code == "unavailable" then return not_yet(err) end
     if not claims then
       mg.log.info("Token verification failed: " .. tostring(err), { reason = err.code })
       return bearer.invalid_token(conf.realm, tostring(err))

@@ -4,8 +4,9 @@
 #include "app/cpus.h"
 #include "base/log.h"
 #include "script/config.h"
+#include "script/plan.h"
 
-/* Names that were not resolved by then are not waited for. */
+/* Names that were not resolved by then, and keys that have not come, are not waited for. */
 #define PATIENCE_NS (5 * MG_SECOND)
 #define DIAGNOSTICS_MAX ((size_t)256 << 10)
 
@@ -38,8 +39,21 @@ static void end(struct mg_reload *r, bool ok)
     mg_reload_start(r);
 }
 
-static void watch_names(struct mg_reload *r, const struct mg_generation *gen, bool on)
+static void watch_keys(struct mg_reload *r, const struct mg_generation *gen, bool on)
 {
+    const struct mg_plan *plan = gen->script;
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        if (on)
+            mg_issuers_watch(r->issuers, plan->keys[i].ring);
+        else
+            mg_issuers_unwatch(r->issuers, plan->keys[i].ring);
+    }
+}
+
+/* What the generation needs to hear of while it serves. */
+static void watch(struct mg_reload *r, const struct mg_generation *gen, bool on)
+{
+    watch_keys(r, gen, on);
     for (uint32_t i = 0; i < gen->service_count; i++) {
         if (on)
             mg_discovery_add(r->discovery, gen->services[i]);
@@ -56,7 +70,7 @@ static void give_up(struct mg_reload *r, struct mg_str why)
         mg_log_error("reload failed; the config before it stays in force",
                      MG_LOG_STR("error", why));
     if (r->gen) {
-        watch_names(r, r->gen, false);
+        watch(r, r->gen, false);
         mg_generation_unref(r->gen);
     }
     if (r->sockets) {
@@ -95,6 +109,21 @@ static void inherit_services(const struct mg_reload *r)
     }
 }
 
+/* Keys that are got from the same place are the same keys: those at hand go on. */
+static void inherit_keyrings(const struct mg_reload *r)
+{
+    const struct mg_plan *plan = r->gen->script;
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        struct mg_keyring **ring = &plan->keys[i].ring;
+        struct mg_keyring *known = mg_issuers_find(r->issuers, *ring);
+        if (!known)
+            continue;
+        mg_keyring_ref(known);
+        mg_keyring_unref(*ring);
+        *ring = known;
+    }
+}
+
 static void inherit_sessions(const struct mg_reload *r)
 {
     const struct mg_generation *old = r->serving->gen;
@@ -119,11 +148,24 @@ static void prepare(struct mg_reload *r)
     mg_crew_prepare(r->crew, r->gen);
 }
 
-static void on_settled(void *arg)
+static void on_patience_over(void *arg)
 {
     struct mg_reload *r = arg;
     if (r->state == MG_RELOAD_SETTLING && !r->stopping)
         prepare(r);
+}
+
+void mg_reload_settled(struct mg_reload *r)
+{
+    if (r->names_settled && mg_issuers_are_settled(r->issuers))
+        on_patience_over(r);
+}
+
+static void on_names_settled(void *arg)
+{
+    struct mg_reload *r = arg;
+    r->names_settled = true;
+    mg_reload_settled(r);
 }
 
 void mg_reload_start(struct mg_reload *r)
@@ -146,10 +188,12 @@ void mg_reload_start(struct mg_reload *r)
         warn_of_workers(r);
         inherit_services(r);
         inherit_sessions(r);
+        inherit_keyrings(r);
+        r->names_settled = false;
         r->state = MG_RELOAD_SETTLING;
-        watch_names(r, r->gen, true);
+        watch(r, r->gen, true);
         mg_timer_set(&r->patience, mg_loop_now(r->loop) + PATIENCE_NS);
-        mg_discovery_when_settled(r->discovery, on_settled, r);
+        mg_discovery_when_settled(r->discovery, on_names_settled, r);
     }
     mg_buf_release(&diagnostics);
 }
@@ -173,7 +217,7 @@ void mg_reload_adopted(struct mg_reload *r)
     *r->serving = (struct mg_serving){r->gen, r->sockets};
     mg_sockets_take_over(r->sockets, old.sockets);
     mg_sockets_free(old.sockets);
-    watch_names(r, old.gen, false);
+    watch(r, old.gen, false);
     mg_log_configure(r->gen->log_level, r->gen->log_format);
     mg_generation_unref(old.gen);
     end(r, true);
@@ -184,7 +228,7 @@ void mg_reload_adopted(struct mg_reload *r)
 void mg_reload_init(struct mg_reload *r)
 {
     r->state = MG_RELOAD_IDLE;
-    mg_timer_init(&r->patience, r->loop, on_settled, r);
+    mg_timer_init(&r->patience, r->loop, on_patience_over, r);
 }
 
 void mg_reload_stop(struct mg_reload *r)

@@ -1,7 +1,8 @@
 /*
  * Reload: reads the config again and puts it in force while serving, in all workers or in none.
  *
- *     idle -> settling (names of new backends) -> preparing (workers build) -> adopting -> idle
+ *     idle -> settling (names of new backends, keys of new issuers) -> preparing (workers build) ->
+ * adopting -> idle
  *
  * Whatever is wrong leaves the config before it in force, and is said in the log. Control thread.
  */
@@ -13,6 +14,7 @@
 #include "base/buf.h"
 #include "shared/dicts.h"
 #include "upstream/discovery.h"
+#include "upstream/issuers.h"
 
 /* What serves at present. */
 struct mg_serving {
@@ -27,6 +29,7 @@ struct mg_reload {
     struct mg_token_cache *tokens;
     struct mg_loop *loop;
     struct mg_discovery *discovery;
+    struct mg_issuers *issuers;
     struct mg_crew *crew;
     struct mg_serving *serving;          /* changed here */
     void (*on_done)(void *arg, bool ok); /* after each */
@@ -43,7 +46,8 @@ struct mg_reload {
     uint64_t started_ns;
     struct mg_generation *gen;
     struct mg_sockets *sockets;
-    struct mg_timer patience; /* with names */
+    bool names_settled;
+    struct mg_timer patience; /* with names and keys */
 };
 
 void mg_reload_init(struct mg_reload *r);
@@ -53,6 +57,9 @@ void mg_reload_start(struct mg_reload *r);
 void mg_reload_stop(struct mg_reload *r);
 /* After the crew has ended. */
 void mg_reload_release(struct mg_reload *r);
+
+/* The keys of all issuers are there, or have failed to come. */
+void mg_reload_settled(struct mg_reload *r);
 
 /* For the crew's events. */
 void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure);

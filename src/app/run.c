@@ -3,9 +3,10 @@
  *
  *     starting -> serving -> stopping
  *
- * Workers accept when all of them have built the generation and the names of backends are resolved,
- * or were waited for long enough. SIGHUP has the config read again (reload.h). The first SIGTERM or
- * SIGINT lets open exchanges and background tasks finish; the second, or STOP_NS, cuts them.
+ * Workers accept when all of them have built the generation, the names of backends are resolved and
+ * the keys of issuers are there, or were waited for long enough. SIGHUP has the config read again
+ * (reload.h). The first SIGTERM or SIGINT lets open exchanges and background tasks finish; the
+ * second, or STOP_NS, cuts them.
  */
 #include "app/run.h"
 
@@ -23,8 +24,11 @@
 #include "net/signals.h"
 #include "script/config.h"
 #include "script/module.h"
+#include "script/plan.h"
 #include "tls/accel.h"
+#include "upstream/agent.h"
 #include "upstream/discovery.h"
+#include "upstream/issuers.h"
 
 #define SETTLE_NS (5 * MG_SECOND)
 #define STOP_NS (30 * MG_SECOND)
@@ -44,12 +48,14 @@ struct gateway {
     struct mg_signals *signals;
     struct mg_resolver *resolver;
     struct mg_discovery *discovery;
+    struct mg_agent *agent;
+    struct mg_issuers *issuers;
     struct mg_expiry expiry;
     struct mg_crew *crew;
     struct mg_reload reload;
     struct mg_timer limit; /* of starting, then of stopping */
     uint64_t started_ns;
-    bool built, settled;
+    bool built, names_settled, waited;
 };
 
 /* --- serving --- */
@@ -74,7 +80,8 @@ static void say(const struct gateway *g, const char *word, const char *message, 
 
 static void serve_when_ready(struct gateway *g)
 {
-    if (g->state != STARTING || !g->built || !g->settled)
+    bool settled = g->waited || (g->names_settled && mg_issuers_are_settled(g->issuers));
+    if (g->state != STARTING || !g->built || !settled)
         return;
     g->state = SERVING;
     mg_timer_stop(&g->limit);
@@ -111,19 +118,30 @@ static void on_ended(void *arg)
     mg_loop_stop(g->loop);
 }
 
-static void on_settled(void *arg)
+static void on_names_settled(void *arg)
 {
     struct gateway *g = arg;
-    g->settled = true;
+    g->names_settled = true;
     serve_when_ready(g);
+}
+
+static void on_keys_settled(void *arg)
+{
+    struct gateway *g = arg;
+    serve_when_ready(g);
+    mg_reload_settled(&g->reload);
 }
 
 static void on_limit(void *arg)
 {
     struct gateway *g = arg;
     if (g->state == STARTING) {
-        mg_log_warn("names of backends are not resolved yet; serving without them");
-        on_settled(g);
+        if (!g->names_settled)
+            mg_log_warn("names of backends are not resolved yet; serving without them");
+        if (!mg_issuers_are_settled(g->issuers))
+            mg_log_warn("keys of issuers are not there yet; serving without them");
+        g->waited = true;
+        serve_when_ready(g);
     } else if (g->state == STOPPING) {
         mg_log_warn(
             "requests or background tasks are under way after the time to stop; cutting them");
@@ -205,6 +223,12 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     g->discovery = mg_discovery_new(g->loop, g->resolver);
     for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
         mg_discovery_add(g->discovery, g->serving.gen->services[i]);
+    g->agent = mg_agent_new(g->loop, g->resolver);
+    g->issuers = mg_issuers_new(g->loop, g->agent);
+    mg_issuers_on_settled(g->issuers, on_keys_settled, g);
+    const struct mg_plan *plan = g->serving.gen->script;
+    for (uint32_t i = 0; i < plan->key_count; i++)
+        mg_issuers_watch(g->issuers, plan->keys[i].ring);
     return true;
 }
 
@@ -222,6 +246,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                                    .tokens = g->tokens,
                                    .loop = g->loop,
                                    .discovery = g->discovery,
+                                   .issuers = g->issuers,
                                    .crew = g->crew,
                                    .serving = &g->serving,
                                    .on_done = on_reloaded,
@@ -232,7 +257,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
 
 static void serve(struct gateway *g)
 {
-    mg_discovery_when_settled(g->discovery, on_settled, g);
+    mg_discovery_when_settled(g->discovery, on_names_settled, g);
     mg_timer_set(&g->limit, mg_loop_now(g->loop) + SETTLE_NS);
     mg_loop_run(g->loop);
 }
@@ -254,6 +279,8 @@ static void release(struct gateway *g)
     mg_crew_free(g->crew);
     mg_reload_release(&g->reload);
     mg_expiry_stop(&g->expiry);
+    mg_issuers_free(g->issuers);
+    mg_agent_free(g->agent);
     mg_discovery_free(g->discovery);
     mg_resolver_free(g->resolver);
     mg_signals_free(g->signals);

@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "crypto/public_key.h"
 
-#define MG_JWK_TEXT_BYTES_MAX (256 * 1024)
+#define MG_JWK_TEXT_BYTES_MAX (1024 * 1024)
 #define MG_JWK_KEYS_MAX 100
 #define MG_JWK_KID_BYTES_MAX 256
 

@@ -338,7 +338,8 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
     lua_pop(b->L, 1);
     mg_config_build_guards(b, service, &c.guards);
-    c.tls = mg_config_build_service_tls(b, service, name);
+    c.tls = mg_config_build_client_tls(b, service,
+                                       mg_arena_printf(&b->gen->arena, "services.%s", name.p));
     struct mg_service *s = mg_service_new(&c, &err);
     mg_tls_client_settings_unref(c.tls);
     if (!s)
@@ -494,7 +495,7 @@ static void forget_secrets(void *script)
 {
     struct mg_plan *plan = script;
     for (uint32_t i = 0; i < plan->key_count; i++)
-        mg_jwk_set_unref(plan->keys[i].set);
+        mg_keyring_unref(plan->keys[i].ring);
     for (uint32_t i = 0; i < plan->secret_count; i++)
         if (plan->secrets[i].value.n)
             explicit_bzero((char *)plan->secrets[i].value.p, plan->secrets[i].value.n);

@@ -90,12 +90,12 @@ void mg_config_build_secrets(struct mg_config_build *b);
 /* Keys of the plan. After the secrets. */
 void mg_config_build_keys(struct mg_config_build *b);
 
-/* TLS of the listener or service at that stack index, with a reference for the caller; NULL: it has
- * none. What is wrong goes to the report. */
+/* TLS of the listener, or of the service or other peer at `path`, at that stack index; with a
+ * reference for the caller; NULL: it has none. What is wrong goes to the report. */
 struct mg_tls_server_settings *mg_config_build_listen_tls(struct mg_config_build *b, int listen,
                                                           uint32_t i);
-struct mg_tls_client_settings *mg_config_build_service_tls(struct mg_config_build *b, int service,
-                                                           struct mg_str name);
+struct mg_tls_client_settings *mg_config_build_client_tls(struct mg_config_build *b, int table,
+                                                          struct mg_str path);
 
 /* What protects the service at that stack index. */
 void mg_config_build_guards(struct mg_config_build *b, int service, struct mg_guards_config *c);

@@ -1,5 +1,6 @@
 /*
- * The keys of the config, for tokens: a secret, a public key, or a file with a JWK Set.
+ * The keys of the config, for tokens: a secret, a public key, a file with a JWK Set, or an issuer
+ * that has them.
  */
 #include <string.h>
 
@@ -10,7 +11,8 @@
 #define FILE_MAX MG_JWK_TEXT_BYTES_MAX
 /* RFC 7518 3.2: as many bytes as the digest has. Fewer could be guessed. */
 #define WEAK_BYTES 32
-/* For tests of whole gateways: lets weak secrets pass. */
+#define REFRESH_NS (3600 * MG_SECOND)
+/* For tests of whole gateways: lets weak secrets pass, and issuers without TLS. */
 #define ALLOW_WEAK "MOONGATE_WEAK_KEYS"
 
 /* Secrets that everybody has read in a tutorial. */
@@ -23,7 +25,7 @@ static void fail(struct mg_config_build *b, struct mg_str name, const char *mess
     mg_config_error(b, &place, "%s", message);
 }
 
-static bool may_be_weak(struct mg_config_build *b)
+static bool is_lenient(struct mg_config_build *b)
 {
     const char *allow = getenv(ALLOW_WEAK);
     return b->source->dev || b->source->simulated || mg_config_flag(b, b->config, "dev") ||
@@ -40,7 +42,7 @@ static bool is_sample(struct mg_str secret)
 
 static bool is_strong(struct mg_config_build *b, struct mg_str name, struct mg_str secret)
 {
-    if (may_be_weak(b))
+    if (is_lenient(b))
         return true;
     if (is_sample(secret))
         fail(b, name, "its secret is one that everybody knows; only `dev` takes it");
@@ -141,21 +143,54 @@ static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name
     return set;
 }
 
+static struct mg_jwk_set *read_fixed(struct mg_config_build *b, int keys, struct mg_str name,
+                                     unsigned algs)
+{
+    bool absent = false;
+    struct mg_str secret = mg_config_text(b, keys, "secret");
+    struct mg_str pem = mg_config_text(b, keys, "public_key");
+    if (secret.n)
+        return set_of(b, name, read_secret(b, name, secret, &absent), algs);
+    if (pem.n)
+        return set_of(b, name, read_public_key(b, name, pem), algs);
+    return read_set(b, name, mg_config_text(b, keys, "jwks_file"), algs);
+}
+
+static struct mg_keyring *new_keyring(struct mg_config_build *b, int keys,
+                                      struct mg_keyring_source *source)
+{
+    struct mg_error err;
+    struct mg_str url = source->url.n ? source->url : source->issuer;
+    if (mg_keyring_check_url(url, source->insecure, &err) != MG_OK) {
+        fail(b, source->name, err.text);
+        return NULL;
+    }
+    struct mg_str path = mg_arena_printf(&b->gen->arena, "keys.%s", source->name.p);
+    source->tls = mg_config_build_client_tls(b, keys, path);
+    struct mg_keyring *ring = mg_keyring_new(source);
+    mg_tls_client_settings_unref(source->tls);
+    return ring;
+}
+
 /* The keys at the top of the stack. */
 static void read_keys(struct mg_config_build *b, struct mg_plan_keys *out)
 {
     int keys = lua_gettop(b->L);
-    bool absent = false;
-    unsigned algs = read_algorithms(b, keys);
-    struct mg_str secret = mg_config_text(b, keys, "secret");
-    struct mg_str pem = mg_config_text(b, keys, "public_key");
-    struct mg_str file = mg_config_text(b, keys, "jwks_file");
-    if (secret.n)
-        out->set = set_of(b, out->name, read_secret(b, out->name, secret, &absent), algs);
-    else if (pem.n)
-        out->set = set_of(b, out->name, read_public_key(b, out->name, pem), algs);
-    else
-        out->set = read_set(b, out->name, file, algs);
+    uint64_t refresh_ns = mg_config_ns(b, keys, "refresh");
+    struct mg_keyring_source source = {
+        .name = out->name,
+        .url = mg_config_text(b, keys, "jwks"),
+        .issuer = mg_config_text(b, keys, "issuer"),
+        .refresh_ns = refresh_ns ? refresh_ns : REFRESH_NS,
+        .algs = read_algorithms(b, keys),
+        .insecure = is_lenient(b),
+    };
+    if (source.url.n || source.issuer.n) {
+        out->ring = new_keyring(b, keys, &source);
+        return;
+    }
+    struct mg_jwk_set *set = read_fixed(b, keys, out->name, source.algs);
+    out->ring = set ? mg_keyring_of(set) : NULL;
 }
 
 void mg_config_build_keys(struct mg_config_build *b)

@@ -228,7 +228,7 @@ struct mg_tls_server_settings *mg_config_build_listen_tls(struct mg_config_build
     return s;
 }
 
-/* --- services --- */
+/* --- services, and others that we ask --- */
 
 static void read_backend_trust(const struct part *p, struct mg_tls_client_settings *s)
 {
@@ -254,19 +254,18 @@ static void try_client(const struct part *p, struct mg_tls_client_settings *s)
     mg_tls_desk_release(&desk);
 }
 
-struct mg_tls_client_settings *mg_config_build_service_tls(struct mg_config_build *b, int service,
-                                                           struct mg_str name)
+struct mg_tls_client_settings *mg_config_build_client_tls(struct mg_config_build *b, int table,
+                                                          struct mg_str path)
 {
     static const char *protocols[] = {"http/1.1", NULL};
     unsigned before = b->report->errors;
     int top = lua_gettop(b->L);
-    if (lua_getfield(b->L, service, "tls") != LUA_TTABLE) {
+    if (lua_getfield(b->L, table, "tls") != LUA_TTABLE) {
         lua_settop(b->L, top);
         return NULL;
     }
     struct mg_tls_client_settings *s = mg_tls_client_settings_new();
-    struct part p = {b, &s->arena, mg_arena_printf(&b->gen->arena, "services.%s.tls", name.p),
-                     top + 1};
+    struct part p = {b, &s->arena, mg_arena_printf(&b->gen->arena, "%s.tls", path.p), top + 1};
     s->protocols = protocols;
     s->name = mg_arena_str(p.arena, mg_config_text(b, p.table, "name"));
     if (!b->source->simulated) {

@@ -57,15 +57,15 @@ static struct mg_str folder_of(struct mg_str file)
     return file.n > 1 ? mg_str(file.p, file.n - 1) : file;
 }
 
-static struct mg_jwk_set *keys(void *arg, struct mg_str name)
+static struct mg_keyring *keys(void *arg, struct mg_str name)
 {
     struct mg_instances *all = arg;
     const struct mg_plan *plan = all->plan;
     for (uint32_t i = 0; i < plan->key_count; i++) {
         if (!mg_str_eq(plan->keys[i].name, name))
             continue;
-        all->secret_asked |= plan->keys[i].set == NULL;
-        return plan->keys[i].set;
+        all->secret_asked |= plan->keys[i].ring == NULL;
+        return plan->keys[i].ring;
     }
     return NULL;
 }

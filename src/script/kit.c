@@ -25,6 +25,8 @@
 #define COLLECTED "moongate.kit.collected"
 #define CHUNK_BYTES 8192
 #define BLOCK_BYTES 65536
+/* As app/run.c waits for names and keys. */
+#define SETTLE_NS (5 * MG_SECOND)
 #define LOG_MAX ((size_t)64 << 20)
 /* CPU time that a step may take in one go when the config does not say: enough for a debugger's
  * hook and a sanitizer, little enough to end an endless loop. */
@@ -263,6 +265,26 @@ static void start_worker(lua_State *L, struct mg_kit *kit)
     mg_kit_upstream_init(kit);
 }
 
+static void on_settled(void *arg)
+{
+    struct mg_kit *kit = arg;
+    kit->settled = true;
+}
+
+/* What the control thread does beside the worker. */
+static void start_control(struct mg_kit *kit)
+{
+    const struct mg_plan *plan = kit->gen->script;
+    kit->agent = mg_agent_new(kit->loop, NULL);
+    mg_agent_set_dialer(kit->agent, &kit->worker.pools.dialer);
+    kit->issuers = mg_issuers_new(kit->loop, kit->agent);
+    mg_issuers_on_settled(kit->issuers, on_settled, kit);
+    for (uint32_t i = 0; i < plan->key_count; i++)
+        mg_issuers_watch(kit->issuers, plan->keys[i].ring);
+    if (!mg_issuers_are_settled(kit->issuers)) /* as it waits before it serves */
+        mg_loop_simulate(kit->loop, mg_loop_now(kit->loop) + SETTLE_NS, &kit->settled);
+}
+
 static int build_protected(lua_State *L)
 {
     struct mg_kit *kit = lua_touserdata(L, 4);
@@ -275,6 +297,7 @@ static int build_protected(lua_State *L)
     lua_getfield(L, 3, "play");
     kit->play = luaL_ref(L, LUA_REGISTRYINDEX);
     start_worker(L, kit);
+    start_control(kit);
     return 0;
 }
 
@@ -352,6 +375,8 @@ void mg_kit_close(struct mg_kit *kit)
     kit->closing = true;
     enter(kit, L);
     mg_kit_client_release(kit);
+    mg_issuers_free(kit->issuers);
+    mg_agent_free(kit->agent);
     if (kit->worker_up) {
         mg_worker_release(&kit->worker);
         mg_kit_upstream_release(kit);

@@ -17,6 +17,7 @@
 #include "gateway/worker.h"
 #include "script/guest.h"
 #include "shared/dicts.h"
+#include "upstream/issuers.h"
 
 #define MG_KIT_TYPE "moongate.Kit"
 /* Room of each in-memory connection and direction: small, so that back-pressure is soon felt. */
@@ -48,7 +49,10 @@ struct mg_kit {
     struct mg_dicts *dicts;
     struct mg_generation *gen;
     struct mg_worker worker;
-    bool worker_up; /* `worker` is initialised */
+    bool worker_up;         /* `worker` is initialised */
+    struct mg_agent *agent; /* the control thread's, with the same upstreams */
+    struct mg_issuers *issuers;
+    bool settled; /* the keys of issuers are there, or failed to come */
     bool closing;
 
     struct mg_pool chunks, blocks; /* for both sides of the gateway, which are not the gateway's */

@@ -13,9 +13,9 @@
 #include <stddef.h>
 
 #include "base/str.h"
-#include "crypto/jwk.h"
 #include "shared/dicts.h"
 #include "shared/token_cache.h"
+#include "upstream/keyring.h"
 
 /* Any hook may be NULL. They are called in the middle of policy code: they must not raise, run Lua
  * or call back. */
@@ -32,7 +32,7 @@ struct mg_lib_env {
     struct mg_str consumers;
 
     /* The keys of that name in the config, borrowed; NULL: there are none. */
-    struct mg_jwk_set *(*keys)(void *arg, struct mg_str name);
+    struct mg_keyring *(*keys)(void *arg, struct mg_str name);
     struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */
 
     /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed.

@@ -1,10 +1,13 @@
 /*
- * mg.jwt. A verifier is a userdata with the rules in an arena of its own and refs to the key sets;
- * the collector frees both.
+ * mg.jwt. A verifier is a userdata with the rules in an arena of its own and refs to keyrings and
+ * the sets in force; the collector frees both.
  *
  * Tokens that were verified are remembered for all workers (shared/token_cache.h), under a number
  * made of the key sets and the rules: the same step of another worker has the same number, another
- * config's has another one.
+ * config's, and one with newer keys, has another one, so no verdict outlives the keys it came by.
+ *
+ * A token whose `kid` is of no key has the keys of its issuer fetched again, and waits a little for
+ * them: right after a rotation it is the issuer who is ahead, and the token is good.
  */
 #include "script/lib_jwt.h"
 
@@ -21,6 +24,7 @@
 #include "script/json.h"
 #include "script/lib.h"
 #include "script/state.h"
+#include "script/task.h"
 #include "shared/token_cache.h"
 
 #define VERIFIER "moongate.JwtVerifier"
@@ -28,10 +32,21 @@
 #define SETS_MAX 16
 #define LIST_MAX 64
 #define CHUNK 4096
+/* How long a token waits for newer keys, and how often it looks: it is not told, for no message of
+ * another thread could be sure to find it. */
+#define WAIT_NS (2 * MG_SECOND)
+#define LOOK_NS (5 * MG_MILLISECOND)
+
+/* The keys of one name. */
+struct source {
+    struct mg_keyring *ring; /* a ref */
+    struct mg_jwk_set *set;  /* a ref; NULL: no keys are known yet */
+    uint64_t version;        /* of the set */
+};
 
 struct verifier {
-    struct mg_jwk_set *sets[SETS_MAX]; /* refs */
-    size_t set_count;
+    struct source sources[SETS_MAX];
+    size_t source_count;
     struct mg_jwt_options options;
     struct mg_jwt_rules rules;
     uint64_t realm;
@@ -122,10 +137,10 @@ static void read_keys(lua_State *L, struct verifier *v, int options)
     if (count == 0 || count > SETS_MAX)
         luaL_error(L, "mg.jwt: 'keys' must name one to %d of the config's keys", SETS_MAX);
     for (size_t i = 0; i < count; i++) {
-        struct mg_jwk_set *set = env->keys ? env->keys(env->arg, names[i]) : NULL;
-        if (!set)
+        struct mg_keyring *ring = env->keys ? env->keys(env->arg, names[i]) : NULL;
+        if (!ring)
             luaL_error(L, "unknown keys '%s'", names[i].p);
-        v->sets[v->set_count++] = mg_jwk_set_ref(set);
+        v->sources[v->source_count++].ring = mg_keyring_ref(ring);
     }
 }
 
@@ -150,14 +165,41 @@ static uint64_t realm_of(const struct verifier *v)
     const struct mg_jwt_rules *r = &v->rules;
     const uint64_t numbers[] = {v->options.algs, v->options.bytes_max, r->profile, r->leeway_s,
                                 r->without_expiry};
-    uint64_t realm = mix(v->set_count, mg_str((const char *)numbers, sizeof numbers));
-    for (size_t i = 0; i < v->set_count; i++)
-        realm = mix(realm, mg_str((const char *)&v->sets[i]->id, sizeof v->sets[i]->id));
+    uint64_t realm = mix(v->source_count, mg_str((const char *)numbers, sizeof numbers));
+    for (size_t i = 0; i < v->source_count; i++) {
+        uint64_t id = v->sources[i].set ? v->sources[i].set->id : 0;
+        realm = mix(realm, mg_str((const char *)&id, sizeof id));
+    }
     realm = mix_all(realm, r->issuers, r->issuer_count);
     realm = mix_all(realm, r->audiences, r->audience_count);
     realm = mix_all(realm, r->subjects, r->subject_count);
     realm = mix_all(realm, r->types, r->type_count);
     return mix_all(realm, r->required, r->required_count);
+}
+
+/* Takes over what is newer. */
+static void renew(struct verifier *v)
+{
+    bool changed = false;
+    for (size_t i = 0; i < v->source_count; i++) {
+        struct source *s = &v->sources[i];
+        if (mg_keyring_version(s->ring) == s->version)
+            continue;
+        mg_jwk_set_unref(s->set);
+        s->set = mg_keyring_set(s->ring, &s->version);
+        changed = true;
+    }
+    if (changed)
+        v->realm = realm_of(v);
+}
+
+/* Grows with all that is heard of the keys. */
+static uint64_t news(const struct verifier *v)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < v->source_count; i++)
+        n += mg_keyring_version(v->sources[i].ring) + mg_keyring_tries(v->sources[i].ring);
+    return n;
 }
 
 static void read_rules(lua_State *L, struct verifier *v, int options)
@@ -212,19 +254,39 @@ static void split(struct mg_str joined, struct mg_jwt *t)
     t->payload = mg_str(joined.p + sizeof n + n, joined.n - sizeof n - n);
 }
 
-/* With the first set that says yes, or else the verdict of the one that came furthest. */
+/* With the first set that says yes, which `by` is then; or else the verdict of the one that came
+ * furthest. */
 static enum mg_jwt_reason verify_signature(struct verifier *v, struct mg_str token,
-                                           struct mg_jwt *out)
+                                           struct mg_jwt *out, const struct source **by)
 {
-    enum mg_jwt_reason best = MG_JWT_NO_KEY;
-    for (size_t i = 0; i < v->set_count; i++) {
-        enum mg_jwt_reason reason = mg_jwt_verify(token, v->sets[i], &v->options, &v->scratch, out);
-        if (reason == MG_JWT_OK)
+    enum mg_jwt_reason best = MG_JWT_OK;
+    for (size_t i = 0; i < v->source_count; i++) {
+        const struct source *s = &v->sources[i];
+        if (!s->set)
+            continue;
+        enum mg_jwt_reason reason = mg_jwt_verify(token, s->set, &v->options, &v->scratch, out);
+        if (reason == MG_JWT_OK) {
+            *by = s;
             return reason;
-        if (i == 0 || reason == MG_JWT_SIGNATURE)
+        }
+        if (best == MG_JWT_OK || reason == MG_JWT_SIGNATURE)
             best = reason;
     }
-    return best;
+    return best == MG_JWT_OK ? MG_JWT_NO_KEY : best;
+}
+
+/* Keys of an issuer are for its own tokens, unless the step says otherwise. */
+static enum mg_jwt_reason check_claims(const struct verifier *v, const struct source *by,
+                                       const struct mg_jwt *token, double now,
+                                       struct mg_jwt_facts *facts)
+{
+    struct mg_jwt_rules rules = v->rules;
+    const struct mg_keyring_source *from = mg_keyring_source(by->ring);
+    if (!rules.issuers && from && from->issuer.n) {
+        rules.issuers = &from->issuer;
+        rules.issuer_count = 1;
+    }
+    return mg_jwt_check_claims(token->payload, token->typ, &rules, (int64_t)(now * 1000), facts);
 }
 
 static int64_t cached_until(const struct verifier *v, const struct mg_jwt_facts *facts)
@@ -245,10 +307,10 @@ static enum mg_jwt_reason verify(struct verifier *v, struct mg_str token, double
         split(hit.payload, out);
         return MG_JWT_OK;
     }
-    enum mg_jwt_reason reason = verify_signature(v, token, out);
+    const struct source *by = NULL;
+    enum mg_jwt_reason reason = verify_signature(v, token, out, &by);
     if (reason == MG_JWT_OK)
-        reason =
-            mg_jwt_check_claims(out->payload, out->typ, &v->rules, (int64_t)(now * 1000), facts);
+        reason = check_claims(v, by, out, now, facts);
     if (reason == MG_JWT_OK && cached)
         mg_token_cache_put(v->cache, v->realm, token, join(&v->scratch, out),
                            cached_until(v, facts), now_s, hit.epoch);
@@ -266,26 +328,137 @@ static int push_refusal(lua_State *L, enum mg_jwt_reason reason, const struct mg
     return mg_fail_push(L, mg_jwt_reason_word(reason), text);
 }
 
-/* (verifier, token) with the verifier at `index` and the token behind it. Few want the header, and
- * it costs as much as the claims. */
+/* --- waiting for keys --- */
+
+/* One verification, by what it needs when it has to wait. */
+struct inquiry {
+    int at; /* stack index of the verifier; the token is behind it */
+    bool with_header;
+    uint64_t until_ns; /* it waits no longer; 0: it has not waited yet */
+    /* While it waits, when it is a userdata. */
+    const struct verifier *verifier;
+    uint64_t seen; /* the news before the latest try */
+    struct mg_task *task;
+    struct mg_timer timer;
+};
+
+static int inquire(lua_State *L, struct inquiry *q);
+
+static void undo_wait(void *arg)
+{
+    struct inquiry *q = arg;
+    mg_timer_release(&q->timer);
+}
+
+static void on_look(void *arg)
+{
+    struct inquiry *q = arg;
+    uint64_t now = mg_loop_now(q->task->script->loop);
+    if (now < q->until_ns && news(q->verifier) == q->seen) {
+        mg_timer_set(&q->timer, now + LOOK_NS);
+        return;
+    }
+    undo_wait(q);
+    mg_task_resume(q->task, 0);
+}
+
+static int go_on(lua_State *L, int status, lua_KContext k)
+{
+    (void)status;
+    return inquire(L, (struct inquiry *)k);
+}
+
+static int wait_for_keys(lua_State *L, struct mg_task *t, struct inquiry *q)
+{
+    uint64_t now = mg_loop_now(t->script->loop);
+    if (!q->until_ns) {
+        struct inquiry *kept = lua_newuserdatauv(L, sizeof *kept, 0);
+        *kept = *q;
+        q = kept;
+        q->until_ns = now + WAIT_NS;
+        q->task = t;
+    }
+    mg_timer_init(&q->timer, t->script->loop, on_look, q);
+    mg_timer_set(&q->timer, now + LOOK_NS);
+    return mg_task_wait_k(t, undo_wait, q, (lua_KContext)q, go_on);
+}
+
+/* Its `kid` is of no key that an issuer had so far: has them fetched again. True: it is worth
+ * trying again soon. */
+static bool want_keys(const struct verifier *v, enum mg_jwt_reason reason, struct mg_str kid,
+                      uint64_t now_ns)
+{
+    bool coming = false;
+    if ((reason != MG_JWT_NO_KEY && reason != MG_JWT_SIGNATURE) || !kid.p)
+        return false;
+    for (size_t i = 0; i < v->source_count; i++) {
+        const struct source *s = &v->sources[i];
+        if (s->set && !mg_jwk_set_knows(s->set, kid))
+            coming |= mg_keyring_want(s->ring, s->version, now_ns);
+    }
+    return coming;
+}
+
+/* It cannot be told, since not all keys are known yet. */
+static bool is_open(const struct verifier *v, enum mg_jwt_reason reason)
+{
+    if (reason != MG_JWT_NO_KEY && reason != MG_JWT_SIGNATURE && reason != MG_JWT_ALGORITHM)
+        return false;
+    for (size_t i = 0; i < v->source_count; i++)
+        if (!v->sources[i].set)
+            return true;
+    return false;
+}
+
+static int push_verdict(lua_State *L, const struct inquiry *q, const struct verifier *v,
+                        enum mg_jwt_reason reason, const struct mg_jwt *token,
+                        const struct mg_jwt_facts *facts)
+{
+    struct mg_error err;
+    if (is_open(v, reason))
+        return mg_fail_push(L, "unavailable", "the issuer's keys are not known yet");
+    if (reason != MG_JWT_OK)
+        return push_refusal(L, reason, facts);
+    /* Few want the header, and it costs as much as the claims. */
+    if (mg_json_push(L, token->payload, NULL, &err) != MG_OK ||
+        (q->with_header && mg_json_push(L, token->header, NULL, &err) != MG_OK))
+        return push_refusal(L, MG_JWT_PAYLOAD, facts);
+    return q->with_header ? 2 : 1;
+}
+
+/* Tries until there is a verdict that newer keys will not change. */
+static int inquire(lua_State *L, struct inquiry *q)
+{
+    struct verifier *v = lua_touserdata(L, q->at);
+    struct mg_loop *loop = mg_script_of(L) ? mg_script_of(L)->loop : NULL;
+    struct mg_str text;
+    text.p = lua_tolstring(L, q->at + 1, &text.n);
+    for (;;) {
+        struct mg_jwt token = {.kid = MG_STR_NONE};
+        struct mg_jwt_facts facts = {.claim = MG_STR_NONE};
+        mg_arena_release(&v->scratch); /* of the last one, which an error may have left */
+        mg_arena_init(&v->scratch, &v->pool);
+        q->verifier = v;
+        q->seen = news(v);
+        renew(v);
+        enum mg_jwt_reason reason = verify(v, text, wall(L), &token, &facts);
+        bool again = loop && want_keys(v, reason, token.kid, mg_loop_now(loop));
+        if (again && news(v) != q->seen)
+            continue;
+        struct mg_task *t = again ? mg_task_that_can_wait(L) : NULL;
+        if (!t || (q->until_ns && mg_loop_now(loop) >= q->until_ns))
+            return push_verdict(L, q, v, reason, &token, &facts);
+        return wait_for_keys(L, t, q);
+    }
+}
+
+/* (verifier, token) with the verifier at `index` and the token behind it. */
 static int verify_at(lua_State *L, int index, bool with_header)
 {
-    struct verifier *v = luaL_checkudata(L, index, VERIFIER);
-    struct mg_jwt token = {.kid = MG_STR_NONE};
-    struct mg_jwt_facts facts = {.claim = MG_STR_NONE};
-    struct mg_error err;
-    struct mg_str text;
+    struct inquiry q = {.at = index, .with_header = with_header};
+    luaL_checkudata(L, index, VERIFIER);
     luaL_checktype(L, index + 1, LUA_TSTRING);
-    text.p = lua_tolstring(L, index + 1, &text.n);
-    mg_arena_release(&v->scratch); /* of the last one, which an error may have left */
-    mg_arena_init(&v->scratch, &v->pool);
-    enum mg_jwt_reason reason = verify(v, text, wall(L), &token, &facts);
-    if (reason != MG_JWT_OK)
-        return push_refusal(L, reason, &facts);
-    if (mg_json_push(L, token.payload, NULL, &err) != MG_OK ||
-        (with_header && mg_json_push(L, token.header, NULL, &err) != MG_OK))
-        return push_refusal(L, MG_JWT_PAYLOAD, &facts);
-    return with_header ? 2 : 1;
+    return inquire(L, &q);
 }
 
 static int verifier_verify(lua_State *L)
@@ -296,9 +469,11 @@ static int verifier_verify(lua_State *L)
 static int collect(lua_State *L)
 {
     struct verifier *v = luaL_checkudata(L, 1, VERIFIER);
-    for (size_t i = 0; i < v->set_count; i++)
-        mg_jwk_set_unref(v->sets[i]);
-    v->set_count = 0;
+    for (size_t i = 0; i < v->source_count; i++) {
+        mg_jwk_set_unref(v->sources[i].set);
+        mg_keyring_unref(v->sources[i].ring);
+    }
+    v->source_count = 0;
     mg_arena_release(&v->own);
     mg_arena_release(&v->scratch);
     mg_arena_init(&v->own, &v->pool);

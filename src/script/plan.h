@@ -7,10 +7,10 @@
 #define MG_SCRIPT_PLAN_H
 
 #include "base/str.h"
-#include "crypto/jwk.h"
 #include "gateway/generation.h"
 #include "shared/dicts.h"
 #include "shared/token_cache.h"
+#include "upstream/keyring.h"
 
 enum mg_plan_kind {
     MG_PLAN_POLICY,   /* a module: `policy` names it, `conf` is its packed config */
@@ -41,7 +41,7 @@ struct mg_plan_pair {
 
 struct mg_plan_keys {
     struct mg_str name;
-    struct mg_jwk_set *set; /* a ref; NULL: not read, since nothing is going to run */
+    struct mg_keyring *ring; /* a ref; NULL: not read, since nothing is going to run */
 };
 
 struct mg_plan_dict {

@@ -399,6 +399,12 @@ struct mg_task *mg_task_check_wait(lua_State *L, const char *what)
     return t;
 }
 
+struct mg_task *mg_task_that_can_wait(lua_State *L)
+{
+    struct mg_task *t = mg_script_of(L)->current;
+    return t && t->co == L && !t->closing && lua_isyieldable(L) ? t : NULL;
+}
+
 static void begin_wait(struct mg_task *t, void (*on_cancel)(void *arg), void *arg)
 {
     MG_BUG_ON(t->waiting || t->script->current != t);

@@ -125,6 +125,8 @@ void mg_task_log_failure(const struct mg_task *t);
  * instead (inside string.gsub or table.sort callbacks, a module's top level, the author's own
  * coroutine). */
 struct mg_task *mg_task_check_wait(lua_State *L, const char *what);
+/* The same, but NULL where one cannot wait. */
+struct mg_task *mg_task_that_can_wait(lua_State *L);
 
 /* Yields; to be returned by the C function. The results of the wait become the function's results.
  * mg_task_wait_k calls `k` (a lua_KFunction) with them on top instead. */

@@ -151,6 +151,16 @@ void mg_tls_client_settings_unref(struct mg_tls_client_settings *s)
     free(s);
 }
 
+bool mg_tls_client_settings_equal(const struct mg_tls_client_settings *a,
+                                  const struct mg_tls_client_settings *b)
+{
+    if (!a || !b || !a->trust != !b->trust)
+        return a == b;
+    return (!a->trust || mg_tls_trust_equal(a->trust, b->trust)) && mg_str_eq(a->name, b->name) &&
+           mg_str_eq(a->cert_pem, b->cert_pem) && mg_str_eq(a->key_pem, b->key_pem) &&
+           mg_str_eq(a->password, b->password);
+}
+
 /* --- making --- */
 
 static enum mg_rc load(struct mg_tls_client *c, struct mg_error *err)

@@ -31,6 +31,9 @@ struct mg_tls_client_settings {
 struct mg_tls_client_settings *mg_tls_client_settings_new(void);
 struct mg_tls_client_settings *mg_tls_client_settings_ref(struct mg_tls_client_settings *s);
 void mg_tls_client_settings_unref(struct mg_tls_client_settings *s);
+/* Do they say the same? Either may be NULL. */
+bool mg_tls_client_settings_equal(const struct mg_tls_client_settings *a,
+                                  const struct mg_tls_client_settings *b);
 
 struct mg_tls_client; /* counted, by its own thread */
 

@@ -83,6 +83,24 @@ void mg_tls_trust_unref(struct mg_tls_trust *t)
     free(t);
 }
 
+static bool same_bytes(const mbedtls_x509_buf *a, const mbedtls_x509_buf *b)
+{
+    return mg_str_eq(mg_str((const char *)a->p, a->len), mg_str((const char *)b->p, b->len));
+}
+
+bool mg_tls_trust_equal(const struct mg_tls_trust *a, const struct mg_tls_trust *b)
+{
+    const mbedtls_x509_crt *x = &a->ca, *y = &b->ca;
+    const mbedtls_x509_crl *p = &a->crl, *q = &b->crl;
+    if (a == b)
+        return true;
+    for (; x && y && same_bytes(&x->raw, &y->raw); x = x->next)
+        y = y->next;
+    for (; p && q && same_bytes(&p->raw, &q->raw); p = p->next)
+        q = q->next;
+    return !x && !y && !p && !q;
+}
+
 const char *mg_tls_trust_system_file(void)
 {
     static const char *const PLACES[] = {

@@ -27,6 +27,8 @@ struct mg_tls_trust *mg_tls_trust_new(struct mg_str ca_pem, struct mg_str crl_pe
                                       struct mg_error *err);
 struct mg_tls_trust *mg_tls_trust_ref(struct mg_tls_trust *t);
 void mg_tls_trust_unref(struct mg_tls_trust *t);
+/* The same certificates and lists, in the same order. */
+bool mg_tls_trust_equal(const struct mg_tls_trust *a, const struct mg_tls_trust *b);
 
 /* The authorities that the system trusts, a ref: read when first asked for, and again when the file
  * has changed. Any thread; may wait for the disk. NULL with `err`: there is no such file, or

@@ -195,6 +195,12 @@ describe("values", function()
       { name = "b@c", password = "k", secret = "k", roles = {}, groups = { "g" } },
     } },
     { "secrets: { a: { env: PORT }, b: { file: x } }", "secrets", { a = { env = "PORT" }, b = { file = "x" } } },
+    { "keys: { a: { issuer: 'https://x.test' }, "
+      .. "b: { jwks: 'https://x.test/k', issuer: x, refresh: 10m, algorithms: ES256 } }", "keys", {
+        a = { issuer = "https://x.test" },
+        b = { jwks = "https://x.test/k", issuer = "x", refresh = 600, algorithms = { "ES256" } } } },
+    { "keys: { a: { jwks: 'https://x.test/k', tls: { name: y } } }", "keys",
+      { a = { jwks = "https://x.test/k", tls = { name = "y", verify = true } } } },
     { "errors: { format: simple, problem_base: 'https://x/' }", "errors",
       { format = "simple", problem_base = "https://x/" } },
     { "log: { format: plain, level: debug, redact: [X-Key] }", "log",
@@ -319,6 +325,13 @@ describe("errors", function()
     { "base_path: prod", "1:12: base_path: must begin with '/'" },
     { "shared: { 'a b': 1MiB }",
       [[1:11: shared["a b"]: expected name (letters, digits, '_', '-', '.') as key, got "a b"]] },
+    { "keys: { a: {} }", "1:12: keys.a: needs one of 'secret', 'public_key', 'jwks_file', 'jwks', 'issuer'" },
+    { "keys: { a: { jwks_file: f, issuer: x } }", "1:36: keys.a.issuer: 'jwks_file' and 'issuer' exclude each other" },
+    { "keys: { a: { jwks_file: f, jwks: 'https://x' } }",
+      "1:34: keys.a.jwks: 'jwks_file' and 'jwks' exclude each other" },
+    { "keys: { a: { secret: x, refresh: 1h } }",
+      "1:34: keys.a.refresh: is for keys of an issuer: 'jwks' or 'issuer'" },
+    { "keys: { a: { jwks: 'https://x', refresh: 100ms } }", "1:42: keys.a.refresh: must be >= 1" },
     { "secrets: { a: {} }", "1:15: secrets.a: needs one of 'env', 'file'" },
     { "secrets: { a: { env: A, file: b } }", "1:31: secrets.a.file: 'env' and 'file' exclude each other" },
     -- consumers

@@ -168,6 +168,25 @@ local backend = s.any_of {
   },
 }
 
+-- How those are verified that we connect to.
+local peer_tls = s.record {
+  verify = s.boolean { default = true, help = "false: anybody may pretend to be the peer" },
+  name = s.string { match = "^[%w_.:-]+$", len = { 1, 253 },
+    help = "in the peer's certificate, instead of its own" },
+  ca = file { help = "file with those who may vouch for it; the system's when left out" },
+  crl = file(),
+  cert = file { help = "the client certificate" },
+  key = file(),
+  password = s.secret { help = "of the key" },
+}:check(function(value)
+  if (value.cert == nil) ~= (value.key == nil) then
+    return "'cert' and 'key' go together", value.cert and "cert" or "key"
+  end
+  for _, name in ipairs { "ca", "crl" } do
+    if value[name] and not value.verify then return "does nothing without 'verify'", name end
+  end
+end)
+
 local service = s.record {
   backends = s.list(backend, { single = true, len = { 1 } }),
   url = s.url(),
@@ -181,23 +200,7 @@ local service = s.record {
   panic_threshold = balance.service.panic_threshold,
   require_zone = balance.service.require_zone,
   protocol = s.enum { "http", "https" },
-  tls = s.record {
-    verify = s.boolean { default = true, help = "false: anybody may pretend to be the backend" },
-    name = s.string { match = "^[%w_.:-]+$", len = { 1, 253 },
-      help = "in the backend's certificate, instead of its own" },
-    ca = file { help = "file with those who may vouch for it; the system's when left out" },
-    crl = file(),
-    cert = file { help = "the client certificate" },
-    key = file(),
-    password = s.secret { help = "of the key" },
-  }:check(function(value)
-    if (value.cert == nil) ~= (value.key == nil) then
-      return "'cert' and 'key' go together", value.cert and "cert" or "key"
-    end
-    for _, name in ipairs { "ca", "crl" } do
-      if value[name] and not value.verify then return "does nothing without 'verify'", name end
-    end
-  end),
+  tls = peer_tls,
   host = s.any_of { s.enum { "keep", "backend" }, host_pattern(), default = "keep",
     help = "the Host that the backend sees" },
   timeouts = s.record({
@@ -264,9 +267,23 @@ local keys = s.record {
   secret = s.string { len = { 1 }, help = "the name of a secret, or the secret itself" },
   public_key = file { help = "PEM of a public key or certificate" },
   jwks_file = file { help = "a JWK Set (RFC 7517)" },
+  jwks = s.url { help = "where the issuer has its JWK Set" },
+  issuer = s.string { len = { 1, 1024 }, match = "^[^%c%s]+$",
+    help = "whose tokens they are for (iss); alone, a URL: its OpenID Connect document says where the keys are" },
+  refresh = s.duration { ge = 1, le = 30 * 86400, help = "of an issuer's keys; 1h when left out" },
+  tls = peer_tls,
   algorithms = s.list(s.enum(ALGORITHMS), { single = true, len = { 1 },
     help = "what the keys are good for; all that fit them when left out" }),
-}:check(exactly_one("secret", "public_key", "jwks_file"))
+}:check(function(value)
+  local names = { "secret", "public_key", "jwks_file", "jwks" }
+  if not value.jwks then names[#names + 1] = "issuer" end
+  return exactly_one(table.unpack(names))(value)
+end):check(function(value)
+  if value.jwks or value.issuer then return end
+  for _, name in ipairs { "refresh", "tls" } do
+    if value[name] ~= nil then return "is for keys of an issuer: 'jwks' or 'issuer'", name end
+  end
+end)
 
 -- ------------------------------------------------------------------------------------------------ the files
 

@@ -151,6 +151,26 @@ static void expired_authority(void **state)
     test_cert_free(old);
 }
 
+static void equal(void **state)
+{
+    (void)state;
+    char *both = test_join(root->cert_pem, leaf->cert_pem, NULL);
+    char *crl = test_crl_new(root, NULL, 0, 3600);
+    struct mg_tls_trust *a = read_trust(root->cert_pem, NULL);
+    struct mg_tls_trust *b = read_trust(root->cert_pem, NULL);
+    struct mg_tls_trust *more = read_trust(both, NULL), *strict = read_trust(root->cert_pem, crl);
+    struct mg_tls_trust *other = read_trust(leaf->cert_pem, NULL);
+    assert_true(mg_tls_trust_equal(a, a));
+    assert_true(mg_tls_trust_equal(a, b));
+    assert_false(mg_tls_trust_equal(a, more));
+    assert_false(mg_tls_trust_equal(more, a));
+    assert_false(mg_tls_trust_equal(a, strict));
+    assert_false(mg_tls_trust_equal(a, other));
+    mg_tls_trust_unref(a), mg_tls_trust_unref(b), mg_tls_trust_unref(more);
+    mg_tls_trust_unref(strict), mg_tls_trust_unref(other);
+    free(both), free(crl);
+}
+
 static void counted(void **state)
 {
     (void)state;
@@ -256,6 +276,7 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(expired_authority),
+        cmocka_unit_test(equal),
         cmocka_unit_test(counted),
         cmocka_unit_test(flaws),
         cmocka_unit_test(system_file),

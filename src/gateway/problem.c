@@ -25,6 +25,15 @@ static struct mg_str type_of(struct mg_request *req, struct mg_str slug)
     return mg_arena_printf(req->arena, "%.*s%.*s", MG_STR_ARGS(base), MG_STR_ARGS(slug));
 }
 
+/* A short word to branch on: of a slug that is a URI, its end. */
+static struct mg_str word_of(struct mg_str slug)
+{
+    for (size_t i = slug.n; i > 0; i--)
+        if (slug.p[i - 1] == '#' || slug.p[i - 1] == '/')
+            return mg_str(slug.p + i, slug.n - i);
+    return slug;
+}
+
 struct mg_str mg_problem_content_type(const struct mg_generation *gen)
 {
     return gen->errors_format == MG_ERRORS_SIMPLE ? MG_STR("application/json")
@@ -46,8 +55,7 @@ struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg
         mg_buf_printf(&b, ",\"status\":%u", status);
         if (detail.n)
             add_member(&b, "detail", detail);
-        /* A short word to branch on, whatever the type is. */
-        add_member(&b, "error", slug.n ? slug : title);
+        add_member(&b, "error", slug.n ? word_of(slug) : title);
     }
     if (req->wg->gen->errors_format == MG_ERRORS_PROBLEM)
         add_member(&b, "request_id", mg_request_id(req));

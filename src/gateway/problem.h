@@ -7,8 +7,9 @@
 
 #include "gateway/exchange.h"
 
-/* `slug` becomes the problem type under problem_base; `detail` (may be empty) is for the client.
- * The response has source "gateway" and that error code. In the request's arena. */
+/* `slug` becomes the problem type under problem_base, or is a whole https URI; `detail` (may be
+ * empty) is for the client. The response has source "gateway" and that error code. In the request's
+ * arena. */
 struct mg_response *mg_problem(struct mg_request *req, unsigned status, const char *slug,
                                struct mg_str detail, const char *error_code);
 

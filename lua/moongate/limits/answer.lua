@@ -1,0 +1,81 @@
+-- What clients are told of limits: the fields of draft-ietf-httpapi-ratelimit-headers-11, the older X-RateLimit-* ones,
+-- and the answer to one that is over its limit.
+
+local mg = require "moongate"
+
+local M = {}
+
+local PROBLEMS = "https://iana.org/assignments/http-problem-types#"
+local CTX = "moongate.limits" -- what other limits of the same request have told, in req.ctx
+
+local function quoted(text)
+  return '"' .. text:gsub('[\\"]', "\\%0") .. '"'
+end
+
+-- The value of RateLimit-Policy: what each limit grants, { name =, quota =, window = } (seconds).
+function M.policy_field(limits)
+  local items = {}
+  for i, limit in ipairs(limits) do
+    items[i] = ("%s;q=%d;w=%d"):format(quoted(limit.name), math.floor(limit.quota), math.ceil(limit.window))
+  end
+  return table.concat(items, ", ")
+end
+
+-- One item of RateLimit.
+function M.field(name, remaining, seconds)
+  return ("%s;r=%d;t=%d"):format(quoted(name), remaining, math.ceil(seconds))
+end
+
+local RESET = {
+  epoch = function(seconds) return math.ceil(mg.now() + seconds) end,
+  seconds = function(seconds) return math.ceil(seconds) end,
+  -- As `Date` prints itself in JavaScript, which is what clients of express have seen.
+  date = function(seconds)
+    return os.date("!%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", math.ceil(mg.now() + seconds))
+  end,
+}
+
+-- Makes a function of (req, res, limit, remaining, seconds) that sets the X-RateLimit-* fields, in that form of Reset.
+-- Of several limits of a request the one with the fewest units left is told.
+function M.legacy(form)
+  local reset = RESET[form]
+  return function(req, res, limit, remaining, seconds)
+    local least = req.ctx[CTX]
+    if least and least <= remaining then return end
+    req.ctx[CTX] = remaining
+    res:set_header("X-RateLimit-Limit", math.floor(limit))
+    res:set_header("X-RateLimit-Remaining", remaining)
+    res:set_header("X-RateLimit-Reset", reset(seconds))
+  end
+end
+
+local function content_type_of(text)
+  local first = text:match "^%s*(.)"
+  if first == "{" or first == "[" then return "application/json" end
+  return first == "<" and "text/html; charset=utf-8" or "text/plain; charset=utf-8"
+end
+
+-- The answer of one that is over a limit: { status =, message =, names = { of limits } }; with a message that is the
+-- whole body. `retry_after` is in seconds.
+function M.refused(options, retry_after)
+  local seconds = math.max(1, math.ceil(retry_after))
+  local headers = { ["Retry-After"] = seconds }
+  if options.message then
+    headers["Content-Type"] = content_type_of(options.message)
+    return mg.reply(options.status, options.message, headers)
+  end
+  local res = mg.problem(options.status, PROBLEMS .. "quota-exceeded", nil,
+    { headers = headers, members = { ["violated-policies"] = mg.json.array(options.names) } })
+  if res:header "Content-Type" == "application/json" then -- `errors: { format: simple }`
+    res:set_body(('{"error":"Too Many Requests","message":"Rate limit exceeded","retryAfter":%d}'):format(seconds))
+  end
+  return res
+end
+
+-- The answer of a gateway that cannot take more now, whoever asks.
+function M.overloaded(detail, retry_after)
+  return mg.problem(503, PROBLEMS .. "temporary-reduced-capacity", detail,
+    { headers = { ["Retry-After"] = math.max(1, math.ceil(retry_after or 1)) } })
+end
+
+return M

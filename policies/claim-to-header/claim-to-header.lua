@@ -5,7 +5,7 @@ local headers, identity = require "moongate.auth.header", require "moongate.auth
 
 local M = {
   name = "claim-to-header", version = "1.0.0", summary = "Tells the backend who the client is, in headers",
-  needs = { "identity" },
+  needs = function(conf) return not conf.optional and { "identity" } or {} end,
 }
 
 local CLAIM = s.string { len = { 1, 256 } }
@@ -17,7 +17,10 @@ M.schema = s.record {
     help = "several at once: each claim and its header" }),
   required = s.any_of { s.boolean(), s.list(CLAIM, { single = true }),
     default = false, help = "true: refuse who lacks one of them; or a list of those that must be there" },
+  optional = s.boolean { default = false,
+    help = "true: also where nobody has verified the client: then its own headers go, and none come" },
 }:check(function(conf)
+  if conf.optional and conf.required then return "has no meaning beside 'required'", "optional" end
   if conf.claims and conf.claim then return "is in 'claims', or alone, but not both", "claim" end
   if conf.claims and conf.header then return "stands in 'claims' beside its claim", "header" end
   local names = {}

@@ -24,6 +24,23 @@ describe("claim-to-header", function()
 
     local function takes(conf) assert.truthy(T.validate(require "claim-to-header", conf)) end
 
+    it("needs somebody who provides the identity, unless that is optional", function()
+      local text = [[
+        services: { api: { backends: ["a:80"] } }
+        routes: [{ match: /*, service: api, policies: [{ claim-to-header: %s }] }]
+      ]]
+      local function load(conf)
+        return T.load("x.yaml", { text = text:format(conf), upstreams = { api = { body = "ok" } } })
+      end
+      local ok, fault = pcall(load, "{}")
+      assert.is_false(ok)
+      assert.matches('needs "identity"', tostring(fault), 1, true)
+      local t = load "{ optional: true }"
+      t:request { headers = { ["X-User-Id"] = "ann" } }
+      assert.is_nil(select(2, t:seen "api"):header "X-User-Id")
+      refuses({ optional = true, required = true }, "claim-to-header.optional")
+    end)
+
     it("knows how much is too much", function()
       takes { claim = "a" }
       takes { claim = ("a"):rep(256), required = { ("a"):rep(256) } }
@@ -41,7 +58,7 @@ describe("claim-to-header", function()
     end)
 
     it("takes a claim alone, or several", function()
-      assert.same({ required = false }, T.validate(require "claim-to-header", {}))
+      assert.same({ required = false, optional = false }, T.validate(require "claim-to-header", {}))
       assert.same({ "userId" }, T.validate(require "claim-to-header",
         { claims = { userId = "X-User-Id" }, required = "userId" }).required)
       assert.truthy(T.validate(require "claim-to-header", { required = "sub" }))

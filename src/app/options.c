@@ -20,6 +20,8 @@ const char mg_options_usage[] =
     "                 make a policy with its README and spec, to begin with\n"
     "  policy [-c FILE] [--json] [NAME]\n"
     "                 list the policies, or tell all options of one\n"
+    "  token [-c FILE] [--key NAME] [CLAIM=VALUE]...\n"
+    "                 sign a JSON Web Token with a key of the config\n"
     "  version        of the program and its libraries\n"
     "  help           this text\n"
     "\n"

@@ -1,4 +1,5 @@
-/* Commands for those who write policies. They are written in Lua, and read their own options. */
+/* Commands for those who write configs and policies. They are written in Lua, and read their own
+ * options. */
 #ifndef MG_APP_TOOLS_H
 #define MG_APP_TOOLS_H
 

@@ -22,6 +22,10 @@
 ---@field request? "stream"|"buffer"
 ---@field response? "stream"|"buffer"
 
+---What `conf` has where its schema has `s.steps()`: runs these steps on the request and then `last`, else forwards it;
+---returns the response that has come back through them. **Waits**.
+---@alias moongate.Steps fun(req: moongate.Request, last?: fun(req: moongate.Request): moongate.Response): moongate.Response
+
 ---Where a step stands.
 ---@class moongate.Env
 ---@field path string "routes[2].policies[1]"

@@ -163,8 +163,7 @@ function s.map(item, options) end
 ---@return moongate.Schema
 function s.record(fields, options) end
 
----Steps, written as everywhere in a config.
----@package
+---Steps, written as everywhere in a config; `conf` has a function that runs them.
 ---@param options? moongate.schema.List
 ---@return moongate.Schema
 function s.steps(options) end

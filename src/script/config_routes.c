@@ -21,11 +21,12 @@ static struct mg_config_place step_place(struct mg_config_build *b, int step)
     return place;
 }
 
-static struct mg_str pack_conf(struct mg_config_build *b, int step)
+/* A field of the step, packed; n 0: it is not there. */
+static struct mg_str pack_field(struct mg_config_build *b, int step, const char *key)
 {
     struct mg_error err;
     struct mg_str packed = MG_STR_NONE;
-    if (lua_getfield(b->L, step, "conf") != LUA_TNIL) {
+    if (lua_getfield(b->L, step, key) != LUA_TNIL) {
         mg_buf_reset(&b->scratch);
         if (mg_pack(b->L, -1, &b->scratch, &err)) {
             packed = mg_arena_str(&b->gen->arena, mg_buf_str(&b->scratch));
@@ -59,7 +60,8 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
         out->kind = MG_PLAN_GROUP;
     } else {
         out->kind = MG_PLAN_POLICY;
-        out->conf = pack_conf(b, step);
+        out->conf = pack_field(b, step, "conf");
+        out->mounts = pack_field(b, step, "mounts");
     }
     out->chunk_name = mg_arena_printf(&b->gen->arena, "@%.*s", MG_STR_ARGS(out->file));
 }

@@ -160,17 +160,36 @@ void mg_handle_push(lua_State *L, struct mg_context *ctx, enum mg_handle_kind ki
     mg_list_push_front(&ctx->handles, &h->link);
 }
 
-/* --- identities --- */
+/* --- values that an arena keeps --- */
 
-struct identity {
+struct kept {
     struct mg_script *script;
     int ref;
 };
 
-static void drop_identity(void *arg)
+static void drop_kept(void *arg)
 {
-    const struct identity *i = arg;
-    luaL_unref(i->script->L, LUA_REGISTRYINDEX, i->ref);
+    const struct kept *k = arg;
+    luaL_unref(k->script->L, LUA_REGISTRYINDEX, k->ref);
+}
+
+/* Takes the value off the top; it lives as long as the arena. */
+static struct kept *keep(lua_State *L, struct mg_script *script, struct mg_arena *arena)
+{
+    struct kept *k = mg_arena_alloc(arena, sizeof *k);
+    *k = (struct kept){script, luaL_ref(L, LUA_REGISTRYINDEX)};
+    mg_arena_on_release(arena, drop_kept, k);
+    return k;
+}
+
+struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg)
+{
+    struct mg_request *req = mg_handle_request(L, arg);
+    if (req->arena != ctx->arena) {
+        lua_pushvalue(L, arg);
+        keep(L, ctx->script, ctx->arena);
+    }
+    return req;
 }
 
 /* The request's handle; NULL: Lua has not seen it. */
@@ -187,14 +206,12 @@ void *mg_context_save_identity(struct mg_request *req)
     struct mg_script *script = h->ctx->script;
     lua_State *L = mg_script_host(script);
     int top = lua_gettop(L);
-    struct identity *saved = NULL;
+    struct kept *saved = NULL;
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
     if (lua_getiuservalue(L, -1, MG_HANDLE_AUTH) != LUA_TNIL) {
-        saved = mg_arena_alloc(req->arena, sizeof *saved);
         script->memory_lenient++;
-        *saved = (struct identity){script, luaL_ref(L, LUA_REGISTRYINDEX)};
+        saved = keep(L, script, req->arena);
         script->memory_lenient--;
-        mg_arena_on_release(req->arena, drop_identity, saved);
     }
     lua_settop(L, top);
     return saved;
@@ -203,7 +220,7 @@ void *mg_context_save_identity(struct mg_request *req)
 void mg_context_restore_identity(struct mg_request *req, void *saved)
 {
     struct mg_handle *h = request_handle(req);
-    const struct identity *identity = saved;
+    const struct kept *identity = saved;
     if (!h)
         return;
     lua_State *L = mg_script_host(h->ctx->script);

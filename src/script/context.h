@@ -55,6 +55,9 @@ struct mg_context *mg_context_of(struct mg_exchange *ex);
  * arena. */
 void *mg_context_save_identity(struct mg_request *req);
 void mg_context_restore_identity(struct mg_request *req, void *saved);
+/* The request at `arg`, for a walk over it. When it is a copy, it stays until the context's end:
+ * the walk, and the response that comes of it, lie in the copy's memory. Raises when it is none. */
+struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg);
 /* Kills the handles, cancels the tasks. */
 void mg_context_end(struct mg_context *ctx);
 

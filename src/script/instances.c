@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/functions.h"
+#include "script/held.h"
 #include "script/lib.h"
 #include "script/module.h"
 #include "script/pack.h"
@@ -128,6 +129,43 @@ static void push_env(lua_State *L, const struct mg_instances *all, const struct 
     lua_setfield(L, -2, "on_error");
 }
 
+/* Puts the value on top into the conf below it, at the place that the list of keys at `path` names:
+ * in the conf's stead when it has no keys. Pops the value. */
+static void mount(lua_State *L, int conf, int path)
+{
+    lua_Integer depth = (lua_Integer)lua_rawlen(L, path);
+    if (depth == 0) {
+        lua_replace(L, conf);
+        return;
+    }
+    lua_pushvalue(L, conf);
+    for (lua_Integer i = 1; i <= depth; i++) {
+        lua_rawgeti(L, path, i);
+        if (i == depth)
+            break;
+        lua_rawget(L, -2);
+        lua_remove(L, -2);
+    }
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
+/* Gives the conf on top what runs the pipelines in it. */
+static void mount_pipelines(lua_State *L, const struct mg_plan_step *s)
+{
+    int conf = lua_gettop(L), mounts = conf + 1;
+    if (mg_unpack(L, s->mounts) != MG_OK)
+        fail_step(L, "its config cannot be unpacked");
+    for (uint32_t i = 0; i < s->step->inner_count; i++) {
+        lua_rawgeti(L, mounts, (lua_Integer)i + 1);
+        mg_held_push(L, &s->step->inner[i]);
+        mount(L, conf, mounts + 1);
+        lua_settop(L, mounts);
+    }
+    lua_settop(L, conf);
+}
+
 /* Pushes the policy's conf, or an empty table. */
 static void push_conf(lua_State *L, const struct mg_plan_step *s)
 {
@@ -135,6 +173,8 @@ static void push_conf(lua_State *L, const struct mg_plan_step *s)
         lua_newtable(L);
     else if (mg_unpack(L, s->conf) != MG_OK)
         fail_step(L, "its config cannot be unpacked");
+    if (s->mounts.n)
+        mount_pipelines(L, s);
 }
 
 /* Pushes where the function on top stands: "file:line: ". */

@@ -210,6 +210,7 @@ static void start(lua_State *L, int nargs, void *context, bool count)
     struct mg_link *owner = owner_of(s, context);
     const char *label = s->current ? s->current->label : NULL;
     const void *source = s->current ? s->current->source : NULL;
+    void *walk = s->current ? s->current->walk : NULL;
     struct handle *h = push_handle(L, s);
     lua_pushvalue(L, -1);
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -235,6 +236,7 @@ static void start(lua_State *L, int nargs, void *context, bool count)
     s->background += count;
     t->on_cancelled = on_cancelled;
     t->source = source;
+    t->walk = walk;
     if (owner)
         mg_list_push_back(owner, &t->owned);
     lua_xmove(L, t->co, nargs + 1);

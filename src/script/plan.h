@@ -24,6 +24,7 @@ struct mg_plan_step {
     enum mg_plan_kind kind;
     struct mg_str policy;
     struct mg_str conf;       /* packed by mg_pack; n 0: none */
+    struct mg_str mounts;     /* packed: where in conf each of step->inner stands; n 0: none */
     struct mg_str source;     /* MG_PLAN_LUA: text */
     struct mg_str chunk_name; /* MG_PLAN_LUA: NUL-terminated, such as "@moongate.yaml" */
     uint32_t line;            /* MG_PLAN_LUA: where the text begins in that file; 0: unknown */

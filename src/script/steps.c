@@ -123,6 +123,7 @@ static struct mg_task *begin(struct mg_walk *w, const struct mg_step *step, int 
     if (!t)
         return NULL;
     t->source = step;
+    t->walk = w;
     mg_list_push_back(&ctx->tasks, &t->owned);
     ctx->script->memory_lenient++;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, fn);
@@ -443,27 +444,6 @@ static void cancel_inward(void *arg)
     in->task = NULL;
 }
 
-/* A value that must not be collected before the exchange has ended. */
-struct kept {
-    struct mg_script *script;
-    int ref;
-};
-
-static void drop_kept(void *arg)
-{
-    const struct kept *k = arg;
-    luaL_unref(k->script->L, LUA_REGISTRYINDEX, k->ref);
-}
-
-/* The walk over a copy, and the response that comes of it, lie in the copy's memory. */
-static void keep_copy(lua_State *L, struct mg_context *ctx, int copy)
-{
-    struct kept *k = mg_arena_alloc(ctx->arena, sizeof *k);
-    lua_pushvalue(L, copy);
-    *k = (struct kept){ctx->script, luaL_ref(L, LUA_REGISTRYINDEX)};
-    mg_arena_on_release(ctx->arena, drop_kept, k);
-}
-
 static int l_next(lua_State *L)
 {
     struct mg_handle *h = lua_touserdata(L, lua_upvalueindex(1));
@@ -472,12 +452,8 @@ static int l_next(lua_State *L)
     struct onion *o = h->object;
     struct mg_task *t = mg_task_check_wait(L, "next");
     struct mg_request *req = o->walk->req;
-    if (!lua_isnoneornil(L, 1)) {
-        struct mg_context *ctx = mg_context_of(o->walk->ex);
-        req = mg_handle_request(L, 1);
-        if (req->arena != ctx->arena)
-            keep_copy(L, ctx, 1);
-    }
+    if (!lua_isnoneornil(L, 1))
+        req = mg_context_keep_request(L, mg_context_of(o->walk->ex), 1);
     struct mg_walk *walk = mg_walk_inner(o->walk, req);
     if (!walk)
         return luaL_error(L, "next: called too deeply");

@@ -306,6 +306,7 @@ static void forget(struct mg_task *t)
     t->context = NULL;
     t->label = NULL;
     t->source = NULL;
+    t->walk = NULL;
     t->on_done = NULL;
     t->on_cancelled = NULL;
     t->on_end = NULL;

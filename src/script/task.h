@@ -53,6 +53,7 @@ struct mg_task {
     const char *label;  /* borrowed for the state's life; step id, for messages */
     const void *source; /* whose code it is (a struct mg_step), or NULL; the tasks that it starts
                            inherit it */
+    void *walk;         /* the struct mg_walk that it runs for, or NULL; they inherit it too */
     mg_task_done_fn on_done; /* NULL: failures are logged, results dropped */
     void (*on_cancelled)(struct mg_task *t, void *arg); /* NULL, or told by mg_task_cancel, last */
     void *arg;                                          /* of both */

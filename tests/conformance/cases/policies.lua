@@ -35,6 +35,24 @@ return {
       { match = "/respond", policies = { { respond = { status = 201, body = "hello ${arg.who}",
         headers = { ["X-A"] = "${method}" } } } } },
       { match = "/respond/json", policies = { { respond = { json = { list = { 1, 2 }, path = "${path}" } } } } },
+      route("/any", { { ["any-of"] = {
+        { lua = [[return { request = function(req)
+          req:set_header("X-Who", "a") mg.sleep(0.001)
+          if not req:header "A" then
+            return mg.problem(401, "no-a", nil, { headers = { ["WWW-Authenticate"] = 'A realm="x"' } })
+          end
+        end }]] },
+        { { ["ip-filter"] = { allow = { "127.0.0.0/8" } } }, { lua = [[return function(req, next)
+          if not req:header "B" then
+            return mg.problem(401, "no-b", nil, { headers = { ["WWW-Authenticate"] = 'B realm="x"' } })
+          end
+          local res = next(req)
+          res:set_header("X-By", "b")
+          return res
+        end]] } },
+        { lua = "return { request = function(req) if not req:header 'C' then error 'down' end end }",
+          when = "req.method == 'PUT'" },
+      } } }),
       { match = "/lua", policies = { { lua = "return function(req) return mg.reply(200, req.path) end" } } },
     } },
     { "cors answers preflights", function(g)
@@ -74,6 +92,20 @@ return {
     { "query sets, renames and removes", function(g)
       expect(g:request "/query?debug=1&user_id=7&a=%20&v=1", 200,
         { body = "GET /query?userId=7&a=%20&v=2&who=127.0.0.1" })
+    end },
+    { "any-of lets in by one of several, with the request as it came", function(g)
+      expect(g:request { path = "/any", headers = { A = "1", B = "1" } }, 200, { ["X-By"] = expect.none })
+      assert.equal("a", g:seen "api"[1]:header "X-Who")
+      local post = { method = "POST", path = "/any", headers = { B = "1" }, body = "12345" }
+      expect(g:request(post), 200, { ["X-By"] = "b" })
+      assert.is_nil(g:seen "api"[2]:header "X-Who")
+      expect(g:request { method = "PUT", path = "/any", headers = { C = "1" } }, 200, { ["X-By"] = expect.none })
+    end },
+    { "any-of asks for all that would do", function(g)
+      local res = g:request "/any"
+      expect.problem(res, 401, "no-a")
+      expect(res, 401, { ["WWW-Authenticate"] = 'A realm="x", B realm="x"' })
+      assert.equal(0, #g:seen "api")
     end },
     { "request-id makes one, for all who are concerned", function(g)
       local res = g:request { path = "/request-id", headers = { ["X-Request-ID"] = "theirs" } }

@@ -20,6 +20,7 @@ local gateway = require "moongate.e2e.gateway"
 local http = require "moongate.e2e.http"
 local jwt = require "moongate.test.jwt"
 local loop = require "moongate.e2e.loop"
+local redis = require "moongate.e2e.redis"
 local socket = require "moongate.e2e.socket"
 local upstream = require "moongate.e2e.upstream"
 
@@ -29,6 +30,7 @@ local E = {
   start = gateway.start,         -- the gateway, running
   run = gateway.run,             -- the program, run to its end
   upstream = upstream.start,     -- a backend
+  redis = redis.start,           -- a redis-server
   authority = authority.new,     -- one that issues certificates
   command = command,             -- any other program, run to its end
   jwt = jwt.sign,                -- a signed token

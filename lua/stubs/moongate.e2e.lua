@@ -50,6 +50,18 @@ function E.run(options) end
 ---@return moongate.e2e.Upstream
 function E.upstream(answer, options) end
 
+---@class moongate.e2e.RedisOptions
+---@field password? string
+---@field unix? boolean its address is a socket's path
+---@field tls? { cert: string, key: string, ca: string, clients?: boolean } files; its port speaks TLS
+---@field args? string[] more for its command line
+---@field port? integer
+
+---A redis-server with nothing in it. It ends with the block of the spec.
+---@param options? moongate.e2e.RedisOptions
+---@return moongate.e2e.Redis
+function E.redis(options) end
+
 ---@class moongate.e2e.AuthorityOptions
 ---@field name? string
 ---@field subject? string "/O=Example/CN=ann"
@@ -399,6 +411,31 @@ function Authority:authority(options) end
 
 ---@package
 function Authority:close() end
+
+---@class moongate.e2e.Redis
+---@field address string
+---@field port integer
+---@field path string of its unix socket
+local Redis = {}
+
+---A reply; an error reply is raised.
+---@param ... string|number
+---@return any
+function Redis:command(...) end
+
+---Ends it as a crash does.
+function Redis:kill() end
+
+---Starts it again, empty.
+function Redis:start() end
+
+---Stops it for a while: connections stay, and nothing is answered.
+function Redis:pause() end
+
+function Redis:resume() end
+
+---@package
+function Redis:close() end
 
 ---@class moongate.e2e.Socket
 ---@field timeout number seconds that a call waits at most

@@ -373,6 +373,63 @@ function mg.fetch(service, options) end
 ---@nodiscard
 function mg.fetch_all(calls, options) end
 
+---@class moongate.Redis
+local Redis = {}
+
+---A reply: string, integer, list, or mg.json.null for what is not there.
+---@alias moongate.RedisValue string|integer|table
+
+---An error of the server (redis) has its first word in `kind`.
+---@class moongate.RedisError: moongate.Error
+---@field kind? string "WRONGTYPE", "ERR" ...
+---@field results? table of a pipeline: what came, errors among it
+
+---Sends a command. Waits. Errors: redis, down, timeout, closed, busy, bad_reply.
+---@async
+---@param name string
+---@param ... string|number
+---@return moongate.RedisValue? reply
+---@return moongate.RedisError? err
+function Redis:command(name, ...) end
+
+---@class moongate.RedisPipeline
+local RedisPipeline = {}
+
+---Adds a command.
+---@param name string
+---@param ... string|number
+function RedisPipeline:command(name, ...) end
+
+---Sends the commands that the function adds, in one go. Waits.
+---@async
+---@param fn fun(p: moongate.RedisPipeline)
+---@return table? replies in order; errors of the server are among them
+---@return moongate.RedisError? err
+function Redis:pipeline(fn) end
+
+---@class moongate.RedisScript
+local RedisScript = {}
+
+---A Lua script that the server runs.
+---@param text string
+---@return moongate.RedisScript
+---@nodiscard
+function Redis:script(text) end
+
+---Runs it by its digest; a server that does not know it gets the text. Waits.
+---@async
+---@param keys? (string|number)[]
+---@param args? (string|number)[]
+---@return moongate.RedisValue? reply
+---@return moongate.RedisError? err
+function RedisScript:run(keys, args) end
+
+---A Redis of the config. In `new`.
+---@param name string
+---@return moongate.Redis
+---@nodiscard
+function mg.redis(name) end
+
 ---@class moongate.RaceOptions
 ---@field delay? number seconds between the starts
 

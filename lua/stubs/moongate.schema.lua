@@ -141,6 +141,11 @@ function s.secret(options) end
 ---@return moongate.Schema
 function s.key(options) end
 
+---The name of a Redis in the config.
+---@param options? moongate.schema.Options
+---@return moongate.Schema
+function s.redis(options) end
+
 ---One of these values: `s.enum { "a", "b", default = "a" }`.
 ---@param values moongate.schema.Enum
 ---@return moongate.Schema

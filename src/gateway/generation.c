@@ -70,7 +70,7 @@ void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p)
 
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name)
 {
-    for (uint32_t i = 0; i < g->service_count; i++)
+    for (uint32_t i = 0; i < mg_generation_request_services(g); i++)
         if (mg_str_eq(mg_service_config(g->services[i])->name, name))
             return (int32_t)i;
     return MG_NO_SERVICE;

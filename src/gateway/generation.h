@@ -13,6 +13,7 @@
 #include "gateway/router.h"
 #include "http/message.h"
 #include "http/server.h"
+#include "redis/conn.h"
 #include "tls/server.h"
 #include "upstream/service.h"
 
@@ -75,6 +76,13 @@ struct mg_listen {
     struct mg_tls_server_settings *tls; /* a ref; NULL: plain */
 };
 
+/* A Redis of the config. */
+struct mg_redis_definition {
+    struct mg_str name;
+    uint32_t service; /* where it is: index of a service that is not for requests */
+    struct mg_redis_settings settings;
+};
+
 enum mg_errors_format { MG_ERRORS_PROBLEM, MG_ERRORS_SIMPLE };
 
 struct mg_default_response {
@@ -91,8 +99,10 @@ struct mg_generation {
     struct mg_arena arena; /* of all strings and arrays here */
     struct mg_listen *listens;
     uint32_t listen_count;
-    struct mg_service **services; /* refs */
+    struct mg_service **services; /* refs; those for requests first, then those of `redises` */
     uint32_t service_count;
+    struct mg_redis_definition *redises;
+    uint32_t redis_count;
     struct mg_route *routes;
     uint32_t route_count;
     struct mg_pipeline fallback; /* the policies of the file, for requests that no route takes */
@@ -121,7 +131,12 @@ void mg_generation_ref(struct mg_generation *g);
 void mg_generation_unref(struct mg_generation *g);
 /* Fills in `all` and the places of an outermost pipeline, once its steps are there. */
 void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p);
-/* Index of the service of that name, or MG_NO_SERVICE. */
+/* Index of the service of that name that requests may be sent to, or MG_NO_SERVICE. */
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
+/* Services from this index on are where a Redis is. */
+static inline uint32_t mg_generation_request_services(const struct mg_generation *g)
+{
+    return g->service_count - g->redis_count;
+}
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "crypto/random.h"
+#include "gateway/worker_redis.h"
 #include "net/pipe.h"
 
 /* An arena chunk holds an ordinary exchange; a read buffer the largest head, and the pieces that
@@ -39,6 +40,7 @@ static void free_generation(struct mg_worker_generation *wg)
         mg_exchange_abandon(MG_CONTAINER_OF(wg->exchanges.next, struct mg_exchange, link));
     if (wg->script)
         wg->worker->hooks->drop(wg);
+    mg_worker_redis_release(wg);
     for (uint32_t i = 0; i < wg->gen->service_count; i++) {
         mg_tls_client_unref(wg->pickers[i].tls);
         mg_picker_release(&wg->pickers[i]);
@@ -90,6 +92,7 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
     wg->route_finish = mg_calloc(gen->route_count, 1);
     for (uint32_t i = 0; i < gen->service_count; i++)
         mg_picker_init(&wg->pickers[i], gen->services[i], mg_worker_random(w) | 1);
+    mg_worker_redis_make(wg);
     if (make_clients(wg, err) != MG_OK || (w->hooks && w->hooks->build(wg, err) != MG_OK)) {
         free_generation(wg);
         return NULL;
@@ -214,6 +217,7 @@ void mg_worker_adopt(struct mg_worker *w)
     struct mg_worker_generation *old = w->current;
     w->current = w->candidate;
     w->candidate = NULL;
+    mg_worker_redis_adopt(w->current);
     set_limits(w, w->current->gen);
     mg_doors_replace(w, &w->candidate_doors);
     mg_list_push_back(&w->retired, &old->link);

@@ -39,12 +39,13 @@ struct mg_script_hooks {
 struct mg_worker_generation {
     struct mg_link link; /* of those that are in force no more */
     struct mg_worker *worker;
-    struct mg_generation *gen; /* a ref */
-    struct mg_picker *pickers; /* by service index */
-    uint8_t *step_flags;       /* by step index */
-    uint8_t *route_finish;     /* by route index: some step of it has a finish */
-    bool fallback_finish;      /* the same of requests without a route */
-    void *script;              /* row 6's */
+    struct mg_generation *gen;       /* a ref */
+    struct mg_picker *pickers;       /* by service index */
+    struct mg_worker_redis *redises; /* by index in the generation; worker_redis.h */
+    uint8_t *step_flags;             /* by step index */
+    uint8_t *route_finish;           /* by route index: some step of it has a finish */
+    bool fallback_finish;            /* the same of requests without a route */
+    void *script;                    /* row 6's */
     struct mg_link exchanges;
     uint32_t exchange_count;
 };

@@ -316,6 +316,7 @@ static void read_host(struct mg_config_build *b, int service, struct mg_service_
 
 static struct mg_service *build_service(struct mg_config_build *b, struct mg_str name)
 {
+    struct mg_str path = mg_arena_printf(&b->gen->arena, "services.%s", name.p);
     struct mg_service_config c = {.name = name};
     struct mg_error err;
     int service = lua_gettop(b->L);
@@ -338,12 +339,11 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
     lua_pop(b->L, 1);
     mg_config_build_guards(b, service, &c.guards);
-    c.tls = mg_config_build_client_tls(b, service,
-                                       mg_arena_printf(&b->gen->arena, "services.%s", name.p));
+    c.tls = mg_config_build_client_tls(b, service, path);
     struct mg_service *s = mg_service_new(&c, &err);
     mg_tls_client_settings_unref(c.tls);
     if (!s)
-        fail_at(b, mg_arena_printf(&b->gen->arena, "services.%s", name.p), err.text);
+        fail_at(b, path, err.text);
     return s;
 }
 
@@ -461,6 +461,7 @@ static int build(lua_State *L)
     mg_config_build_keys(b);
     build_listens(b);
     build_services(b);
+    mg_config_build_redises(b);
     build_limits(b);
     build_trusted(b);
     build_default_response(b);

@@ -97,6 +97,9 @@ struct mg_tls_server_settings *mg_config_build_listen_tls(struct mg_config_build
 struct mg_tls_client_settings *mg_config_build_client_tls(struct mg_config_build *b, int table,
                                                           struct mg_str path);
 
+/* Redises, and the services where they are. After those for requests, whose array has room. */
+void mg_config_build_redises(struct mg_config_build *b);
+
 /* What protects the service at that stack index. */
 void mg_config_build_guards(struct mg_config_build *b, int service, struct mg_guards_config *c);
 /* How the service at that stack index chooses among its backends. Texts are in the arena. */

@@ -7,6 +7,7 @@
 #include "script/instances.h"
 #include "script/lib.h"
 #include "script/lib_fetch.h"
+#include "script/lib_redis.h"
 #include "script/lib_reply.h"
 #include "script/lib_request.h"
 #include "script/lib_response.h"
@@ -22,6 +23,7 @@ void mg_lua_module_open(lua_State *L)
     mg_lib_time_open(L);
     mg_lib_reply_open(L);
     mg_lib_fetch_open(L);
+    mg_lib_redis_open(L);
 }
 
 static void exchange_ends(struct mg_exchange *ex)

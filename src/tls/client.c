@@ -216,6 +216,12 @@ struct mg_tls_client *mg_tls_client_new(struct mg_tls_desk *desk,
     return NULL;
 }
 
+struct mg_tls_client *mg_tls_client_ref(struct mg_tls_client *c)
+{
+    c->refs++;
+    return c;
+}
+
 void mg_tls_client_unref(struct mg_tls_client *c)
 {
     if (!c || --c->refs > 0)

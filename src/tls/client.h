@@ -41,6 +41,7 @@ struct mg_tls_client; /* counted, by its own thread */
 struct mg_tls_client *mg_tls_client_new(struct mg_tls_desk *desk,
                                         struct mg_tls_client_settings *settings,
                                         struct mg_error *err);
+struct mg_tls_client *mg_tls_client_ref(struct mg_tls_client *c);
 void mg_tls_client_unref(struct mg_tls_client *c);
 
 /* Begins a handshake on a connected stream, which it takes. `host` is what the backend is called in

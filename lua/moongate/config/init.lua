@@ -207,6 +207,10 @@ local function finish_service(service)
   service.backends = backends
 end
 
+local function finish_redis(redis)
+  if type(redis.tls) == "boolean" then redis.tls = redis.tls and { verify = true } or nil end
+end
+
 local function lower_all(list)
   local out = {}
   for i, text in ipairs(list) do out[i] = text:lower() end
@@ -226,6 +230,7 @@ local function finish(main, parts, opts)
   if config.default_response then config.default_response.headers = config.default_response.headers or {} end
   config.services = parts.services
   for _, service in pairs(parts.services) do finish_service(service) end
+  for _, redis in pairs(config.redis) do finish_redis(redis) end
   config.routes = routes.export(parts.routes)
   config.fallback = pipelines.export(parts.fallback, "", "")
   config.files = parts.files
@@ -298,6 +303,7 @@ local function check_docs(docs, ctx)
   ctx.pipelines = names_in(docs, "pipelines")
   ctx.secrets = names_in({ docs[1] }, "secrets")
   ctx.keys = names_in({ docs[1] }, "keys")
+  ctx.redis = names_in({ docs[1] }, "redis")
   ctx.listeners = listener_names(docs[1])
   for i, doc in ipairs(docs) do
     if doc.value ~= nil then
@@ -337,7 +343,7 @@ function M.load(text, name, opts)
   opts = opts or {}
   local ctx = {
     find_policy = steps.catalogue(opts), regex = opts.regex,
-    used = { services = {}, secrets = {}, keys = {} },
+    used = { services = {}, secrets = {}, keys = {}, redis = {} },
   }
   local docs = { document.read(name, text, opts, ctx) }
   read_includes(docs, opts, ctx)

@@ -139,6 +139,7 @@ end
 
 M.secret = reference("secret", "secrets")
 M.key = reference("key", "keys")
+M.redis = reference("redis", "redis")
 M.service = reference("service", "services")
 
 -- Names that ${...} may hold at run time, as src/script/expr.c knows them; a dot at the end wants more behind it.

@@ -52,6 +52,13 @@ local backend_address = text_kind("backend_address", "address", " (HOST:PORT)", 
   return host and { host = host, port = port }
 end)
 
+-- Finished: the port is there.
+local redis_address = text_kind("redis_address", "address", " (HOST:PORT or unix:PATH)", function(value)
+  if value:match "^unix:" then return (net.listen(value) or {}).address end
+  local host, port = net.host_port(value)
+  return host and net.join(host, port or 6379)
+end)
+
 local host_pattern = text_kind("host_pattern", "host", " (api.example.com or *.example.com)", pattern.host)
 
 local path_pattern = text_kind("path_pattern", "path pattern", "", faultless(function(value, ctx)
@@ -285,6 +292,19 @@ end):check(function(value)
   end
 end)
 
+local redis = s.record {
+  address = redis_address { required = true },
+  username = s.string { len = { 1, 255 }, help = "of an ACL; the default user when left out" },
+  password = s.secret(),
+  database = s.integer { default = 0, ge = 0, le = 65535 },
+  tls = s.any_of { s.boolean(), peer_tls, default = false },
+  timeout = s.duration { default = "200ms", gt = 0, le = 3600, help = "of one command" },
+  connect_timeout = s.duration { default = "1s", gt = 0, le = 3600 },
+  pool = s.integer { default = 4, ge = 1, le = 64, help = "connections of one worker" },
+}:check(function(value)
+  if value.username and not value.password then return "needs a 'password'", "username" end
+end)
+
 -- ------------------------------------------------------------------------------------------------ the files
 
 local SHARED = {
@@ -316,6 +336,7 @@ M.main = with_shared {
   consumers = s.list(consumer, { len = { 0, 100000 }, default = {}, help = "who may be let in by key or password" }),
   keys = s.map(keys, { keys = s.name(), default = {} }),
   shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
+  redis = s.map(redis, { keys = s.name(), default = {} }),
   policies = s.steps(),
   default_response = s.record {
     status_code = s.status { default = 404, ge = 200 },

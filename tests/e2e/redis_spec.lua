@@ -1,0 +1,238 @@
+-- mg.redis against a real redis-server.
+local E = require "moongate.e2e"
+
+-- A gateway with a route for each text of `steps`, { [path] = Lua }, and one Redis.
+local function start(steps, redis)
+  local routes = {}
+  for path, text in pairs(steps) do routes[#routes + 1] = { match = path, policies = { { lua = text } } } end
+  local config = { routes = routes, redis = { main = redis } }
+  if redis.password then config.secrets = { redis = { env = "REDIS_PASSWORD" } } end
+  return E.start { config = config, env = { REDIS_PASSWORD = "open sesame" } }
+end
+
+-- A step that runs this code with `r`, the Redis, and answers what it returns as JSON.
+local function answering(code)
+  return ([[
+    local r = mg.redis "main"
+    return { request = function(req)
+      local function run() %s end
+      local results = table.pack(run())
+      for i = 1, results.n do
+        if results[i] == nil then results[i] = mg.json.null end
+        if type(results[i]) == "table" and results[i].code then
+          results[i] = { code = results[i].code, message = results[i].message, kind = results[i].kind }
+        end
+      end
+      results.n = nil
+      return mg.reply_json(200, results)
+    end }]]):format(code)
+end
+
+describe("a command", function()
+  it("has its reply as a Lua value", function()
+    local redis = E.redis()
+    local g = start({
+      ["/set"] = answering [[return r:command("SET", "key", "value")]],
+      ["/get"] = answering [[return r:command("GET", "key")]],
+      ["/none"] = answering [[return r:command("GET", "none")]],
+      ["/incr"] = answering [[return r:command("INCRBY", "n", 3.0)]],
+      ["/list"] = answering [[return r:command("MGET", "key", "none", "n")]],
+      ["/error"] = answering [[return r:command("INCR", "key")]],
+    }, { address = redis.address })
+    assert.same({ "OK" }, g:get("/set"):json())
+    assert.same({ "value" }, g:get("/get"):json())
+    assert.same({ E.null }, g:get("/none"):json())
+    assert.same({ 3 }, g:get("/incr"):json())
+    assert.same({ { "value", E.null, "3" } }, g:get("/list"):json())
+    assert.same({ E.null, { code = "redis", kind = "ERR", message = "ERR value is not an integer or out of range" } },
+      g:get("/error"):json())
+    assert.equal("value", redis:command("GET", "key"))
+  end)
+end)
+
+describe("a pipeline", function()
+  local redis, g
+  setup(function()
+    redis = E.redis()
+    g = start({
+      ["/pipeline"] = answering [[return r:pipeline(function(p)
+        p:command("SET", "a", 1)
+        p:command("LPUSH", "a", 2)
+        p:command("INCR", "a")
+      end)]],
+      ["/transaction"] = answering [[return r:pipeline(function(p)
+        p:command("MULTI")
+        for i = 1, 100 do p:command("RPUSH", "list", i) end
+        p:command("EXEC")
+      end)]],
+      ["/open"] = answering [[return pcall(r.pipeline, r, function(p) p:command("MULTI") end)]],
+      ["/alone"] = answering [[return pcall(r.command, r, "multi")]],
+      ["/subscribe"] = answering [[return pcall(r.command, r, "SUBSCRIBE", "x")]],
+    }, { address = redis.address })
+  end)
+
+  it("has the replies in order, errors among them", function()
+    local results = g:get("/pipeline"):json()[1]
+    assert.equal("OK", results[1])
+    assert.equal("redis", results[2].code)
+    assert.equal("WRONGTYPE", results[2].kind)
+    assert.equal(2, results[3])
+  end)
+
+  it("may be a transaction, which stays together beside others", function()
+    local answers = E.times(20, function() return g:get("/transaction"):json()[1] end)
+    local lengths = {}
+    for _, replies in ipairs(answers) do
+      assert.equal(102, #replies)
+      local done = replies[102]
+      for i = 2, 100 do assert.equal(done[i - 1] + 1, done[i]) end
+      lengths[#lengths + 1] = done[100]
+    end
+    table.sort(lengths)
+    for i, n in ipairs(lengths) do assert.equal(100 * i, n) end
+  end)
+
+  it("is refused what a shared connection cannot do", function()
+    for _, path in ipairs { "/open", "/alone", "/subscribe" } do
+      assert.is_false(g:get(path):json()[1], path)
+    end
+    assert.matches("shared with other requests", g:get("/subscribe"):json()[2])
+  end)
+end)
+
+describe("a script", function()
+  it("is known by its digest, and sent again to a server that has forgotten it", function()
+    local redis = E.redis()
+    local g = start({ ["/"] = [[
+      local script = mg.redis("main"):script "return { KEYS[1], ARGV[1], redis.call('INCR', KEYS[1]) }"
+      return { request = function() return mg.reply_json(200, script:run({ "count" }, { "arg" })) end }]],
+    }, { address = redis.address })
+    assert.same({ "count", "arg", 1 }, g:get("/"):json())
+    assert.same({ "count", "arg", 2 }, g:get("/"):json())
+    redis:command("SCRIPT", "FLUSH")
+    assert.same({ "count", "arg", 3 }, g:get("/"):json())
+    assert.matches("cmdstat_eval:calls=2,", redis:command("INFO", "commandstats"))
+  end)
+end)
+
+describe("a connection", function()
+  local function echo(redis, more)
+    more = more or {}
+    more.address = redis.address
+    return start({ ["/"] = answering [[return r:command("ECHO", "here")]] }, more)
+  end
+
+  it("goes to a unix socket", function()
+    assert.same({ "here" }, echo(E.redis { unix = true }):get("/"):json())
+  end)
+
+  it("says the password, of a user of an ACL too, and chooses the database", function()
+    local redis = E.redis { password = "open sesame" }
+    assert.same({ "here" }, echo(redis, { password = "redis" }):get("/"):json())
+    redis:command("ACL", "SETUSER", "gate", "on", ">open sesame", "+@all", "~*")
+    assert.same({ "here" }, echo(redis, { password = "redis", username = "gate", database = 3 }):get("/"):json())
+    assert.matches("name=moongate.-db=3.-user=gate", redis:command("CLIENT", "LIST"))
+  end)
+
+  it("that is not let in is told in the log, and commands fail at once", function()
+    local g = echo(E.redis { password = "another" }, { password = "redis" })
+    local answer = g:get("/"):json()
+    assert.equal("down", answer[2].code)
+    assert.matches("WRONGPASS", answer[2].message)
+    assert.is_true(#g:log "redis is down" > 0)
+  end)
+
+  it("speaks TLS, and looks at the certificate", function()
+    local ca = E.authority()
+    local leaf = ca:issue { names = { "127.0.0.1" } }
+    local redis = E.redis { tls = { cert = leaf.cert, key = leaf.key, ca = ca.cert } }
+    assert.same({ "here" }, echo(redis, { tls = { ca = ca.cert } }):get("/"):json())
+    local other = E.authority()
+    local answer = echo(redis, { tls = { ca = other.cert } }):get("/"):json()
+    assert.equal("down", answer[2].code)
+  end)
+end)
+
+describe("a Redis in trouble", function()
+  local redis, g
+  before_each(function()
+    redis = E.redis()
+    g = start({ ["/"] = answering [[return r:command("INCR", "n")]] }, { address = redis.address, timeout = "300ms" })
+    assert.equal(1, g:get("/"):json()[1])
+  end)
+
+  it("that is killed fails commands at once, and is used again when it is back", function()
+    redis:kill()
+    assert.is_true(g:get("/"):json()[2].code == "closed" or g:get("/"):json()[2].code == "down")
+    local seconds, answer = E.timed(function() return g:get("/"):json() end)
+    assert.equal("down", answer[2].code)
+    assert.is_true(seconds < E.limit(0.1))
+    redis:start()
+    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
+  end)
+
+  it("that hangs costs one time-out, then nothing, and is used again when it goes on", function()
+    redis:pause()
+    local answers = E.times(10, function() return g:get("/"):json() end)
+    for _, answer in ipairs(answers) do assert.equal("timeout", answer[2].code) end
+    local seconds, answer = E.timed(function() return g:get("/"):json() end)
+    assert.equal("down", answer[2].code)
+    assert.is_true(seconds < E.limit(0.1))
+    redis:resume()
+    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
+  end)
+
+  it("that is killed under load answers nobody late, and nobody wrongly", function()
+    local stop, bad = false, {}
+    local clients = {}
+    for i = 1, 8 do
+      clients[i] = E.spawn(function()
+        while not stop do
+          local seconds, res = E.timed(function() return g:get("/") end)
+          local answer = res:json()
+          local code = type(answer[2]) == "table" and answer[2].code
+          if seconds > E.limit(1) then bad[#bad + 1] = ("%.3f s"):format(seconds) end
+          if not math.tointeger(answer[1]) and code ~= "down" and code ~= "closed" and code ~= "timeout" then
+            bad[#bad + 1] = tostring(code)
+          end
+        end
+      end)
+    end
+    for _ = 1, 3 do
+      local before = redis:command("GET", "n")
+      E.eventually(function() assert.is_true(tonumber(redis:command("GET", "n")) > tonumber(before) + 20) end)
+      redis:kill()
+      redis:start()
+      redis:command("SET", "n", 0)
+      E.eventually(function() assert.is_true(tonumber(redis:command("GET", "n")) > 20) end)
+    end
+    stop = true
+    for _, client in ipairs(clients) do client:wait() end
+    assert.same({}, bad)
+  end)
+end)
+
+describe("a reload", function()
+  it("keeps the connections of a Redis that stays as it is", function()
+    local redis = E.redis()
+    local steps = { ["/"] = answering [[return r:command("ECHO", "here")]] }
+    local g = start(steps, { address = redis.address })
+    local function clients()
+      local ids = {}
+      for id in redis:command("CLIENT", "LIST"):gmatch "id=(%d+)[^\n]-name=moongate" do ids[#ids + 1] = id end
+      return ids
+    end
+    g:get "/"
+    local before = clients()
+    assert.equal(1, #before)
+    g:reload { routes = { { match = "/*", policies = { { lua = steps["/"] } } } },
+      redis = { main = { address = redis.address } } }
+    assert.same({ "here" }, g:get("/other"):json())
+    assert.same(before, clients())
+    g:reload { routes = { { match = "/*", policies = { { lua = steps["/"] } } } },
+      redis = { main = { address = redis.address, database = 1 } } }
+    assert.same({ "here" }, g:get("/other"):json())
+    E.eventually(function() assert.not_same(before, clients()) end)
+    E.eventually(function() assert.equal(1, #clients()) end)
+  end)
+end)

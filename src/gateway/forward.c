@@ -169,8 +169,8 @@ static void on_failed(struct mg_fetch *fetch)
 static void on_response(struct mg_fetch *fetch)
 {
     struct forward *f = fetch->owner;
-    f->res = (struct mg_response){.msg = &fetch->out.response,
-                                  .body = &fetch->out.response_body,
+    f->res = (struct mg_response){.msg = &fetch->out->response,
+                                  .body = &fetch->out->response_body,
                                   .source = MG_SOURCE_UPSTREAM,
                                   .fetch = fetch};
     mg_walk_answer(f->walk, &f->res);
@@ -254,9 +254,17 @@ static void no_body_left(struct mg_walk *w)
                   : mg_problem(req, 500, "internal-error", MG_STR_NONE, MG_FORWARD_BODY_TAKEN));
 }
 
+/* What the backend is told of the time that is left comes from us. */
+static void drop_deadline_header(struct mg_request *req, const struct mg_service_config *service)
+{
+    if (service->deadline_header.n)
+        mg_fields_remove(&req->msg->fields, service->deadline_header);
+}
+
 static void start(struct mg_walk *w, uint32_t service)
 {
     struct mg_request *req = w->req;
+    const struct mg_service_config *config = mg_service_config(req->wg->pickers[service].service);
     struct mg_worker_generation *wg = req->wg;
     struct mg_body *body = mg_request_take_body(req);
     if (!body) {
@@ -271,7 +279,8 @@ static void start(struct mg_walk *w, uint32_t service)
     f->fetch.request = req->msg;
     f->fetch.body = body;
     f->fetch.arena = req->arena;
-    f->fetch.target = mg_forward_target(req, mg_service_config(wg->pickers[service].service));
+    drop_deadline_header(req, config);
+    f->fetch.target = mg_forward_target(req, config);
     f->fetch.extra = mg_forwarded_lines(req);
     f->fetch.deadline_ns = mg_wait_deadline(&w->ex->wait);
     f->fetch.on_response = on_response;

@@ -333,11 +333,13 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.connect_ns = mg_config_ns(b, service + 1, "connect");
     c.first_byte_ns = mg_config_ns(b, service + 1, "first_byte");
     c.idle_ns = mg_config_ns(b, service + 1, "idle");
+    c.per_try_ns = mg_config_ns(b, service + 1, "per_try");
     lua_pop(b->L, 1);
     mg_config_list(b, service, "keepalive");
     c.keepalive_max = (uint32_t)mg_config_integer(b, service + 1, "max");
     c.keepalive_idle_ns = mg_config_ns(b, service + 1, "idle");
     lua_pop(b->L, 1);
+    c.deadline_header = mg_config_text(b, service, "deadline_header");
     mg_config_build_guards(b, service, &c.guards);
     c.tls = mg_config_build_client_tls(b, service, path);
     struct mg_service *s = mg_service_new(&c, &err);

@@ -15,6 +15,7 @@
 
 #define PARALLEL_DEFAULT 8
 #define CALLS_MAX 256
+#define BACKOFF_NS (25 * MG_MILLISECOND) /* where the service has no rule for retries */
 
 enum group_kind { ONE, ALL, RACE };
 enum call_state { CALL_NEW, CALL_RUNNING, CALL_OK, CALL_FAILED, CALL_STOPPED };
@@ -26,7 +27,9 @@ struct call {
     struct mg_str name; /* fetch_all: key in the table; "" else */
     struct mg_call_options o;
     struct mg_fetch fetch;
+    struct mg_retry_config retry; /* o.retries as the fetch reads it */
     struct mg_timer timer;
+    uint64_t deadline_ns; /* by o.timeout_ns; 0: none */
     struct mg_body_collector collector;
     struct mg_response res;
     enum call_state state;
@@ -46,6 +49,7 @@ struct group {
     struct mg_timer timer; /* ALL: for all of it; RACE: the next one's start */
     uint64_t delay_ns;     /* RACE */
     uint64_t timeout_ns;   /* ALL; 0: none */
+    uint64_t deadline_ns;  /* by timeout_ns; 0: none */
     bool over;
 };
 
@@ -72,15 +76,22 @@ static void close_call(struct call *c)
 static void fail_call(struct call *c, const char *code, struct mg_str detail)
 {
     close_call(c);
-    if (c->o.retries && c->group->kind != RACE) {
-        c->o.retries--;
-        start_call(c);
-        return;
-    }
     c->state = CALL_FAILED;
     c->code = code;
     c->detail = detail;
     call_ended(c);
+}
+
+/* A body that broke off is past what the fetch tries again by itself. */
+static bool call_again(struct call *c)
+{
+    uint32_t used = c->fetch.attempts - 1;
+    if (c->group->kind == RACE || c->o.retries <= used)
+        return false;
+    c->o.retries -= used + 1;
+    close_call(c);
+    start_call(c);
+    return true;
 }
 
 static void on_collected(void *arg, enum mg_collect_result result)
@@ -90,9 +101,11 @@ static void on_collected(void *arg, enum mg_collect_result result)
         fail_call(c, "too_large", MG_STR("the response is larger than buffered_body_bytes"));
         return;
     }
+    if (result == MG_COLLECT_BROKEN && call_again(c))
+        return;
     if (result == MG_COLLECT_BROKEN) {
-        fail_call(c, mg_lib_body_error_code(&c->fetch.out.response_body, false),
-                  mg_str_c(c->fetch.out.response_body.reason));
+        fail_call(c, mg_lib_body_error_code(&c->fetch.out->response_body, false),
+                  mg_str_c(c->fetch.out->response_body.reason));
         return;
     }
     mg_response_set_body(&c->res, c->group->ctx->arena, mg_str(c->collector.bytes, c->collector.n));
@@ -105,14 +118,14 @@ static void on_response(struct mg_fetch *f)
 {
     struct call *c = f->owner;
     enum mg_collect_result result;
-    c->res = (struct mg_response){.msg = &f->out.response,
-                                  .body = &f->out.response_body,
+    c->res = (struct mg_response){.msg = &f->out->response,
+                                  .body = &f->out->response_body,
                                   .source = MG_SOURCE_UPSTREAM,
                                   .fetched = true,
                                   .fetch = f};
-    if (f->out.response.status >= 500 && c->group->kind != ONE && !c->o.accept_any) {
+    if (f->out->response.status >= 500 && c->group->kind != ONE && !c->o.accept_any) {
         fail_call(c, "status",
-                  mg_arena_printf(c->group->ctx->arena, "status %u", f->out.response.status));
+                  mg_arena_printf(c->group->ctx->arena, "status %u", f->out->response.status));
         return;
     }
     if (c->o.stream) {
@@ -122,7 +135,7 @@ static void on_response(struct mg_fetch *f)
         return;
     }
     size_t limit = (size_t)c->group->ctx->wg->gen->buffered_body_bytes;
-    if (mg_body_collect(&c->collector, &f->out.response_body, c->group->ctx->arena, limit,
+    if (mg_body_collect(&c->collector, &f->out->response_body, c->group->ctx->arena, limit,
                         on_collected, c, &result))
         on_collected(c, result);
 }
@@ -136,7 +149,6 @@ static void on_failed(struct mg_fetch *f)
 static void on_timeout(void *arg)
 {
     struct call *c = arg;
-    c->o.retries = 0;
     fail_call(c, "timeout", MG_STR("no whole response in time"));
 }
 
@@ -144,6 +156,31 @@ static void on_timeout(void *arg)
 static void release_call(void *arg)
 {
     close_call(arg);
+}
+
+/* The service's rule with as many attempts as the step asks for, and for any method: it knows what
+ * it sends. */
+static const struct mg_retry_config *retry_rule(struct call *c)
+{
+    const struct mg_guards *guards = mg_service_guards(c->o.picker->service);
+    if (!c->o.retries || c->group->kind == RACE)
+        return NULL;
+    if (guards && guards->config.retry.attempts)
+        c->retry = guards->config.retry;
+    else
+        c->retry = (struct mg_retry_config){.failures = MG_RETRY_CONNECT | MG_RETRY_RESET |
+                                                        MG_RETRY_TIMEOUT,
+                                            .backoff_ns = BACKOFF_NS};
+    c->retry.attempts = c->o.retries;
+    c->retry.methods = 0;
+    for (unsigned status = 500; c->group->kind == ALL && !c->o.accept_any && status < 600; status++)
+        mg_retry_add_status(&c->retry, status);
+    return &c->retry;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
 }
 
 static void start_fetch(void *arg)
@@ -158,6 +195,10 @@ static void start_fetch(void *arg)
     f->body = c->o.has_body ? mg_body_fixed(ctx->arena, c->o.body) : NULL;
     f->arena = ctx->arena;
     f->target = mg_call_options_target(&c->o, ctx->arena);
+    f->retry = retry_rule(c);
+    f->deadline_ns = earlier(c->deadline_ns, c->group->deadline_ns);
+    if (ctx->ex)
+        f->deadline_ns = earlier(f->deadline_ns, mg_wait_deadline(&ctx->ex->wait));
     f->on_response = on_response;
     f->on_failed = on_failed;
     f->owner = c;
@@ -168,8 +209,10 @@ static void start_fetch(void *arg)
 static void start_call(struct call *c)
 {
     c->state = CALL_RUNNING;
-    if (c->o.timeout_ns)
-        mg_timer_set(&c->timer, now(c->group) + c->o.timeout_ns);
+    if (c->o.timeout_ns && !c->deadline_ns)
+        c->deadline_ns = now(c->group) + c->o.timeout_ns;
+    if (c->deadline_ns)
+        mg_timer_set(&c->timer, c->deadline_ns);
     if (c->o.adhoc && !c->o.adhoc->settled)
         mg_adhoc_when_settled(c->o.adhoc, &c->name_wait, start_fetch, c);
     else
@@ -340,8 +383,10 @@ static struct group *new_group(struct mg_context *ctx, enum group_kind kind, uin
 static int wait_for_group(lua_State *L, struct group *g, const char *what)
 {
     g->task = mg_task_check_wait(L, what);
-    if (g->timeout_ns)
-        mg_timer_set(&g->timer, now(g) + g->timeout_ns);
+    if (g->timeout_ns) {
+        g->deadline_ns = now(g) + g->timeout_ns;
+        mg_timer_set(&g->timer, g->deadline_ns);
+    }
     for (uint32_t i = 0; i < g->count; i++)
         if (g->calls[i].o.stream)
             mg_arena_on_release(g->ctx->arena, release_call, &g->calls[i]);

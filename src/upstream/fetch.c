@@ -1,13 +1,25 @@
-/* One request to a service: backend, connection, retries. Worker thread. */
+/*
+ * One request to a service: which backends are tried, and in what order. Worker thread.
+ *
+ * A try that fails is followed by another one
+ *   - on the same backend, when a kept connection turned out closed (try.c),
+ *   - on another backend, when there was no connection: nothing was sent, so that is always safe,
+ *   - after a while, when the rules for retries name the failure and the budget allows it;
+ * and a try that is slow is joined by a hedge. The first response that no rule sends back wins.
+ */
 #include "upstream/fetch.h"
 
 #include "base/log.h"
 
-static void try_next(struct mg_fetch *f);
-
 static uint64_t now(const struct mg_fetch *f)
 {
     return mg_loop_now(f->pools->loop);
+}
+
+bool mg_fetch_is_idempotent(enum mg_method m)
+{
+    return m == MG_METHOD_GET || m == MG_METHOD_HEAD || m == MG_METHOD_PUT ||
+           m == MG_METHOD_DELETE || m == MG_METHOD_OPTIONS || m == MG_METHOD_TRACE;
 }
 
 /* --- the circuit breaker --- */
@@ -44,7 +56,7 @@ static enum mg_breaker_outcome judge_failure(enum mg_fetch_error error)
 static void report_response(struct mg_fetch *f)
 {
     if (f->_admitted)
-        report(f, mg_breaker_judge(mg_breaker_config(f->_guards->breaker), f->out.response.status,
+        report(f, mg_breaker_judge(mg_breaker_config(f->_guards->breaker), f->out->response.status,
                                    f->first_byte_ns - f->started_ns));
 }
 
@@ -61,27 +73,94 @@ static bool admit(struct mg_fetch *f)
     if (!f->_guards || !f->_guards->breaker)
         return true;
     f->_admitted = mg_breaker_admit(f->_guards->breaker, now(f), &f->_ticket);
+    f->_trial = f->_admitted && mg_breaker_is_trial(f->_ticket);
     if (!f->_admitted)
         f->retry_after_ns = mg_breaker_retry_after(f->_guards->breaker, now(f));
     return f->_admitted;
 }
 
-/* --- results --- */
-
-static void fail(struct mg_fetch *f, enum mg_fetch_error error, const char *detail)
+/* More than one try: not for a trial, nor when the circuit has opened meanwhile. */
+static bool may_add_tries(const struct mg_fetch *f)
 {
-    f->error = error;
-    f->detail = detail;
-    mg_timer_release(&f->_timer);
-    report(f, judge_failure(error));
+    return !f->_trial && !(f->_admitted && mg_breaker_refuses(f->_guards->breaker, now(f)));
+}
+
+/* --- health of backends --- */
+
+static void backend_failed(struct mg_fetch *f, struct mg_backend *b, const char *reason)
+{
+    const struct mg_guards *g = f->_guards;
+    if (!g || !g->config.outliers.errors)
+        return;
+    uint64_t out_ns = mg_outlier_failed(&g->config.outliers, b, f->picker->_members, now(f));
+    if (out_ns)
+        mg_log_warn("backend ejected", MG_LOG_STR("service", f->_config->name),
+                    MG_LOG_C("backend", b->label), MG_LOG_C("reason", reason),
+                    MG_LOG_INT("for_ms", (int64_t)(out_ns / MG_MILLISECOND)));
+}
+
+static void backend_answered(struct mg_fetch *f, const struct mg_try *t)
+{
+    struct mg_backend *b = t->backend;
+    if (f->_config->balance == MG_BALANCE_LATENCY)
+        mg_backend_saw_latency(b, now(f) - t->connected_ns, now(f));
+    if (t->out.response.status >= 500)
+        backend_failed(f, b, "status");
+    else if (f->_guards && f->_guards->config.outliers.errors)
+        mg_outlier_succeeded(b);
+}
+
+/* --- bodies --- */
+
+/* Can the body be sent once more? */
+static bool is_body_whole(const struct mg_fetch *f, const struct mg_try *t)
+{
+    return !f->body || f->_body_bytes.p || f->body->length == 0 || t->out.sent_body_bytes == 0;
+}
+
+/* Can two tries send it? Then each has one of its own. */
+static bool is_body_shareable(const struct mg_fetch *f)
+{
+    return !f->body || f->_body_bytes.p || f->body->length == 0;
+}
+
+static struct mg_body *next_body(struct mg_fetch *f)
+{
+    if (!f->body || f->attempts == 0)
+        return f->body;
+    if (f->_body_bytes.p)
+        return mg_body_fixed(f->arena, f->_body_bytes);
+    return f->body->length == 0 ? mg_body_empty(f->arena) : f->body;
+}
+
+/* --- tries --- */
+
+static struct mg_backend *pick(struct mg_fetch *f, size_t tried_count)
+{
+    const struct mg_pick pick = {.tried = f->_tried, .tried_count = tried_count, .now_ns = now(f)};
+    return mg_picker_next(f->picker, &pick);
+}
+
+static void start_try(struct mg_fetch *f, struct mg_try *t, struct mg_backend *b)
+{
+    if (f->_tried_count == MG_FETCH_TRIED) /* the latest are the ones to avoid */
+        memmove(f->_tried, f->_tried + 1, --f->_tried_count * sizeof f->_tried[0]);
+    f->_tried[f->_tried_count++] = b;
+    f->backend = b;
+    f->_running++;
+    mg_try_start(t, b, next_body(f));
+}
+
+static void fail(struct mg_fetch *f)
+{
+    mg_timer_stop(&f->_timer);
+    report(f, judge_failure(f->error));
     f->on_failed(f);
 }
 
 static void on_soon(void *arg)
 {
-    struct mg_fetch *f = arg;
-    report(f, judge_failure(f->error));
-    f->on_failed(f);
+    fail(arg);
 }
 
 static void fail_later(struct mg_fetch *f, enum mg_fetch_error error, const char *detail)
@@ -91,254 +170,191 @@ static void fail_later(struct mg_fetch *f, enum mg_fetch_error error, const char
     mg_soon_run(f->pools->loop, &f->_soon);
 }
 
-static void let_go_of_backend(struct mg_fetch *f)
+/* --- hedges --- */
+
+static void arm_hedge(struct mg_fetch *f)
 {
-    if (f->_sent) {
-        atomic_fetch_sub_explicit(&f->backend->in_flight, 1, memory_order_relaxed);
-        f->_sent = false;
+    const struct mg_hedge_config *hedge = f->_guards ? &f->_guards->config.hedge : NULL;
+    if (!hedge || f->_try_count > hedge->max || f->_trial || !is_body_shareable(f) ||
+        !mg_fetch_is_idempotent(f->request->method_id))
+        return;
+    mg_timer_set(&f->_timer, now(f) + hedge->delay_ns);
+}
+
+static void on_try_response(struct mg_try *t);
+static void on_try_failed(struct mg_try *t);
+
+static struct mg_try *new_try(struct mg_fetch *f, struct mg_try *t)
+{
+    mg_try_init(t, f);
+    t->on_response = on_try_response;
+    t->on_failed = on_try_failed;
+    f->_tries[f->_try_count++] = t;
+    return t;
+}
+
+static void start_hedge(struct mg_fetch *f)
+{
+    struct mg_backend *before = f->backend, *b;
+    if (!may_add_tries(f) || !(b = pick(f, f->_tried_count)) ||
+        !mg_retry_budget_take(f->_guards->budget, now(f)))
+        return;
+    start_try(f, new_try(f, mg_arena_calloc(f->arena, sizeof(struct mg_try))), b);
+    f->backend = before; /* until it wins */
+    arm_hedge(f);
+}
+
+/* --- retries --- */
+
+static const struct mg_retry_config *retry_rule(const struct mg_fetch *f)
+{
+    if (f->retry)
+        return f->retry;
+    return f->_guards && f->_guards->config.retry.attempts ? &f->_guards->config.retry : NULL;
+}
+
+static bool allows_retry(const struct mg_fetch *f, const struct mg_retry_config *rule,
+                         const struct mg_try *t)
+{
+    return f->_retries < rule->attempts && mg_retry_on_method(rule, f->request->method_id) &&
+           is_body_whole(f, t) && may_add_tries(f);
+}
+
+/* Waits before the next attempt, for as long as the backend asks when it does. False: there is
+ * none, for it would come too late, or be one too many. */
+static bool retry_later(struct mg_fetch *f, const struct mg_retry_config *rule, uint64_t asked_ns)
+{
+    uint64_t delay = mg_retry_backoff(rule, f->_retries + 1, mg_picker_random(f->picker));
+    uint64_t at = now(f) + (delay > asked_ns ? delay : asked_ns);
+    if (f->deadline_ns && at >= f->deadline_ns)
+        return false;
+    if (f->_guards && f->_guards->budget && !mg_retry_budget_take(f->_guards->budget, now(f)))
+        return false;
+    f->_retries++;
+    f->_waiting_to_retry = true;
+    mg_timer_set(&f->_timer, at);
+    return true;
+}
+
+static void retry_now(struct mg_fetch *f)
+{
+    f->_waiting_to_retry = false;
+    /* Another backend if there is one, else at least not the same at once. */
+    struct mg_backend *b = pick(f, f->_tried_count);
+    if (!b && f->_tried_count > 1) {
+        f->_tried[0] = f->_tried[f->_tried_count - 1];
+        f->_tried_count = 1;
+        b = pick(f, 1);
     }
-}
-
-/* RFC 9110 9.2.2 */
-static bool is_idempotent(enum mg_method m)
-{
-    return m == MG_METHOD_GET || m == MG_METHOD_HEAD || m == MG_METHOD_PUT ||
-           m == MG_METHOD_DELETE || m == MG_METHOD_OPTIONS || m == MG_METHOD_TRACE;
-}
-
-/* A kept connection that the backend closed just as we used it is nobody's error: nothing was
- * answered, and nothing of the body is lost. What must not happen twice is not sent twice. */
-static bool may_send_again(const struct mg_fetch *f)
-{
-    return f->_reused && f->attempts <= MG_FETCH_TRIES && f->out.sent_body_bytes == 0 &&
-           is_idempotent(f->request->method_id);
-}
-
-static void on_out_failed(struct mg_outbound *o, enum mg_outbound_failure failure,
-                          const char *reason)
-{
-    struct mg_fetch *f = o->owner;
-    let_go_of_backend(f);
-    switch (failure) {
-    case MG_OUT_CLOSED:
-        if (may_send_again(f))
-            try_next(f);
-        else
-            fail(f, MG_FETCH_RESET, reason);
-        return;
-    case MG_OUT_RESET:
-        fail(f, MG_FETCH_RESET, reason);
-        return;
-    case MG_OUT_BAD_RESPONSE:
-        fail(f, MG_FETCH_BAD_RESPONSE, reason);
-        return;
-    case MG_OUT_FIRST_BYTE:
-        fail(f, MG_FETCH_FIRST_BYTE_TIMEOUT, reason);
-        return;
-    case MG_OUT_IDLE:
-        fail(f, MG_FETCH_IDLE_TIMEOUT, reason);
-        return;
-    case MG_OUT_BODY_BROKEN:
-        fail(f, MG_FETCH_REQUEST_BODY, reason);
+    if (!b) {
+        f->_tried_count = 0;
+        b = pick(f, 0);
+    }
+    if (b) {
+        start_try(f, &f->_first, b);
+        arm_hedge(f);
         return;
     }
+    if (!f->error) {
+        f->error = MG_FETCH_NO_BACKEND;
+        f->detail = "no-backend";
+    }
+    fail(f);
 }
 
-static void on_out_response(struct mg_outbound *o)
+static void on_timer(void *arg)
 {
-    struct mg_fetch *f = o->owner;
+    struct mg_fetch *f = arg;
+    if (f->_waiting_to_retry)
+        retry_now(f);
+    else
+        start_hedge(f);
+}
+
+/* --- what came of a try --- */
+
+static bool is_connect_error(enum mg_fetch_error e)
+{
+    return e == MG_FETCH_CONNECT_FAILED || e == MG_FETCH_CONNECT_TIMEOUT || e == MG_FETCH_TLS;
+}
+
+/* Nothing was sent: any other backend will do. */
+static bool fail_over(struct mg_fetch *f, struct mg_try *t)
+{
+    struct mg_backend *b;
+    if (!is_connect_error(t->error) || f->_failovers + 1 >= MG_FETCH_TRIES ||
+        !(b = pick(f, f->_tried_count)))
+        return false;
+    f->_failovers++;
+    start_try(f, t, b);
+    return true;
+}
+
+static void on_try_failed(struct mg_try *t)
+{
+    struct mg_fetch *f = t->fetch;
+    const struct mg_retry_config *rule = retry_rule(f);
+    f->_running--;
+    if (t->error != MG_FETCH_REQUEST_BODY)
+        backend_failed(f, t->backend, mg_fetch_error_code(t->error));
+    if (fail_over(f, t) || f->_running)
+        return; /* another one may still answer */
+    f->error = t->error;
+    f->detail = t->detail;
+    f->backend = t->backend;
+    f->connected_ns = t->connected_ns;
+    mg_timer_stop(&f->_timer);
+    if (rule && mg_retry_on_error(rule, t->error) && allows_retry(f, rule, t) &&
+        retry_later(f, rule, 0))
+        return;
+    fail(f);
+}
+
+static void win(struct mg_fetch *f, struct mg_try *t)
+{
+    mg_timer_stop(&f->_timer);
+    for (uint32_t i = 0; i < f->_try_count; i++)
+        if (f->_tries[i] != t)
+            mg_try_end(f->_tries[i]);
+    f->_running = 0;
+    f->error = MG_FETCH_OK;
+    f->detail = NULL;
+    f->out = &t->out;
+    f->backend = t->backend;
+    f->connected_ns = t->connected_ns;
     f->first_byte_ns = now(f);
-    if (f->_config->balance == MG_BALANCE_LATENCY)
-        mg_backend_saw_latency(f->backend, f->first_byte_ns - f->connected_ns, f->first_byte_ns);
     report_response(f);
     f->on_response(f);
 }
 
-static void on_out_inform(struct mg_outbound *o)
+/* A response that the rules send back. Its try keeps it until the next one begins, so that its body
+ * can arrive and the connection be kept. */
+static bool is_sent_back(struct mg_fetch *f, struct mg_try *t)
 {
-    struct mg_fetch *f = o->owner;
-    if (f->on_inform)
-        f->on_inform(f, &o->response);
-}
-
-/* --- sending --- */
-
-/* A request may bring no host to keep: one of a step's own, or of an HTTP/1.0 client. */
-static struct mg_str choose_authority(const struct mg_fetch *f)
-{
-    switch (f->_config->host) {
-    case MG_HOST_BACKEND:
-        return mg_str_c(f->backend->authority);
-    case MG_HOST_NAME:
-        return f->_config->host_name;
-    case MG_HOST_KEEP:
-        break;
+    const struct mg_retry_config *rule = retry_rule(f);
+    const struct mg_message *response = &t->out.response;
+    if (!rule || !mg_retry_on_status(rule, response->status))
+        return false;
+    if (f->_running) {
+        mg_try_end(t);
+        return true; /* another one may be better */
     }
-    return f->request->authority.n ? MG_STR_NONE : mg_str_c(f->backend->authority);
+    return allows_retry(f, rule, t) &&
+           retry_later(f, rule, mg_retry_after(response, mg_loop_wall(f->pools->loop)));
 }
 
-static void send_on(struct mg_fetch *f, struct mg_client_conn *c)
+static void on_try_response(struct mg_try *t)
 {
-    f->connected_ns = now(f);
-    f->_reused = c->requests > 0;
-    f->_sent = true;
-    atomic_fetch_add_explicit(&f->backend->in_flight, 1, memory_order_relaxed);
-    f->out.request = f->request;
-    f->out.body = f->body;
-    f->out.arena = f->arena;
-    f->out.target = f->target;
-    f->out.extra = f->extra;
-    f->out.authority = choose_authority(f);
-    f->out.first_byte_ns = f->_config->first_byte_ns;
-    f->out.idle_ns = f->_config->idle_ns;
-    f->out.on_inform = on_out_inform;
-    f->out.on_response = on_out_response;
-    f->out.on_failed = on_out_failed;
-    f->out.owner = f;
-    mg_client_conn_send(c, &f->out);
+    struct mg_fetch *f = t->fetch;
+    f->_running--;
+    backend_answered(f, t);
+    if (!is_sent_back(f, t))
+        win(f, t);
 }
 
-/* --- connecting --- */
+/* --- life --- */
 
-static void connect_failed(struct mg_fetch *f, enum mg_fetch_error error, const char *detail)
-{
-    f->error = error;
-    f->detail = detail;
-    if (f->attempts < MG_FETCH_TRIES)
-        try_next(f); /* nothing was sent: any other backend will do */
-    else
-        fail(f, error, detail);
-}
-
-static void use_stream(struct mg_fetch *f, struct mg_stream *stream)
-{
-    mg_timer_stop(&f->_timer);
-    send_on(f, mg_pools_adopt(f->pools, f->backend, f->_config, stream));
-}
-
-static void on_secured(void *arg, struct mg_stream *stream, const char *failure)
-{
-    struct mg_fetch *f = arg;
-    f->_handshake = NULL;
-    if (stream) {
-        use_stream(f, stream);
-        return;
-    }
-    mg_timer_stop(&f->_timer);
-    connect_failed(f, MG_FETCH_TLS, mg_arena_printf(f->arena, "tls: %s", failure).p);
-}
-
-static void secure(struct mg_fetch *f, struct mg_stream *stream)
-{
-    struct mg_str host = mg_address_host(mg_str_c(f->backend->authority));
-    f->_handshake = mg_tls_client_connect(f->picker->tls, stream, host, f->backend->id,
-                                          now(f) + f->_config->connect_ns, on_secured, f);
-}
-
-static void on_connected(void *arg, struct mg_stream *stream, int error)
-{
-    struct mg_fetch *f = arg;
-    f->_dial = NULL;
-    if (stream && f->picker->tls && !f->pools->dialer.secure) {
-        secure(f, stream);
-    } else if (stream) {
-        use_stream(f, stream);
-    } else {
-        mg_timer_stop(&f->_timer);
-        connect_failed(f, MG_FETCH_CONNECT_FAILED, mg_dialer_error(error));
-    }
-}
-
-static void stop_connecting(struct mg_fetch *f)
-{
-    if (f->_dial)
-        f->pools->dialer.cancel(f->pools->dialer.ctx, f->_dial);
-    if (f->_handshake)
-        mg_tls_stream_cancel(f->_handshake);
-    f->_dial = NULL;
-    f->_handshake = NULL;
-}
-
-static void on_connect_timeout(void *arg)
-{
-    struct mg_fetch *f = arg;
-    bool connected = f->_handshake != NULL;
-    stop_connecting(f);
-    connect_failed(f, MG_FETCH_CONNECT_TIMEOUT, connected ? "tls-timeout" : "connect-timeout");
-}
-
-static void on_refused_at_once(void *arg)
-{
-    struct mg_fetch *f = arg;
-    mg_soon_init(&f->_soon, on_soon, f);
-    connect_failed(f, MG_FETCH_CONNECT_FAILED, f->detail);
-}
-
-static void dial(struct mg_fetch *f)
-{
-    int error = 0;
-    f->_dial = f->pools->dialer.start(f->pools->dialer.ctx, f->backend, on_connected, f, &error);
-    if (f->_dial) {
-        mg_timer_set(&f->_timer, now(f) + f->_config->connect_ns);
-        return;
-    }
-    f->detail = mg_dialer_error(error);
-    mg_soon_init(&f->_soon, on_refused_at_once, f);
-    mg_soon_run(f->pools->loop, &f->_soon);
-}
-
-static struct mg_client_conn *take_pooled(struct mg_fetch *f)
-{
-    struct mg_client_conn *c;
-    bool careful = !is_idempotent(f->request->method_id);
-    while ((c = mg_pools_take(f->pools, f->backend, f->_config))) {
-        if (!careful || mg_client_conn_is_alive(c))
-            return c;
-        mg_client_conn_discard(c);
-    }
-    return NULL;
-}
-
-static void use_backend(struct mg_fetch *f, struct mg_backend *b)
-{
-    struct mg_backend *before = f->backend;
-    mg_backend_ref(b);
-    f->backend = b;
-    if (before)
-        mg_backend_unref(before);
-}
-
-static void try_next(struct mg_fetch *f)
-{
-    uint32_t tried = f->attempts < MG_FETCH_TRIES ? f->attempts : MG_FETCH_TRIES;
-    struct mg_backend *b;
-    bool fresh = f->_reused;
-    if (fresh) {
-        b = f->backend; /* the backend is fine, its old connection was not */
-        f->_reused = false;
-    } else {
-        const struct mg_pick pick = {.tried = f->_tried, .tried_count = tried, .now_ns = now(f)};
-        b = mg_picker_next(f->picker, &pick);
-    }
-    if (!b) {
-        if (f->error)
-            fail_later(f, f->error, f->detail); /* of the last one tried */
-        else
-            fail_later(f, MG_FETCH_NO_BACKEND, "no-backend");
-        return;
-    }
-    use_backend(f, b);
-    if (tried < MG_FETCH_TRIES)
-        f->_tried[tried] = b;
-    f->attempts++;
-    struct mg_client_conn *c = fresh ? NULL : take_pooled(f);
-    if (c)
-        send_on(f, c);
-    else
-        dial(f);
-}
-
-void mg_fetch_start(struct mg_fetch *f)
+static void init(struct mg_fetch *f)
 {
     f->_config = mg_service_config(f->picker->service);
     f->_guards = mg_service_guards(f->picker->service);
@@ -347,17 +363,31 @@ void mg_fetch_start(struct mg_fetch *f)
     f->attempts = 0;
     f->started_ns = now(f);
     f->connected_ns = f->first_byte_ns = f->retry_after_ns = 0;
-    f->_dial = NULL;
-    f->_handshake = NULL;
-    f->_reused = f->_sent = f->_ended = f->_admitted = false;
-    f->out._conn = NULL;
-    f->out._rest.blocks = NULL;
-    mg_timer_init(&f->_timer, f->pools->loop, on_connect_timeout, f);
+    f->_try_count = f->_running = f->_tried_count = f->_failovers = f->_retries = 0;
+    f->_ended = f->_admitted = f->_trial = f->_waiting_to_retry = false;
+    if (!f->body || !mg_body_is_fixed(f->body, &f->_body_bytes))
+        f->_body_bytes = MG_STR_NONE;
+    mg_timer_init(&f->_timer, f->pools->loop, on_timer, f);
     mg_soon_init(&f->_soon, on_soon, f);
-    if (admit(f))
-        try_next(f);
-    else
+    f->out = &new_try(f, &f->_first)->out;
+}
+
+void mg_fetch_start(struct mg_fetch *f)
+{
+    struct mg_backend *b;
+    init(f);
+    if (!admit(f)) {
         fail_later(f, MG_FETCH_CIRCUIT_OPEN, "circuit-open");
+        return;
+    }
+    if (f->_guards && f->_guards->budget)
+        mg_retry_budget_add_request(f->_guards->budget, now(f));
+    if (!(b = pick(f, 0))) {
+        fail_later(f, MG_FETCH_NO_BACKEND, "no-backend");
+        return;
+    }
+    start_try(f, &f->_first, b);
+    arm_hedge(f);
 }
 
 void mg_fetch_end(struct mg_fetch *f)
@@ -368,30 +398,8 @@ void mg_fetch_end(struct mg_fetch *f)
     report_given_up(f);
     mg_soon_cancel(&f->_soon);
     mg_timer_release(&f->_timer);
-    stop_connecting(f);
-    mg_outbound_end(&f->out);
-    if (f->backend) {
-        let_go_of_backend(f);
-        mg_backend_unref(f->backend);
-    }
-}
-
-const char *mg_fetch_error_code(enum mg_fetch_error e)
-{
-    static const char *const codes[] = {
-        [MG_FETCH_OK] = "",
-        [MG_FETCH_CONNECT_FAILED] = "connect_failed",
-        [MG_FETCH_CONNECT_TIMEOUT] = "connect_timeout",
-        [MG_FETCH_FIRST_BYTE_TIMEOUT] = "first_byte_timeout",
-        [MG_FETCH_IDLE_TIMEOUT] = "idle_timeout",
-        [MG_FETCH_RESET] = "reset",
-        [MG_FETCH_BAD_RESPONSE] = "bad_response",
-        [MG_FETCH_NO_BACKEND] = "no_backend",
-        [MG_FETCH_TLS] = "tls",
-        [MG_FETCH_REQUEST_BODY] = "request_body",
-        [MG_FETCH_CIRCUIT_OPEN] = "circuit_open",
-    };
-    return codes[e];
+    for (uint32_t i = 0; i < f->_try_count; i++)
+        mg_try_release(f->_tries[i]);
 }
 
 int mg_fetch_error_status(const struct mg_fetch *f)

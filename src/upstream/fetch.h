@@ -1,6 +1,7 @@
 /*
- * A fetch: one request sent to a service. Picks a backend, takes a pooled connection or makes one,
- * sends, and tries again where that is safe. Forwarding and mg.fetch both go through here.
+ * A fetch: one request sent to a service. Picks backends and tries them (try.h), again where that
+ * is safe or the service's rules say so, and keeps to what protects the service (guards.h).
+ * Forwarding and mg.fetch both go through here.
  *
  * Life: the caller owns the struct (in an arena), fills in the first part, starts it, and must end
  * it with mg_fetch_end before the arena goes; that also cancels it, and gives its connection back
@@ -11,24 +12,15 @@
 
 #include "upstream/picker.h"
 #include "upstream/pools.h"
+#include "upstream/try.h"
 
-/* As policies see them in res.error.code; mg_fetch_error_code gives the text. */
-enum mg_fetch_error {
-    MG_FETCH_OK,
-    MG_FETCH_CONNECT_FAILED,
-    MG_FETCH_CONNECT_TIMEOUT,
-    MG_FETCH_FIRST_BYTE_TIMEOUT,
-    MG_FETCH_IDLE_TIMEOUT,
-    MG_FETCH_RESET,
-    MG_FETCH_BAD_RESPONSE,
-    MG_FETCH_NO_BACKEND,
-    MG_FETCH_TLS,          /* the handshake failed; the detail says how */
-    MG_FETCH_REQUEST_BODY, /* what the client sent broke: not the backend's fault */
-    MG_FETCH_CIRCUIT_OPEN, /* no backend was asked */
-};
-
-/* A retry never goes to a backend that this fetch has tried before. */
+/* Backends that refuse the connection are followed by others, up to so many in all, whatever the
+ * rules for retries are. */
 #define MG_FETCH_TRIES 3
+/* Tries at the same time: the first, and hedges. */
+#define MG_FETCH_PARALLEL 4
+/* Backends that are remembered, to be left out of the next pick. */
+#define MG_FETCH_TRIED 8
 
 struct mg_fetch {
     /* Set by the caller. Borrowed until mg_fetch_end. */
@@ -37,11 +29,12 @@ struct mg_fetch {
     const struct mg_message *request;
     struct mg_body *body; /* NULL: none */
     struct mg_arena *arena;
-    struct mg_str target; /* n 0: the request's own */
-    struct mg_str extra;  /* whole field lines */
-    uint64_t deadline_ns; /* loop time by which its owner ends it; 0: none */
+    struct mg_str target;                /* n 0: the request's own */
+    struct mg_str extra;                 /* whole field lines */
+    uint64_t deadline_ns;                /* loop time by which its owner ends it; 0: none */
+    const struct mg_retry_config *retry; /* NULL: the service's */
     void (*on_inform)(struct mg_fetch *f, struct mg_message *res);
-    /* f->out.response and f->out.response_body are there. */
+    /* f->out->response and f->out->response_body are there. */
     void (*on_response)(struct mg_fetch *f);
     /* f->error, f->detail. Neither comes before mg_fetch_start returns. */
     void (*on_failed)(struct mg_fetch *f);
@@ -50,30 +43,33 @@ struct mg_fetch {
     /* Results. */
     enum mg_fetch_error error;
     const char *detail;         /* the cause for the log; static, or in the arena */
-    struct mg_backend *backend; /* of the present or last try; NULL: none was found */
-    uint32_t attempts;
+    struct mg_backend *backend; /* of the response, or the last try; NULL: none was found */
+    uint32_t attempts;          /* connections that were tried, hedges among them */
     uint64_t started_ns, connected_ns, first_byte_ns; /* loop time; 0: not reached */
     uint64_t retry_after_ns; /* of a refusal: when it is worth coming back; 0: soon */
-    struct mg_outbound out;
+    struct mg_outbound *out; /* never NULL */
 
     /* Private. */
     const struct mg_service_config *_config;
     const struct mg_guards *_guards; /* NULL: none */
     uint64_t _ticket;                /* of the breaker, while _admitted */
-    struct mg_backend *_tried[MG_FETCH_TRIES];
-    void *_dial;
-    struct mg_tls_stream *_handshake;
-    struct mg_timer _timer; /* for connecting, with its handshake */
-    struct mg_soon _soon;   /* for failing later */
-    bool _reused, _sent, _ended, _admitted;
+    struct mg_try _first;
+    struct mg_try *_tries[MG_FETCH_PARALLEL]; /* from 1: hedges, in the arena */
+    uint32_t _try_count, _running;
+    struct mg_backend *_tried[MG_FETCH_TRIED];
+    uint32_t _tried_count, _failovers, _retries;
+    struct mg_str _body_bytes; /* of a body that is there as a whole; else p NULL */
+    struct mg_timer _timer;    /* the next retry, or the next hedge: never both */
+    struct mg_soon _soon;      /* for failing later */
+    bool _ended, _admitted, _trial, _waiting_to_retry;
 };
 
 void mg_fetch_start(struct mg_fetch *f);
 void mg_fetch_end(struct mg_fetch *f);
 
-/* "connect_failed" and so on. */
-const char *mg_fetch_error_code(enum mg_fetch_error e);
-/* The status that the client gets for it, by the rule of the config: 503, 504, 502. */
+/* The status that the client gets for f->error, by the rule of the config: 503, 504, 502. */
 int mg_fetch_error_status(const struct mg_fetch *f);
+/* RFC 9110 9.2.2 */
+bool mg_fetch_is_idempotent(enum mg_method m);
 
 #endif

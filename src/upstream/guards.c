@@ -13,15 +13,19 @@ static bool same_breaker(const struct mg_breaker *a, const struct mg_breaker *b)
 
 void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config)
 {
-    *g = (struct mg_guards){0};
+    bool repeats = config->retry.attempts || config->hedge.max;
+    *g = (struct mg_guards){.config = *config};
     if (config->breaker.open_ns)
         g->breaker = mg_breaker_new(&config->breaker);
-    g->any = g->breaker;
+    if (repeats)
+        g->budget = mg_retry_budget_new(config->budget);
+    g->any = g->breaker || repeats || config->outliers.errors;
 }
 
 void mg_guards_release(struct mg_guards *g)
 {
     mg_breaker_unref(g->breaker);
+    mg_retry_budget_unref(g->budget);
 }
 
 void mg_guards_inherit(struct mg_guards *g, const struct mg_guards *old)
@@ -29,5 +33,10 @@ void mg_guards_inherit(struct mg_guards *g, const struct mg_guards *old)
     if (same_breaker(g->breaker, old->breaker)) {
         mg_breaker_unref(g->breaker);
         g->breaker = mg_breaker_ref(old->breaker);
+    }
+    if (g->budget && old->budget &&
+        mg_retry_budget_percent(g->budget) == mg_retry_budget_percent(old->budget)) {
+        mg_retry_budget_unref(g->budget);
+        g->budget = mg_retry_budget_ref(old->budget);
     }
 }

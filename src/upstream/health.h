@@ -16,6 +16,8 @@ struct mg_health {
     atomic_bool down;                        /* active checks say so */
     atomic_uint_fast64_t ejected_until_ns;   /* its own errors put it aside; 0: nothing did */
     atomic_uint_fast64_t recovered_since_ns; /* usable again, or new, from then on; 0: always was */
+    atomic_uint errors;                      /* in a row; see upstream/outlier.h */
+    atomic_uint ejections;                   /* in succession */
 };
 
 /* May it get requests? */

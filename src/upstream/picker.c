@@ -384,3 +384,8 @@ struct mg_str mg_picker_token(struct mg_picker *p, const struct mg_backend *b)
             return mg_str(p->_members->v[i].token, MG_STICKY_TOKEN_CHARS);
     return MG_STR_NONE;
 }
+
+uint64_t mg_picker_random(struct mg_picker *p)
+{
+    return next_random(p);
+}

@@ -53,5 +53,7 @@ struct mg_backend *mg_picker_next(struct mg_picker *p, const struct mg_pick *pic
 /* What names that backend in a cookie; a view until the next call. Empty: it is not a member any
  * more, or the service has no sticky sessions. */
 struct mg_str mg_picker_token(struct mg_picker *p, const struct mg_backend *b);
+/* For lots that a request of this worker draws; not for secrets. */
+uint64_t mg_picker_random(struct mg_picker *p);
 
 #endif

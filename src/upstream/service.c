@@ -115,6 +115,7 @@ static size_t text_bytes(const struct mg_service_config *c)
     size_t n = c->name.n + c->dns_name.n + c->host_name.n + c->base_path.n + 4;
     n += c->hash.n + c->zone.n + 2;
     n += c->sticky.cookie.n + c->sticky.path.n + c->sticky.secret.n + 3;
+    n += c->deadline_header.n + 1;
     n += c->dns_name.n + sizeof ":65535";
     for (size_t i = 0; i < c->backend_count; i++)
         n += c->backends[i].address.n + c->backends[i].zone.n + 2;
@@ -146,6 +147,7 @@ static char *copy_config(struct mg_service *s, const struct mg_service_config *c
     c->dns_name = copy_text(&at, config->dns_name);
     c->host_name = copy_text(&at, config->host_name);
     c->base_path = copy_text(&at, config->base_path);
+    c->deadline_header = copy_text(&at, config->deadline_header);
     c->hash = copy_text(&at, config->hash);
     c->zone = copy_text(&at, config->zone);
     c->sticky.cookie = copy_text(&at, config->sticky.cookie);

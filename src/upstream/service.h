@@ -61,7 +61,9 @@ struct mg_service_config {
     struct mg_str host_name;
     struct mg_str base_path; /* from `url`: put before every path; empty or "/base" */
     uint64_t connect_ns, first_byte_ns, idle_ns;
-    uint32_t keepalive_max; /* idle connections kept by each worker for each backend */
+    uint64_t per_try_ns;           /* from the pick to the response's head; 0: no limit */
+    struct mg_str deadline_header; /* tells backends how many milliseconds are left; empty: none */
+    uint32_t keepalive_max;        /* idle connections kept by each worker for each backend */
     uint64_t keepalive_idle_ns;
     uint16_t status_when_down; /* 503 */
     struct mg_guards_config guards;

@@ -421,6 +421,11 @@ describe("errors", function()
       '1:60: services.a.sticky.path: must match "^/[^%c;,%s]*$"' },
     { "services: { a: { backends: [a], require_zone: true } }",
       "1:47: services.a.require_zone: needs the 'zone' of this gateway" },
+    { "services: { a: { backends: [a], retries: { on: [conect] } } }",
+      '1:49: services.a.retries.on[0]: expected failure (connect, reset, timeout, gateway-error, 4xx, 5xx or a '
+        .. 'status), got string "conect"' },
+    { "services: { a: { backends: [a], retries: { on: 200 } } }", "1:48: services.a.retries.on: expected failure "
+      .. "(connect, reset, timeout, gateway-error, 4xx, 5xx or a status), got number 200" },
     { "services: { a: }", "1:16: services.a: expected map, got null" },
     -- routes
     { "routes: { a: 1 }", "1:9: routes: expected list, got map" },

@@ -1,19 +1,11 @@
 -- The fields of a service that say which of its backends gets a request.
 
+local percentage = require "moongate.config.percentage"
 local s = require "moongate.schema"
 
 local M = {}
 
--- 50%, or 50: a whole number from 0 to 100.
-local threshold = s.define("threshold", {
-  wants = { string = true, integer = true },
-  describe = function(_, short) return short and "percentage" or "percentage (0% to 100%)" end,
-  check = function(schema, value, place, w)
-    local n = math.tointeger(type(value) == "string" and tonumber(value:match "^(%d%d?%d?)%%$") or value)
-    if n and n >= 0 and n <= 100 then return n end
-    return w:fail_expected(schema, value, place)
-  end,
-})
+local threshold = percentage(0)
 
 local WAYS = { "round-robin", "random", "least-requests", "two-choices", "latency", default = "round-robin" }
 

@@ -1,19 +1,11 @@
 -- The fields of a service that protect it and its backends. Each is off when it is left out.
 
+local percentage = require "moongate.config.percentage"
 local s = require "moongate.schema"
 
 local M = {}
 
--- 20%, or 20: a whole number from 1 to 100.
-local percent = s.define("percent", {
-  wants = { string = true, integer = true },
-  describe = function(_, short) return short and "percentage" or "percentage (1% to 100%)" end,
-  check = function(schema, value, place, w)
-    local n = math.tointeger(type(value) == "string" and tonumber(value:match "^(%d%d?%d?)%%$") or value)
-    if n and n >= 1 and n <= 100 then return n end
-    return w:fail_expected(schema, value, place)
-  end,
-})
+local percent = percentage(1)
 
 M.circuit_breaker = s.record {
   failures = s.integer { default = 5, ge = 0, le = 1000000, help = "in a row, that open it; 0: not looked at" },
@@ -25,5 +17,61 @@ M.circuit_breaker = s.record {
 }:check(function(value)
   if value.failures == 0 and not value.ratio then return "needs 'failures' or 'ratio'", "failures" end
 end)
+
+local FAILURES = { connect = true, reset = true, timeout = true }
+local CLASSES = { ["gateway-error"] = { 502, 504 }, ["4xx"] = { 400, 499 }, ["5xx"] = { 500, 599 } }
+
+-- What a request is tried again on: a word, a class of statuses, or a status.
+local retry_cause = s.define("retry_cause", {
+  wants = { string = true, integer = true },
+  describe = function(_, short)
+    return short and "failure" or "failure (connect, reset, timeout, gateway-error, 4xx, 5xx or a status)"
+  end,
+  check = function(schema, value, place, w)
+    local status = math.tointeger(tonumber(value))
+    if FAILURES[value] or CLASSES[value] then return value end
+    if status and status >= 400 and status <= 599 then return status end
+    return w:fail_expected(schema, value, place)
+  end,
+})
+
+-- The causes as the two lists that C reads.
+local function sort_causes(causes)
+  local failures, statuses = {}, {}
+  for _, cause in ipairs(causes) do
+    if FAILURES[cause] then
+      failures[#failures + 1] = cause
+    else
+      local class = CLASSES[cause] or { cause, cause }
+      for status = class[1], class[2] do statuses[#statuses + 1] = status end
+    end
+  end
+  return failures, statuses
+end
+
+M.retries = s.record {
+  attempts = s.integer { default = 1, ge = 1, le = 15, help = "beyond the first" },
+  on = s.list(retry_cause(), { single = true, len = { 1 }, default = { "connect", 503 } }),
+  methods = s.list(s.method(), { single = true, len = { 1 }, default = { "GET", "HEAD" } }),
+  budget = percent { default = 20, help = "of the requests of the last ten seconds, and ten more" },
+  backoff = s.duration { default = "25ms", gt = 0, le = 60 },
+}
+
+M.hedge = s.record {
+  delay = s.duration { default = "50ms", gt = 0, help = "until a second backend is asked as well" },
+  max = s.integer { default = 1, ge = 1, le = 3, help = "backends asked beside the first" },
+}
+
+M.outliers = s.record {
+  errors = s.integer { default = 5, ge = 1, le = 1000000, help = "in a row, that eject a backend" },
+  eject_for = s.duration { default = 30, ge = 0.001, le = 86400, help = "the first time; longer when it comes again" },
+  max_ejected = percent { default = 50, help = "of the backends" },
+}
+
+-- After the schema: a service's retries in the form that C reads.
+function M.finish(service)
+  local retries = service.retries
+  if retries then retries.failures, retries.statuses = sort_causes(retries.on) end
+end
 
 return M

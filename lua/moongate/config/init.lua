@@ -40,6 +40,7 @@
 --     files         the names of all files that were read, the main one first
 
 local document = require "moongate.config.document"
+local guards = require "moongate.config.guards"
 local net = require "moongate.config.net"
 local pipelines = require "moongate.config.pipelines"
 local report = require "moongate.config.report"
@@ -188,6 +189,7 @@ local function check_consumers(main)
 end
 
 local function finish_service(service)
+  guards.finish(service)
   local backends = {}
   local url = service.url and net.url(service.url)
   service.protocol = url and url.scheme or service.protocol or "http"

@@ -214,13 +214,18 @@ local service = s.record {
     connect = s.duration { default = "1s", gt = 0 },
     first_byte = s.duration { default = "10s", gt = 0 },
     idle = s.duration { default = "60s", gt = 0 },
+    per_try = s.duration { gt = 0, help = "of one try, to the head of its response" },
   }, { default = {} }),
+  deadline_header = s.header_name { help = "tells backends how many milliseconds are left" },
   keepalive = s.record({
     max = s.integer { default = 64, ge = 0, help = "idle connections of one worker to one backend" },
     idle = s.duration { default = "60s", gt = 0 },
   }, { default = {} }),
   status_when_down = s.status { default = 503, ge = 400 },
   circuit_breaker = guards.circuit_breaker,
+  retries = guards.retries,
+  hedge = guards.hedge,
+  outliers = guards.outliers,
 }:check(exactly_one("backends", "url", "dns")):check(function(value)
   local scheme = value.url and net.url(value.url).scheme
   if scheme and value.protocol and value.protocol ~= scheme then

@@ -109,6 +109,11 @@ struct mg_str mg_forward_target(struct mg_request *req, const struct mg_service_
 
 /* --- the answer --- */
 
+static bool is_refusal(const struct mg_fetch *f)
+{
+    return f->error == MG_FETCH_CIRCUIT_OPEN || f->error == MG_FETCH_OVERLOADED;
+}
+
 /* Nobody was asked, to spare the service. Clients are told when to come back, and which part of the
  * whole it is that they can do without meanwhile. */
 static struct mg_response *refused(struct forward *f)
@@ -117,11 +122,12 @@ static struct mg_response *refused(struct forward *f)
     struct mg_fetch *fetch = &f->fetch;
     struct mg_str name = fetch->_config->name; /* letters, digits and "_-.": needs no escapes */
     uint64_t seconds = (fetch->retry_after_ns + MG_SECOND - 1) / MG_SECOND;
-    struct mg_response *res =
-        mg_problem_with(req, (unsigned)mg_fetch_error_status(fetch), "circuit-open",
-                        MG_STR("Service temporarily unavailable"),
-                        mg_arena_printf(req->arena, ",\"service\":\"%.*s\"", MG_STR_ARGS(name)),
-                        mg_fetch_error_code(fetch->error));
+    bool open = fetch->error == MG_FETCH_CIRCUIT_OPEN;
+    struct mg_response *res = mg_problem_with(
+        req, (unsigned)mg_fetch_error_status(fetch), open ? "circuit-open" : "overloaded",
+        open ? MG_STR("Service temporarily unavailable") : MG_STR("Service overloaded"),
+        mg_arena_printf(req->arena, ",\"service\":\"%.*s\"", MG_STR_ARGS(name)),
+        mg_fetch_error_code(fetch->error));
     mg_fields_add(&res->msg->fields, req->arena, MG_STR("Retry-After"),
                   mg_arena_printf(req->arena, "%llu", (unsigned long long)(seconds ? seconds : 1)));
     res->fetch = fetch;
@@ -132,7 +138,7 @@ static struct mg_response *failed(struct forward *f)
 {
     struct mg_request *req = f->walk->req;
     struct mg_fetch *fetch = &f->fetch;
-    if (fetch->error == MG_FETCH_CIRCUIT_OPEN)
+    if (is_refusal(fetch))
         return refused(f);
     unsigned status = (unsigned)mg_fetch_error_status(fetch);
     struct mg_str detail = MG_STR_NONE;
@@ -156,8 +162,8 @@ static void on_failed(struct mg_fetch *fetch)
 {
     struct forward *f = fetch->owner;
     struct mg_request *req = f->walk->req;
-    bool told = fetch->error == MG_FETCH_CIRCUIT_OPEN; /* once, when it opened */
-    if (fetch->error != MG_FETCH_REQUEST_BODY && !told)
+    /* Refusals are told of once, not for each of them. */
+    if (fetch->error != MG_FETCH_REQUEST_BODY && !is_refusal(fetch))
         mg_log_warn("upstream failed", MG_LOG_STR("service", fetch->_config->name),
                     MG_LOG_C("backend", fetch->backend ? fetch->backend->label : "none"),
                     MG_LOG_STR("route", req->route ? req->route->name : MG_STR_NONE),

@@ -76,10 +76,21 @@ static void read_outliers(struct mg_config_build *b, int service, struct mg_outl
     lua_pop(b->L, 1);
 }
 
+static void read_gate(struct mg_config_build *b, int service, struct mg_gate_config *c)
+{
+    c->max_requests = (uint32_t)mg_config_integer(b, service, "max_requests");
+    if (!push_part(b, service, "queue"))
+        return;
+    c->queue_size = (uint32_t)mg_config_integer(b, lua_gettop(b->L), "size");
+    c->queue_ns = mg_config_ns(b, lua_gettop(b->L), "timeout");
+    lua_pop(b->L, 1);
+}
+
 void mg_config_build_guards(struct mg_config_build *b, int service, struct mg_guards_config *c)
 {
     read_breaker(b, service, &c->breaker);
     read_retry(b, service, c);
     read_hedge(b, service, c);
     read_outliers(b, service, &c->outliers);
+    read_gate(b, service, &c->gate);
 }

@@ -47,6 +47,7 @@ static enum mg_breaker_outcome judge_failure(enum mg_fetch_error error)
     switch (error) {
     case MG_FETCH_NO_BACKEND:
     case MG_FETCH_REQUEST_BODY:
+    case MG_FETCH_OVERLOADED:
         return MG_BREAKER_UNKNOWN; /* no backend had a part in it */
     default:
         return MG_BREAKER_FAILURE;
@@ -57,7 +58,7 @@ static void report_response(struct mg_fetch *f)
 {
     if (f->_admitted)
         report(f, mg_breaker_judge(mg_breaker_config(f->_guards->breaker), f->out->response.status,
-                                   f->first_byte_ns - f->started_ns));
+                                   f->first_byte_ns - f->_began_ns));
 }
 
 /* Ended from outside: an owner who waited until its time was over has seen a failure, and one whose
@@ -74,8 +75,6 @@ static bool admit(struct mg_fetch *f)
         return true;
     f->_admitted = mg_breaker_admit(f->_guards->breaker, now(f), &f->_ticket);
     f->_trial = f->_admitted && mg_breaker_is_trial(f->_ticket);
-    if (!f->_admitted)
-        f->retry_after_ns = mg_breaker_retry_after(f->_guards->breaker, now(f));
     return f->_admitted;
 }
 
@@ -178,6 +177,7 @@ static void arm_hedge(struct mg_fetch *f)
     if (!hedge || f->_try_count > hedge->max || f->_trial || !is_body_shareable(f) ||
         !mg_fetch_is_idempotent(f->request->method_id))
         return;
+    f->_timer_is = MG_FETCH_TO_HEDGE;
     mg_timer_set(&f->_timer, now(f) + hedge->delay_ns);
 }
 
@@ -231,14 +231,13 @@ static bool retry_later(struct mg_fetch *f, const struct mg_retry_config *rule, 
     if (f->_guards && f->_guards->budget && !mg_retry_budget_take(f->_guards->budget, now(f)))
         return false;
     f->_retries++;
-    f->_waiting_to_retry = true;
+    f->_timer_is = MG_FETCH_TO_RETRY;
     mg_timer_set(&f->_timer, at);
     return true;
 }
 
 static void retry_now(struct mg_fetch *f)
 {
-    f->_waiting_to_retry = false;
     /* Another backend if there is one, else at least not the same at once. */
     struct mg_backend *b = pick(f, f->_tried_count);
     if (!b && f->_tried_count > 1) {
@@ -262,13 +261,46 @@ static void retry_now(struct mg_fetch *f)
     fail(f);
 }
 
+/* --- the queue --- */
+
+static void tell_refusal(struct mg_fetch *f)
+{
+    uint32_t count = mg_gate_count_refusal(f->_guards->gate, now(f));
+    if (count)
+        mg_log_warn("service overloaded", MG_LOG_STR("service", f->_config->name),
+                    MG_LOG_INT("refused", count));
+}
+
+static void leave_queue(struct mg_fetch *f)
+{
+    if (f->_queued)
+        mg_gate_give_up(&f->_turn);
+    f->_queued = false;
+}
+
+static void waited_too_long(struct mg_fetch *f)
+{
+    leave_queue(f);
+    tell_refusal(f);
+    f->error = MG_FETCH_OVERLOADED;
+    f->detail = "queue-timeout";
+    fail(f);
+}
+
 static void on_timer(void *arg)
 {
     struct mg_fetch *f = arg;
-    if (f->_waiting_to_retry)
-        retry_now(f);
-    else
+    switch (f->_timer_is) {
+    case MG_FETCH_TO_HEDGE:
         start_hedge(f);
+        break;
+    case MG_FETCH_TO_RETRY:
+        retry_now(f);
+        break;
+    case MG_FETCH_TO_LEAVE_QUEUE:
+        waited_too_long(f);
+        break;
+    }
 }
 
 /* --- what came of a try --- */
@@ -364,7 +396,7 @@ static void init(struct mg_fetch *f)
     f->started_ns = now(f);
     f->connected_ns = f->first_byte_ns = f->retry_after_ns = 0;
     f->_try_count = f->_running = f->_tried_count = f->_failovers = f->_retries = 0;
-    f->_ended = f->_admitted = f->_trial = f->_waiting_to_retry = false;
+    f->_ended = f->_admitted = f->_trial = f->_queued = f->_inside = false;
     if (!f->body || !mg_body_is_fixed(f->body, &f->_body_bytes))
         f->_body_bytes = MG_STR_NONE;
     mg_timer_init(&f->_timer, f->pools->loop, on_timer, f);
@@ -372,12 +404,19 @@ static void init(struct mg_fetch *f)
     f->out = &new_try(f, &f->_first)->out;
 }
 
-void mg_fetch_start(struct mg_fetch *f)
+static void refuse(struct mg_fetch *f)
+{
+    f->retry_after_ns = mg_breaker_retry_after(f->_guards->breaker, now(f));
+    fail_later(f, MG_FETCH_CIRCUIT_OPEN, "circuit-open");
+}
+
+/* It is let in: the first try. */
+static void begin(struct mg_fetch *f)
 {
     struct mg_backend *b;
-    init(f);
+    f->_began_ns = now(f);
     if (!admit(f)) {
-        fail_later(f, MG_FETCH_CIRCUIT_OPEN, "circuit-open");
+        refuse(f);
         return;
     }
     if (f->_guards && f->_guards->budget)
@@ -390,6 +429,44 @@ void mg_fetch_start(struct mg_fetch *f)
     arm_hedge(f);
 }
 
+static void on_turn(struct mg_gate_wait *turn)
+{
+    struct mg_fetch *f = MG_CONTAINER_OF(turn, struct mg_fetch, _turn);
+    f->_queued = false;
+    f->_inside = true;
+    mg_timer_stop(&f->_timer);
+    begin(f);
+}
+
+static void join_queue(struct mg_fetch *f)
+{
+    f->_turn.on_entered = on_turn;
+    f->_queued = mg_gate_queue(f->_guards->gate, &f->_turn, &f->pools->turns);
+    if (!f->_queued) {
+        tell_refusal(f);
+        fail_later(f, MG_FETCH_OVERLOADED, "overloaded");
+        return;
+    }
+    f->_timer_is = MG_FETCH_TO_LEAVE_QUEUE;
+    mg_timer_set(&f->_timer, now(f) + f->_guards->config.gate.queue_ns);
+}
+
+void mg_fetch_start(struct mg_fetch *f)
+{
+    init(f);
+    struct mg_gate *gate = f->_guards ? f->_guards->gate : NULL;
+    if (!gate) {
+        begin(f);
+    } else if (f->_guards->breaker && mg_breaker_refuses(f->_guards->breaker, now(f))) {
+        refuse(f); /* there is nothing to wait for */
+    } else if (mg_gate_enter(gate)) {
+        f->_inside = true;
+        begin(f);
+    } else {
+        join_queue(f);
+    }
+}
+
 void mg_fetch_end(struct mg_fetch *f)
 {
     if (f->_ended)
@@ -400,6 +477,9 @@ void mg_fetch_end(struct mg_fetch *f)
     mg_timer_release(&f->_timer);
     for (uint32_t i = 0; i < f->_try_count; i++)
         mg_try_release(f->_tries[i]);
+    leave_queue(f);
+    if (f->_inside)
+        mg_gate_leave(f->_guards->gate);
 }
 
 int mg_fetch_error_status(const struct mg_fetch *f)
@@ -415,6 +495,8 @@ int mg_fetch_error_status(const struct mg_fetch *f)
         return 502;
     case MG_FETCH_REQUEST_BODY:
         return f->body && f->body->status ? f->body->status : 400;
+    case MG_FETCH_OVERLOADED:
+        return 503;
     default:
         return f->_config->status_when_down ? f->_config->status_when_down : 503;
     }

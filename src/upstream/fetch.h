@@ -59,9 +59,12 @@ struct mg_fetch {
     struct mg_backend *_tried[MG_FETCH_TRIED];
     uint32_t _tried_count, _failovers, _retries;
     struct mg_str _body_bytes; /* of a body that is there as a whole; else p NULL */
-    struct mg_timer _timer;    /* the next retry, or the next hedge: never both */
-    struct mg_soon _soon;      /* for failing later */
-    bool _ended, _admitted, _trial, _waiting_to_retry;
+    struct mg_gate_wait _turn;
+    uint64_t _began_ns;     /* when it had its turn */
+    struct mg_timer _timer; /* for one thing at a time: */
+    enum { MG_FETCH_TO_HEDGE, MG_FETCH_TO_RETRY, MG_FETCH_TO_LEAVE_QUEUE } _timer_is;
+    struct mg_soon _soon; /* for failing later */
+    bool _ended, _admitted, _trial, _queued, _inside;
 };
 
 void mg_fetch_start(struct mg_fetch *f);

@@ -15,6 +15,7 @@ const char *mg_fetch_error_code(enum mg_fetch_error e)
         [MG_FETCH_TLS] = "tls",
         [MG_FETCH_REQUEST_BODY] = "request_body",
         [MG_FETCH_CIRCUIT_OPEN] = "circuit_open",
+        [MG_FETCH_OVERLOADED] = "overloaded",
     };
     return codes[e];
 }

@@ -15,6 +15,7 @@ enum mg_fetch_error {
     MG_FETCH_TLS,          /* the handshake failed; the detail says how */
     MG_FETCH_REQUEST_BODY, /* what the client sent broke: not the backend's fault */
     MG_FETCH_CIRCUIT_OPEN, /* no backend was asked */
+    MG_FETCH_OVERLOADED,   /* nor here: too many requests are under way */
 };
 
 /* "connect_failed" and so on. */

@@ -11,6 +11,15 @@ static bool same_breaker(const struct mg_breaker *a, const struct mg_breaker *b)
            x->slow_ns == y->slow_ns;
 }
 
+static bool same_gate(const struct mg_gate *a, const struct mg_gate *b)
+{
+    if (!a || !b)
+        return false;
+    const struct mg_gate_config *x = mg_gate_config(a), *y = mg_gate_config(b);
+    return x->max_requests == y->max_requests && x->queue_size == y->queue_size &&
+           x->queue_ns == y->queue_ns;
+}
+
 void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config)
 {
     bool repeats = config->retry.attempts || config->hedge.max;
@@ -19,13 +28,16 @@ void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config)
         g->breaker = mg_breaker_new(&config->breaker);
     if (repeats)
         g->budget = mg_retry_budget_new(config->budget);
-    g->any = g->breaker || repeats || config->outliers.errors;
+    if (config->gate.max_requests)
+        g->gate = mg_gate_new(&config->gate);
+    g->any = g->gate || g->breaker || repeats || config->outliers.errors;
 }
 
 void mg_guards_release(struct mg_guards *g)
 {
     mg_breaker_unref(g->breaker);
     mg_retry_budget_unref(g->budget);
+    mg_gate_unref(g->gate);
 }
 
 void mg_guards_inherit(struct mg_guards *g, const struct mg_guards *old)
@@ -38,5 +50,9 @@ void mg_guards_inherit(struct mg_guards *g, const struct mg_guards *old)
         mg_retry_budget_percent(g->budget) == mg_retry_budget_percent(old->budget)) {
         mg_retry_budget_unref(g->budget);
         g->budget = mg_retry_budget_ref(old->budget);
+    }
+    if (same_gate(g->gate, old->gate)) {
+        mg_gate_unref(g->gate);
+        g->gate = mg_gate_ref(old->gate);
     }
 }

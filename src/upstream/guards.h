@@ -6,6 +6,7 @@
 #define MG_UPSTREAM_GUARDS_H
 
 #include "upstream/breaker.h"
+#include "upstream/gate.h"
 #include "upstream/outlier.h"
 #include "upstream/retry.h"
 #include "upstream/retry_budget.h"
@@ -19,6 +20,7 @@ struct mg_hedge_config {
 struct mg_guards_config {
     struct mg_breaker_config breaker; /* open_ns 0: none */
     struct mg_outlier_config outliers;
+    struct mg_gate_config gate;
     struct mg_retry_config retry;
     struct mg_hedge_config hedge;
     uint32_t budget; /* percent of requests, for retries and hedges */
@@ -30,6 +32,7 @@ struct mg_guards {
     struct mg_guards_config config;
     struct mg_breaker *breaker;     /* NULL: none */
     struct mg_retry_budget *budget; /* NULL: nothing uses it */
+    struct mg_gate *gate;           /* NULL: none */
 };
 
 void mg_guards_init(struct mg_guards *g, const struct mg_guards_config *config);

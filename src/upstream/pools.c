@@ -142,6 +142,7 @@ void mg_pools_init(struct mg_pools *p, struct mg_loop *loop, struct mg_pool *blo
     for (int i = 0; i < BUCKETS; i++)
         mg_list_init(&p->_buckets[i]);
     mg_timer_init(&p->_sweep, loop, on_sweep, p);
+    mg_gate_inbox_init(&p->turns, loop);
 }
 
 void mg_pools_release(struct mg_pools *p)
@@ -156,6 +157,7 @@ void mg_pools_release(struct mg_pools *p)
             forget_when_unused(bp);
         }
     }
+    mg_gate_inbox_release(&p->turns);
     free(p->_buckets);
 }
 

@@ -6,13 +6,15 @@
 
 #include "http/client.h"
 #include "upstream/dialer.h"
+#include "upstream/gate.h"
 
 struct mg_pools {
     struct mg_loop *loop;
     struct mg_pool *blocks; /* read buffers, shared with the server side */
     struct mg_h1_limits head;
     struct mg_dialer dialer;
-    struct mg_link *_buckets; /* of struct backend_pool, by backend id */
+    struct mg_gate_inbox turns; /* of requests that wait at services' gates */
+    struct mg_link *_buckets;   /* of struct backend_pool, by backend id */
     struct mg_timer _sweep;
     uint32_t idle_count;
 };

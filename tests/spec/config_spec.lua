@@ -426,6 +426,7 @@ describe("errors", function()
         .. 'status), got string "conect"' },
     { "services: { a: { backends: [a], retries: { on: 200 } } }", "1:48: services.a.retries.on: expected failure "
       .. "(connect, reset, timeout, gateway-error, 4xx, 5xx or a status), got number 200" },
+    { "services: { a: { backends: [a], queue: {} } }", "1:40: services.a.queue: needs 'max_requests'" },
     { "services: { a: }", "1:16: services.a: expected map, got null" },
     -- routes
     { "routes: { a: 1 }", "1:9: routes: expected list, got map" },

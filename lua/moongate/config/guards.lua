@@ -68,6 +68,13 @@ M.outliers = s.record {
   max_ejected = percent { default = 50, help = "of the backends" },
 }
 
+M.max_requests = s.integer { ge = 1, le = 10000000, help = "under way at a time, over all workers" }
+
+M.queue = s.record {
+  size = s.integer { default = 100, ge = 1, le = 1000000, help = "requests above max_requests that wait" },
+  timeout = s.duration { default = 1, gt = 0, le = 3600 },
+}
+
 -- After the schema: a service's retries in the form that C reads.
 function M.finish(service)
   local retries = service.retries

@@ -226,11 +226,14 @@ local service = s.record {
   retries = guards.retries,
   hedge = guards.hedge,
   outliers = guards.outliers,
+  max_requests = guards.max_requests,
+  queue = guards.queue,
 }:check(exactly_one("backends", "url", "dns")):check(function(value)
   local scheme = value.url and net.url(value.url).scheme
   if scheme and value.protocol and value.protocol ~= scheme then
     return "does not fit the scheme of 'url'", "protocol"
   end
+  if value.queue and not value.max_requests then return "needs 'max_requests'", "queue" end
   if value.tls and (scheme or value.protocol) ~= "https" then return "needs 'protocol: https'", "tls" end
   if value.url and value.url:find("?", 1, true) then return "must not have a query", "url" end
   if value.host:sub(1, 2) == "*." then return "must be one host", "host" end

@@ -110,7 +110,7 @@ describe("a circuit", function()
     local client = t:connect()
     client:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     t:advance(1)
-    client:close()
+    client:reset()
     t:settle()
     backend.answer = { body = "ok" }
     ask(t, 1, 200)

@@ -21,13 +21,6 @@ local function texts(help)
   return s.list(s.string { len = { 1 } }, { single = true, len = { 1, 64 }, help = help })
 end
 
-local place = s.any_of {
-  s.enum { "header" },
-  s.record { header = s.header_name { required = true, help = "a field of this name" } },
-  s.record { cookie = s.string { required = true, match = "^[%w_.-]+$", help = "a cookie of this name" } },
-  s.record { query = s.string { required = true, match = "^[%w_.-]+$", help = "a query parameter of this name" } },
-}
-
 M.schema = s.record {
   keys = s.list(s.key(), { single = true, required = true, len = { 1, 16 },
     help = "which of the config's keys are good" }),
@@ -38,8 +31,7 @@ M.schema = s.record {
   typ = texts "its typ, such as at+jwt",
   profile = s.enum { "plain", "access-token", default = "plain", help = "access-token: RFC 9068" },
   required = texts "claims that it must have",
-  from = s.list(place, { single = true, len = { 1, 4 }, default = { "header" },
-    help = "where it may come: header, cookie: NAME, query: NAME; in one of them" }),
+  from = bearer.from,
   leeway = s.duration { default = 0, ge = 0, le = 60, help = "for clocks that differ" },
   max_age = s.duration { gt = 0, help = "since it was made (iat)" },
   optional = s.boolean { default = false, help = "true: requests without a token go on without an identity" },
@@ -51,19 +43,6 @@ M.schema = s.record {
 }
 
 -- ------------------------------------------------------------------------------------------------ its config
-
--- Where to look, as moongate.auth.token wants it.
-local function places(conf)
-  local where = { realm = conf.realm }
-  for _, item in ipairs(conf.from) do
-    if item == "header" then item = { header = "Authorization" } end
-    for kind, name in pairs(item) do
-      if where[kind] then error(("from: two places of kind '%s'"):format(kind), 0) end
-      where[kind] = name
-    end
-  end
-  return where
-end
 
 local function seconds(duration)
   return duration and math.ceil(duration)
@@ -115,7 +94,7 @@ local function identity_of(claims, conf, roles)
 end
 
 function M.new(conf)
-  local where, verify, roles = places(conf), verifier(conf), readers(conf.roles)
+  local where, verify, roles = bearer.places(conf.from, conf.realm), verifier(conf), readers(conf.roles)
 
   return { request = function(req)
     local token, refusal, why = bearer.find(req, where)

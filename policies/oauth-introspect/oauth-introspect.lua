@@ -8,7 +8,6 @@ local M = {
   provides = { "identity" },
 }
 
-local COOKIE = "^[!#$%%&'*+%-.^_`|~%w]+$"
 local TEXT = s.string { len = { 1, 1024 } }
 
 M.schema = s.record {
@@ -18,11 +17,8 @@ M.schema = s.record {
   client_id = s.string { required = true, len = { 1, 1024 }, help = "what the issuer knows the gateway by" },
   client_secret = s.secret { required = true, help = "that goes with it" },
   client_auth = s.enum { "basic", "post", default = "basic", help = "how the two are sent (RFC 6749 2.3.1)" },
-  header = s.header_name { default = "Authorization", help = "that the token comes in" },
-  -- mutate: equal, the pattern wants a character as well
-  cookie = s.string { match = COOKIE, len = { 1, 128 }, help = "that the token may come in as well" },
-  query = s.string { len = { 1, 128 }, help = "argument that the token may come in as well: access_token" },
-  required = s.boolean { default = true, help = "false: clients without a token go on, unknown" },
+  from = token.from,
+  optional = s.boolean { default = false, help = "true: clients without a token go on, unknown" },
   forward = s.boolean { default = true, help = "false: the backend does not see the token" },
   issuer = s.list(TEXT, { single = true, len = { 1, 100 }, help = "that 'iss' must be one of" }),
   audience = s.list(TEXT, { single = true, len = { 1, 100 }, help = "that 'aud' must have one of" }),
@@ -135,7 +131,7 @@ local function failed(conf, reason)
 end
 
 function M.new(conf)
-  local where = { header = conf.header, cookie = conf.cookie, query = conf.query, realm = conf.realm }
+  local where = token.places(conf.from, conf.realm)
   local ask, cache = compile_question(conf), open_cache(conf)
 
   local function claims_of(text)
@@ -156,9 +152,10 @@ function M.new(conf)
   return { request = function(req)
     local text, refusal, code = token.find(req, where)
     if not text then
-      if code == "missing" and not conf.required then return end
+      if code == "missing" and conf.optional then return end
       return refusal
     end
+    if not token.is_written_right(text) then return refuse "the token is malformed" end
     if #text > TOKEN_MAX then return refuse "the token is too long" end
     local claims, reason = claims_of(text)
     if not conf.forward then token.remove(req, where) end

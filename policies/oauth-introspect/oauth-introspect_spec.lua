@@ -39,6 +39,8 @@ local function refused(t, description, what)
   if not what then assert.equal(description, t:log("token refused")[1].reason) end
 end
 
+local EVERYWHERE = { "header", { query = "access_token" }, { cookie = "token" } }
+
 describe("oauth-introspect", function()
   describe("schema", function()
     local function refuses(conf, what)
@@ -60,13 +62,15 @@ describe("oauth-introspect", function()
         return copy({ service = "a", client_id = "a", client_secret = "b" }, changes)
       end
       local long, longer = ("a"):rep(128), ("a"):rep(256)
-      takes(base { client_id = ("a"):rep(1024), cookie = long, query = long, subject = longer, realm = longer })
-      takes(base { cookie = "a", query = "a", subject = "a", realm = "a" })
+      takes(base { client_id = ("a"):rep(1024), from = { { cookie = long }, { query = long } } })
+      takes(base { subject = longer, realm = longer })
+      takes(base { from = { { cookie = "a" }, { query = "a" }, "header" }, subject = "a", realm = "a" })
       takes(base { issuer = times(100, ("a"):rep(1024)), audience = times(100, "a") })
       takes(base { cache = 3600, negative_cache = 3600, timeout = 300 })
       takes(base { timeout = 0.001 })
       for field, bad in pairs {
-        client_id = { "", ("a"):rep(1025) }, cookie = { "", long .. "a" }, query = { "", long .. "a" },
+        client_id = { "", ("a"):rep(1025) }, from = { {}, { cookie = "" }, { cookie = long .. "a" }, { query = "" },
+          { query = long .. "a" }, "body", { header = "a b" }, { "header", "header", "header", "header" } },
         issuer = { {}, times(101, "a"), { "" }, { ("a"):rep(1025) } }, audience = { {}, times(101, "a") },
         subject = { "", ("a"):rep(257) }, realm = { "", ("a"):rep(257) }, cache = { 3601 }, negative_cache = { 3601 },
         timeout = { 0, 301 }, path = { "x", "/a b" },
@@ -82,14 +86,14 @@ describe("oauth-introspect", function()
       refuses(base, "oauth-introspect: needs one of 'service' and 'url'")
       refuses(copy(base, { service = "a", url = "http://a/" }), "oauth-introspect: needs one of 'service' and 'url'")
       refuses(copy(base, { url = "http://a/", path = "/x" }), "oauth-introspect.path: goes with 'service'")
-      refuses(copy(base, { service = "a", cookie = "a b" }), "oauth-introspect.cookie")
+      refuses(copy(base, { service = "a", from = { cookie = "a b" } }), "oauth-introspect.from")
       refuses(copy(base, { service = "a", on_error = "ignore" }), "oauth-introspect.on_error")
     end)
 
     it("has defaults", function()
       local conf = T.validate(require "oauth-introspect", { service = "a", client_id = "a", client_secret = "b" })
-      assert.same({ "basic", "Authorization", true, true, "deny", 10, 10, "sub" }, { conf.client_auth, conf.header,
-        conf.required, conf.forward, conf.on_error, conf.cache, conf.negative_cache, conf.subject })
+      assert.same({ "basic", { "header" }, false, true, "deny", 10, 10, "sub" }, { conf.client_auth, conf.from,
+        conf.optional, conf.forward, conf.on_error, conf.cache, conf.negative_cache, conf.subject })
     end)
 
     it("wants a secret that there is", function()
@@ -149,7 +153,7 @@ describe("oauth-introspect", function()
     end)
 
     it("nothing about two", function()
-      local t = gateway { query = "access_token", cookie = "token" }
+      local t = gateway { from = EVERYWHERE }
       local res = t:request(copy(bearer(), { path = "/?access_token=other" }))
       assert.problem(res, 400, "invalid-request")
       assert.header(res, "WWW-Authenticate", 'Bearer realm="moongate", error="invalid_request"')
@@ -171,15 +175,15 @@ describe("oauth-introspect", function()
 
   describe("takes a token", function()
     it("from the places of the config", function()
-      local t = gateway { query = "access_token", cookie = "token" }
+      local t = gateway { from = EVERYWHERE }
       assert.status(t:request "/?access_token=a", 200)
       assert.status(t:request { headers = { Cookie = "token=b" } }, 200)
       assert.status(gateway():request "/?access_token=a", 401)
-      assert.status(gateway({ header = "X-Token" }):request { headers = { ["X-Token"] = "a" } }, 200)
+      assert.status(gateway({ from = { header = "X-Token" } }):request { headers = { ["X-Token"] = "a" } }, 200)
     end)
 
     it("out of the request where the config says so", function()
-      local t = gateway { forward = false, query = "access_token", cookie = "token" }
+      local t = gateway { forward = false, from = EVERYWHERE }
       t:request(bearer())
       assert.is_nil(select(2, t:seen "api"):header "Authorization")
       t:request "/?access_token=a&b=1"
@@ -234,12 +238,12 @@ describe("oauth-introspect", function()
     end)
 
     it("is none where no token is required", function()
-      local t = gateway { required = false }
+      local t = gateway { optional = true }
       local res, req = t:request "/"
       assert.status(res, 200)
       assert.is_nil(req.auth)
       assert.status(t:request { headers = { Authorization = { "Bearer a", "Bearer b" } } }, 400)
-      t = gateway({ required = false }, { json = { active = false } })
+      t = gateway({ optional = true }, { json = { active = false } })
       refused(t, "the token is not active")
     end)
   end)

@@ -9,13 +9,15 @@ local TEXT = s.string { len = { 1, 256 } }
 local SEPARATORS = { comma = ",", space = "%s" }
 
 M.schema = s.record {
-  roles = s.list(TEXT, { single = true, required = true, len = { 1, 1000 }, help = "who has them may pass" }),
-  mode = s.enum { "any", "all", default = "any", help = "whether one of the roles is enough" },
+  roles = s.list(TEXT, { single = true, len = { 1, 1000 }, help = "who has one of them may pass" }),
+  all_roles = s.list(TEXT, { single = true, len = { 1, 1000 }, help = "who lacks one of them may not" }),
   claim = s.list(TEXT, { single = true, len = { 1, 10 },
     help = "where the roles are, with dots inside of others: realm_access.roles; the first that is there counts" }),
   separator = s.enum { "comma", "space", help = "between the roles of a claim that is one text; else it is one role" },
   realm = s.header_value { default = "moongate", len = { 1, 256 }, help = "of the WWW-Authenticate header" },
-}
+}:check(function(conf)
+  if not conf.roles and not conf.all_roles then return "needs 'roles' or 'all_roles'" end
+end)
 
 -- Without a claim in the config: what the step that verified the client says, else what tokens usually call it.
 local USUAL = { "role", "roles" }
@@ -35,12 +37,13 @@ end
 
 function M.new(conf)
   local roles_of = compile(conf.claim, SEPARATORS[conf.separator])
-  local wanted, all, realm = conf.roles, conf.mode == "all", conf.realm
+  local any, all, realm = conf.roles, conf.all_roles or {}, conf.realm
 
   return { request = function(req)
     local auth = req.auth
     if not auth then return identity.unauthenticated(realm) end
-    if identity.has(roles_of(auth), wanted, all) then return end
+    local has = roles_of(auth)
+    if identity.has(has, all, true) and (not any or identity.has(has, any, false)) then return end
     mg.log.info("role refused", { subject = auth.subject })
     return mg.problem(403, "insufficient-permissions", "Insufficient permissions")
   end }

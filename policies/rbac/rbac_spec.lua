@@ -40,16 +40,16 @@ describe("rbac", function()
     end)
 
     it("has defaults", function()
-      assert.same({ roles = { "ADMIN" }, mode = "any", realm = "moongate" },
+      assert.same({ roles = { "ADMIN" }, realm = "moongate" },
         T.validate(require "rbac", { roles = "ADMIN" }))
     end)
 
     it("names the path of a bad field", function()
-      refuses({}, "rbac.roles: is required")
+      refuses({}, "rbac: needs 'roles' or 'all_roles'")
       refuses({ roles = {} }, "rbac.roles")
       refuses({ roles = { "" } }, "rbac.roles[0]")
       refuses({ role = "ADMIN" }, "rbac.role: unknown field, did you mean 'roles'?")
-      refuses({ roles = "A", mode = "some" }, "rbac.mode")
+      refuses({ all_roles = {} }, "rbac.all_roles")
       refuses({ roles = "A", separator = "|" }, "rbac.separator")
       refuses({ roles = "A", claim = {} }, "rbac.claim")
     end)
@@ -135,15 +135,14 @@ describe("rbac", function()
     assert.json(res, { error = "Insufficient permissions" })
   end)
 
-  it("asks for all roles, or any", function()
+  it("asks for one of the roles, for all, or both", function()
     local both, one = with { roles = { "A", "B", "C" } }, with { roles = { "B" } }
     local none = with { roles = { "C" } }
-    local function verdicts(mode)
-      local conf = { roles = { "A", "B" }, mode = mode }
-      return { status(conf, both), status(conf, one), status(conf, none) }
-    end
-    assert.same({ 200, 200, 403 }, verdicts "any")
-    assert.same({ 200, 403, 403 }, verdicts "all")
+    local function verdicts(conf) return { status(conf, both), status(conf, one), status(conf, none) } end
+    assert.same({ 200, 200, 403 }, verdicts { roles = { "A", "B" } })
+    assert.same({ 200, 403, 403 }, verdicts { all_roles = { "A", "B" } })
+    assert.same({ 200, 403, 403 }, verdicts { roles = { "A", "X" }, all_roles = "B" })
+    assert.same({ 403, 403, 403 }, verdicts { roles = "X", all_roles = "B" })
   end)
 
   describe("claim", function()

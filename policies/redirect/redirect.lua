@@ -7,7 +7,25 @@ local M = { name = "redirect", version = "1.0.0", summary = "Redirect to HTTPS, 
 local HOST_LENGTH = { 1, 253 } -- mutate: equal, HOST wants a character as well
 local HOST, WILDCARD = "^[%w_][%w_.-]*$", "^%*%.[%w_][%w_.-]*$"
 
+-- The parts of `to`: scheme, host and port where it is a URL, then path and query. Nil when it is no target.
+local function parse(to)
+  local scheme, authority, rest = to:match "^(https?)://(%${host})(.*)$"
+  if not scheme then scheme, authority, rest = to:match "^(https?)://([^/?$]+)(.*)$" end
+  if rest and not rest:find "^/" then rest = "/" .. rest end
+  local path, query = (rest or to):match "^(/[^?]*)[?]?(.*)$"
+  if not path or path:find "^//" then return nil end
+  local parts = { scheme = scheme, path = path, query = query ~= "" and query or nil }
+  if not scheme or authority == "${host}" then return parts end
+  local host, port = authority:match "^(.-):?(%d*)$"
+  if not host:find(HOST) or #host > 253 then return nil end
+  parts.host, parts.port = host, tonumber(port)
+  if parts.port and (parts.port < 1 or parts.port > 65535) then return nil end
+  return parts
+end
+
 M.schema = s.record {
+  to = s.expr { match = "^[^%c%s#]+$", len = { 1, 8192 },
+    help = "where to go, with ${...}: a URL such as https://www.example.com${path}, or a path" },
   scheme = s.enum { "https", help = "sends plain HTTP to HTTPS, and leaves HTTPS alone" },
   port = s.integer { ge = 1, le = 65535, help = "of the target, where it is not that of its scheme" },
   host = s.string { match = HOST, len = HOST_LENGTH, help = "the host to go to; left out: the one asked for" },
@@ -17,12 +35,22 @@ M.schema = s.record {
     { single = true, len = { 1 }, help = "hosts that may be asked for, such as *.example.com; 421 for others" }),
   status = s.status { one_of = { 301, 302, 303, 307, 308 }, default = 308, help = "307 and 308 keep method and body" },
 }:check(function(conf)
-  if not conf.scheme and not conf.host and not conf.path then return "needs 'scheme', 'host' or 'path'" end
-  if conf.port and not conf.scheme and not conf.host then return "needs 'scheme' or 'host'", "port" end
-  if conf.hosts and (conf.host or not conf.scheme) then return "is for 'scheme' without 'host'", "hosts" end
+  local to = conf.to and parse(conf.to) or {}
+  if conf.to then
+    if not to.path then return "expected http(s)://host/path, or /path", "to" end
+    for _, part in ipairs { "scheme", "host", "port", "path" } do
+      if conf[part] and (to.scheme or part == "path") then return "stands in 'to'", part end
+    end
+  end
+  local scheme, host = to.scheme or conf.scheme, to.host or conf.host
+  if not scheme and not host and not conf.path and not conf.to then
+    return "needs 'to', 'scheme', 'host' or 'path'"
+  end
+  if conf.port and not scheme and not host then return "needs 'scheme' or 'host'", "port" end
+  if conf.hosts and (host or not scheme) then return "is for 'scheme' without 'host'", "hosts" end
 end)
 
--- ------------------------------------------------------------------------------------------------ path
+-- ------------------------------------------------------------------------------------------------ path and query
 
 local FOREIGN = "[^%w%-._~!$&'()*+,;=:@/%%]" -- to a path (RFC 3986 3.3)
 
@@ -50,26 +78,45 @@ local function encoder(name)
   return mg.url.encode -- one segment
 end
 
+-- A question mark has its place in a query.
+local function encode_query_text(text)
+  return (text:gsub("[^%w%-._~!$&'()*+,;=:@/%%?]", escape))
+end
+
 -- The template's pieces: texts, and expressions with what encodes their values.
-local function compile(template)
+local function compile(template, encode, encoder_of)
   local pieces, at = {}, 1 -- mutate: equal, a text has nothing before 1
   for from, expression, to in template:gmatch "()(%${[^}]*})()" do
-    pieces[#pieces + 1] = { text = encode_text(template:sub(at, from - 1)) }
-    pieces[#pieces + 1] = { expression = expression, encode = encoder(expression:sub(3, -2)) }
+    pieces[#pieces + 1] = { text = encode(template:sub(at, from - 1)) }
+    pieces[#pieces + 1] = { expression = expression, encode = encoder_of(expression:sub(3, -2)) }
     at = to
   end
-  pieces[#pieces + 1] = { text = encode_text(template:sub(at)) }
+  pieces[#pieces + 1] = { text = encode(template:sub(at)) }
   return pieces
 end
 
--- Two slashes at the front would name a host (RFC 3986 4.2).
 local function fill(pieces, req)
   local out = {}
   for i = 1, #pieces do
     local piece = pieces[i]
     out[i] = piece.text or piece.encode(req:expr(piece.expression))
   end
-  return (table.concat(out):gsub("^//+", "/"))
+  return table.concat(out)
+end
+
+-- Gives a function of a request; nil without a template. Two slashes at the front would name a host (RFC 3986 4.2).
+local function path_of(template)
+  if not template then return nil end
+  local pieces = compile(template, encode_text, encoder)
+  return function(req) return (fill(pieces, req):gsub("^//+", "/")) end
+end
+
+-- The same for a query of its own, which takes the place of the request's.
+local function query_of(template, fate)
+  if not template then return function(req) return fate == "keep" and req.query or nil end end
+  local function encoder_of(name) return name == "query" and keep or mg.url.encode end
+  local pieces = compile(template, encode_query_text, encoder_of)
+  return function(req) return fill(pieces, req) end
 end
 
 -- ------------------------------------------------------------------------------------------------ host
@@ -116,24 +163,25 @@ end
 -- ------------------------------------------------------------------------------------------------ the step
 
 function M.new(conf)
-  local fixed_host, find_host = conf.host and conf.host:lower(), host_finder(conf.hosts)
-  local pieces = conf.path and compile(conf.path)
-  local is_absolute = conf.scheme ~= nil or fixed_host ~= nil
+  local goal = conf.to and parse(conf.to) or { path = conf.path }
+  local scheme, port, host = goal.scheme or conf.scheme, goal.port or conf.port, goal.host or conf.host
+  local fixed_host, find_host = host and host:lower(), host_finder(conf.hosts)
+  local new_path, new_query = path_of(goal.path), query_of(goal.query, conf.query)
+  local is_absolute = scheme ~= nil or fixed_host ~= nil
 
   return { request = function(req)
-    local scheme, raw_path, query = req.scheme, req.raw_path, req.query
-    local to_scheme, to_path = conf.scheme or scheme, pieces and fill(pieces, req) or raw_path
-    local to_query = conf.query == "keep" and query or nil
+    local raw_path = req.raw_path
+    local to_scheme, to_path, to_query = scheme or req.scheme, new_path and new_path(req) or raw_path, new_query(req)
     -- The port is no reason to redirect: what the client sees of it may be a matter of something in front of us.
-    local is_there = to_scheme == scheme and to_path == raw_path and to_query == query
+    local is_there = to_scheme == req.scheme and to_path == raw_path and to_query == req.query
     if is_there and (not fixed_host or fixed_host == req.host:lower()) then return end
 
     local target = to_path .. (to_query and "?" .. to_query or "")
     if is_absolute then
-      local host, refusal = fixed_host
-      if not host then host, refusal = find_host(req) end
-      if not host then return refusal end
-      target = origin(to_scheme, host, conf.port) .. target
+      local found, refusal = fixed_host
+      if not found then found, refusal = find_host(req) end
+      if not found then return refusal end
+      target = origin(to_scheme, found, port) .. target
     end
     return mg.redirect(target, conf.status)
   end }

@@ -34,7 +34,7 @@ describe("redirect", function()
         T.validate(require "redirect", { scheme = "https" }))
     end)
 
-    it("wants somewhere to go", function() refuses({ status = 301 }, "needs 'scheme', 'host' or 'path'") end)
+    it("wants somewhere to go", function() refuses({ status = 301 }, "needs 'to', 'scheme', 'host' or 'path'") end)
 
     it("names the path of a bad field", function()
       refuses({ scheme = "http" }, "redirect.scheme")
@@ -65,6 +65,61 @@ describe("redirect", function()
       refuses({ path = "/x", port = 8443 }, "redirect.port: needs 'scheme' or 'host'")
       refuses({ scheme = "https", host = "a.example", hosts = { "b.example" } }, "redirect.hosts: is for 'scheme'")
       refuses({ path = "/x", hosts = { "b.example" } }, "redirect.hosts: is for 'scheme'")
+    end)
+  end)
+
+  describe("to a target", function()
+    local function goes(to, request, more)
+      local conf = { to = to }
+      for key, value in pairs(more or {}) do conf[key] = value end
+      return target(gateway(conf, { match = "/a/{id}" }), request or { path = "/a/x%20y?q=1" })
+    end
+
+    it("that is a URL", function()
+      assert.equal("https://www.example.com/new?q=1", goes "https://www.example.com/new")
+      assert.equal("http://www.example.com:8080/new?q=1", goes "http://www.example.com:8080/new")
+      assert.equal("https://www.example.com/?q=1", goes "https://www.example.com")
+      assert.equal("https://www.example.com/a/x%20y?q=1", goes "https://www.example.com${path}")
+      assert.equal("https://localhost/b?q=1", goes "https://${host}/b")
+    end)
+
+    it("that is a path", function()
+      assert.equal("/b/x%20y?q=1", goes "/b/${params.id}")
+      assert.equal("https://localhost/b?q=1", goes("/b", nil, { scheme = "https" }))
+      assert.equal("http://other.example:81/b", goes("/b", nil, { host = "other.example", port = 81, query = "drop" }))
+    end)
+
+    it("with a query of its own", function()
+      assert.equal("/b?id=x%20y&v=2", goes "/b?id=${params.id}&v=2")
+      assert.equal("https://e.example/?v=1&q=1", goes "https://e.example?v=1&${query}")
+      assert.equal("/b?a=b?%22", goes '/b?a=b?"')
+    end)
+
+    it("and stays when the client is there", function()
+      assert.is_nil(goes("/a/${params.id}", { path = "/a/x" }))
+      assert.is_nil(goes("http://localhost/a/x", { path = "/a/x" }))
+      assert.is_nil(goes("/a/x?v=1", { path = "/a/x?v=1" }))
+      assert.equal("/a/x?v=1", goes("/a/x?v=1", { path = "/a/x" }))
+    end)
+
+    it("which the config refuses when it is none", function()
+      local function refuses(conf, what)
+        local ok, err = T.validate(require "redirect", conf)
+        assert.is_nil(ok)
+        assert.matches(what, tostring(err), 1, true)
+      end
+      for _, to in ipairs { "new", "ftp://a/b", "//a/b", "https://", "https://a b/", "https://u@a/", "https://a:0/",
+        "https://a:65536/", "https://a:x/", "https://${header.x}/", "/a#b", "" } do
+        refuses({ to = to }, "redirect.to")
+      end
+      refuses({ to = "/${parms.id}" }, "unknown name 'parms.id'")
+      refuses({ to = "/a", path = "/b" }, "redirect.path: stands in 'to'")
+      refuses({ to = "https://a/b", scheme = "https" }, "redirect.scheme: stands in 'to'")
+      refuses({ to = "https://a/b", host = "a" }, "redirect.host: stands in 'to'")
+      refuses({ to = "https://a/b", port = 1 }, "redirect.port: stands in 'to'")
+      refuses({ to = "https://a/b", hosts = "a" }, "redirect.hosts: is for 'scheme'")
+      refuses({ to = "/b", port = 1 }, "redirect.port: needs 'scheme' or 'host'")
+      assert.truthy(T.validate(require "redirect", { to = "https://${host}/", hosts = "a.example" }))
     end)
   end)
 

@@ -3,17 +3,19 @@
 --     local token = require "moongate.auth.token"
 --     local text, refusal, code = token.find(req, { header = "Authorization", cookie = "sid", query = "access_token" })
 --
--- A place that is not given is not looked at. What comes is the token, or nil and a response that says why not, with
--- one of the codes "missing", "invalid_request" (more than one token) and "invalid_token" (no token looks like that).
+-- A place that is not given is not looked at. What comes is what stands there, or nil and a response that says why not,
+-- with one of the codes "missing" and "invalid_request" (more than one token). How it is written is for its verifier.
 
-local mg = require "moongate"
+local mg, s = require "moongate", require "moongate.schema"
 
 local M = {}
 
 M.REALM = "moongate"
 
--- b64token of RFC 6750 2.1.
-local TOKEN = "^[%w%-._~+/]+=*$"
+-- Whether anybody could have sent it as a bearer token: b64token of RFC 6750 2.1.
+function M.is_written_right(text)
+  return text:find "^[%w%-._~+/]+=*$" ~= nil
+end
 
 -- ------------------------------------------------------------------------------------------------ challenges
 
@@ -61,6 +63,33 @@ function M.insufficient_scope(realm, scope)
 end
 
 -- ------------------------------------------------------------------------------------------------ places
+
+local COOKIE = s.string { required = true, match = "^[%w!#$%%&'*+.^_`|~-]+$", len = { 1, 128 },
+  help = "a cookie of this name" }
+
+local place = s.any_of {
+  s.enum { "header" },
+  s.record { header = s.header_name { required = true, help = "a field of this name" } },
+  s.record { cookie = COOKIE },
+  s.record { query = s.string { required = true, len = { 1, 128 }, help = "a query parameter of this name" } },
+}
+
+-- For a policy's schema: the option that says where tokens are looked for.
+M.from = s.list(place, { single = true, len = { 1, 3 }, default = { "header" },
+  help = "where it may come: header, cookie: NAME, query: NAME; in one of them" })
+
+-- The same as `find` wants it.
+function M.places(from, realm)
+  local where = { realm = realm }
+  for _, item in ipairs(from) do
+    if item == "header" then item = { header = "Authorization" } end
+    for kind, name in pairs(item) do
+      if where[kind] then error(("from: two places of kind '%s'"):format(kind), 0) end
+      where[kind] = name
+    end
+  end
+  return where
+end
 
 -- Each gives the token's text, nil when there is none, and true as second result when there are several.
 
@@ -117,7 +146,6 @@ function M.find(req, where)
   if several or others or thirds or count > 1 then return nil, M.invalid_request(realm), "invalid_request" end
   text = text or other or third
   if not text then return nil, M.missing(realm), "missing" end
-  if not text:find(TOKEN) then return nil, M.invalid_token(realm, "the token is malformed"), "invalid_token" end
   return text
 end
 

@@ -26,10 +26,19 @@ struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg
 
 /* --- the end of one --- */
 
+static void on_names_settled(void *arg);
+
+/* Whoever waits on would end the next reload's wait before its names are there. */
+static void stop_waiting(struct mg_reload *r)
+{
+    mg_timer_stop(&r->patience);
+    mg_discovery_forget_waiter(r->discovery, on_names_settled, r);
+}
+
 static void end(struct mg_reload *r, bool ok)
 {
     r->state = MG_RELOAD_IDLE;
-    mg_timer_stop(&r->patience);
+    stop_waiting(r);
     r->gen = NULL;
     r->sockets = NULL;
     r->on_done(r->arg, ok);
@@ -138,7 +147,7 @@ static void inherit_sessions(const struct mg_reload *r)
 static void prepare(struct mg_reload *r)
 {
     struct mg_error err;
-    mg_timer_stop(&r->patience);
+    stop_waiting(r);
     r->sockets = mg_sockets_open(r->gen, r->serving->gen->workers, r->serving->sockets, &err);
     if (!r->sockets) {
         give_up(r, mg_str_c(err.text));

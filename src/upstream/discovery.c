@@ -355,6 +355,18 @@ void mg_discovery_when_settled(struct mg_discovery *d, void (*fn)(void *arg), vo
     something_settled(d);
 }
 
+void mg_discovery_forget_waiter(struct mg_discovery *d, void (*fn)(void *arg), void *arg)
+{
+    MG_LIST_FOREACH_SAFE(it, &d->waiters)
+    {
+        struct waiter *w = MG_CONTAINER_OF(it, struct waiter, link);
+        if (w->fn != fn || w->arg != arg)
+            continue;
+        mg_list_remove(&w->link);
+        free(w);
+    }
+}
+
 /* --- life --- */
 
 struct mg_discovery *mg_discovery_new(struct mg_loop *loop, struct mg_resolver *resolver)

@@ -25,5 +25,7 @@ void mg_discovery_remove(struct mg_discovery *d, struct mg_service *service);
 /* Calls back once, when every name added so far has been answered or has failed for the first time;
  * at once from a later turn of the loop when that is already so. */
 void mg_discovery_when_settled(struct mg_discovery *d, void (*fn)(void *arg), void *arg);
+/* Takes back all that was asked for with these two; nothing when it has been told already. */
+void mg_discovery_forget_waiter(struct mg_discovery *d, void (*fn)(void *arg), void *arg);
 
 #endif

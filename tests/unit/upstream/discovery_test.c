@@ -245,6 +245,31 @@ static void settled_is_told_once(void **state)
     tear_down(&s);
 }
 
+static void a_waiter_can_be_taken_back(void **state)
+{
+    struct scene s, other = {0};
+    (void)state;
+    set_up(&s);
+    struct mg_service *service = new_service("users");
+    mg_discovery_add(s.discovery, service);
+    mg_discovery_when_settled(s.discovery, count_settled, &s);
+    mg_discovery_when_settled(s.discovery, count_settled, &other);
+    mg_discovery_when_settled(s.discovery, count_settled, &s);
+    mg_discovery_forget_waiter(s.discovery, count_settled, &s);
+    mg_discovery_forget_waiter(s.discovery, count_settled, NULL);
+    advance(&s, 100);
+    assert_int_equal(s.settled, 0);
+    assert_int_equal(other.settled, 1);
+
+    /* Also when it is due already. */
+    mg_discovery_when_settled(s.discovery, count_settled, &s);
+    mg_discovery_forget_waiter(s.discovery, count_settled, &s);
+    advance(&s, 100);
+    assert_int_equal(s.settled, 0);
+    mg_service_unref(service);
+    tear_down(&s);
+}
+
 static void free_all(void *arg)
 {
     struct scene *s = arg;
@@ -320,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_failure_keeps_the_last_answer),
         cmocka_unit_test(retries_back_off),
         cmocka_unit_test(settled_is_told_once),
+        cmocka_unit_test(a_waiter_can_be_taken_back),
         cmocka_unit_test(the_callee_may_free_all),
         cmocka_unit_test(a_reload_need_not_resolve_again),
         cmocka_unit_test(services_without_names_are_left_alone),

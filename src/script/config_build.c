@@ -240,6 +240,28 @@ struct mg_str mg_config_path(struct mg_config_build *b, struct mg_str path)
                            b->source->file, MG_STR_ARGS(path));
 }
 
+enum mg_rc mg_config_read_file(struct mg_config_build *b, const char *at, struct mg_str file,
+                               size_t max, struct mg_buf *out)
+{
+    struct mg_config_place place = {.path = mg_arena_str(&b->gen->arena, mg_str_c(at))};
+    struct mg_error err;
+    mg_buf_init(out, max);
+    if (mg_file_read(mg_config_path(b, file).p, out, &err) != MG_OK)
+        mg_config_error(b, &place, "%s", err.text);
+    else if (out->n == 0)
+        mg_config_error(b, &place, "the file is empty");
+    else
+        return MG_OK;
+    return MG_FAIL;
+}
+
+void mg_config_drop_file(struct mg_buf *text)
+{
+    if (text->n)
+        explicit_bzero(text->p, text->n);
+    mg_buf_release(text);
+}
+
 /* --- listeners --- */
 
 /* The listener's address with the port of the command line. */

@@ -82,6 +82,14 @@ struct mg_str mg_config_copy(struct mg_config_build *b, int index);
  */
 struct mg_str mg_config_path(struct mg_config_build *b, struct mg_str path);
 
+/* Reads a file that the config names into `out`; MG_FAIL when it told the report what is wrong with
+ * it, as of the path `at` of the config ("keys.main"). An empty file is wrong, too. Either way
+ * `out` is the caller's, for mg_config_drop_file. */
+enum mg_rc mg_config_read_file(struct mg_config_build *b, const char *at, struct mg_str file,
+                               size_t max, struct mg_buf *out);
+/* Wipes it: it may be a key. */
+void mg_config_drop_file(struct mg_buf *text);
+
 /* The secret of that name; n 0: it could not be read, or is not read at present. */
 struct mg_str mg_config_secret(const struct mg_config_build *b, struct mg_str name);
 /* Secrets of the plan. Before all that needs them. */

@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "base/file.h"
 #include "script/config_build.h"
 #include "script/table.h"
 
@@ -19,9 +18,14 @@
 static const char *const samples[] = {"your-secret-key", "your-256-bit-secret", "secret",
                                       "changeme",        "jwt-secret",          "your_jwt_secret"};
 
+static struct mg_str key_path(struct mg_config_build *b, struct mg_str name)
+{
+    return mg_arena_printf(&b->gen->arena, "keys.%s", name.p);
+}
+
 static void fail(struct mg_config_build *b, struct mg_str name, const char *message)
 {
-    struct mg_config_place place = {.path = mg_arena_printf(&b->gen->arena, "keys.%s", name.p)};
+    struct mg_config_place place = {.path = key_path(b, name)};
     mg_config_error(b, &place, "%s", message);
 }
 
@@ -80,12 +84,7 @@ static struct mg_public_key *read_secret(struct mg_config_build *b, struct mg_st
 static enum mg_rc read_file(struct mg_config_build *b, struct mg_str name, struct mg_str file,
                             struct mg_buf *out)
 {
-    struct mg_error err;
-    mg_buf_init(out, FILE_MAX);
-    if (mg_file_read(mg_config_path(b, file).p, out, &err) == MG_OK)
-        return MG_OK;
-    fail(b, name, err.text);
-    return MG_FAIL;
+    return mg_config_read_file(b, key_path(b, name).p, file, FILE_MAX, out);
 }
 
 static struct mg_public_key *read_public_key(struct mg_config_build *b, struct mg_str name,
@@ -97,7 +96,7 @@ static struct mg_public_key *read_public_key(struct mg_config_build *b, struct m
     if (read_file(b, name, file, &text) == MG_OK &&
         !(key = mg_public_key_from_pem(mg_buf_str(&text), &err)))
         fail(b, name, err.text);
-    mg_buf_release(&text);
+    mg_config_drop_file(&text);
     return key;
 }
 
@@ -139,7 +138,7 @@ static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name
         else if (set->count == 0)
             fail(b, name, "none of its keys can be used");
     }
-    mg_buf_release(&text);
+    mg_config_drop_file(&text);
     return set;
 }
 

@@ -2,16 +2,20 @@
  * consumers, dictionaries. */
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "script/config_build.h"
 #include "script/pack.h"
 #include "script/table.h"
 
 #define SECRET_MAX ((size_t)64 << 10)
 
+static struct mg_str secret_path(struct mg_config_build *b, struct mg_str name)
+{
+    return mg_arena_printf(&b->gen->arena, "secrets.%s", name.p);
+}
+
 static void fail_secret(struct mg_config_build *b, struct mg_str name, const char *message)
 {
-    struct mg_config_place place = {.path = mg_arena_printf(&b->gen->arena, "secrets.%s", name.p)};
+    struct mg_config_place place = {.path = secret_path(b, name)};
     mg_config_error(b, &place, "%s", message);
 }
 
@@ -19,12 +23,8 @@ static struct mg_str read_secret_file(struct mg_config_build *b, struct mg_str n
                                       struct mg_str file)
 {
     struct mg_buf text;
-    struct mg_error err;
     struct mg_str value = MG_STR_NONE;
-    mg_buf_init(&text, SECRET_MAX);
-    if (mg_file_read(mg_config_path(b, file).p, &text, &err) != MG_OK) {
-        fail_secret(b, name, err.text);
-    } else {
+    if (mg_config_read_file(b, secret_path(b, name).p, file, SECRET_MAX, &text) == MG_OK) {
         value = mg_buf_str(&text);
         /* Editors and `echo` end a file with a newline that is no part of the secret. */
         if (mg_str_ends(value, MG_STR("\n")))
@@ -32,12 +32,10 @@ static struct mg_str read_secret_file(struct mg_config_build *b, struct mg_str n
         if (mg_str_ends(value, MG_STR("\r")))
             value.n--;
         if (value.n == 0)
-            fail_secret(b, name, "its file is empty");
+            fail_secret(b, name, "the file is empty");
         value = mg_arena_str(&b->gen->arena, value);
-        if (text.n)
-            explicit_bzero(text.p, text.n);
     }
-    mg_buf_release(&text);
+    mg_config_drop_file(&text);
     return value;
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/file.h"
 #include "crypto/self_signed.h"
 #include "script/config_build.h"
 #include "tls/library.h"
@@ -22,10 +21,14 @@ struct part {
     int table;          /* stack index */
 };
 
+static struct mg_str path_of(const struct part *p, const char *key)
+{
+    return mg_arena_printf(&p->b->gen->arena, "%s.%s", p->path.p, key);
+}
+
 static void fail(const struct part *p, const char *key, const char *message)
 {
-    struct mg_arena *a = &p->b->gen->arena;
-    struct mg_config_place place = {.path = mg_arena_printf(a, "%s.%s", p->path.p, key)};
+    struct mg_config_place place = {.path = path_of(p, key)};
     mg_config_error(p->b, &place, "%s", message);
 }
 
@@ -33,20 +36,12 @@ static void fail(const struct part *p, const char *key, const char *message)
 static struct mg_str read_file(const struct part *p, const char *key)
 {
     struct mg_str file = mg_config_text(p->b, p->table, key), text = MG_STR_NONE;
-    struct mg_error err;
     struct mg_buf buf;
     if (file.n == 0)
         return text;
-    mg_buf_init(&buf, PEM_MAX);
-    if (mg_file_read(mg_config_path(p->b, file).p, &buf, &err) != MG_OK)
-        fail(p, key, err.text);
-    else if (buf.n == 0)
-        fail(p, key, "the file is empty");
-    else
+    if (mg_config_read_file(p->b, path_of(p, key).p, file, PEM_MAX, &buf) == MG_OK)
         text = mg_arena_str(p->arena, mg_buf_str(&buf));
-    if (buf.n)
-        explicit_bzero(buf.p, buf.n); /* it may be a key */
-    mg_buf_release(&buf);
+    mg_config_drop_file(&buf);
     return text;
 }
 

@@ -108,21 +108,13 @@ static int fail_call(lua_State *L)
     return lua_error(L);
 }
 
-static void set_text(lua_State *L, const char *key, struct mg_str value)
-{
-    if (value.n == 0)
-        return;
-    lua_pushlstring(L, value.p, value.n);
-    lua_setfield(L, -2, key);
-}
-
 static void push_env(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
 {
     lua_createtable(L, 0, 6);
-    set_text(L, "path", s->step->path);
-    set_text(L, "id", s->step->id);
-    set_text(L, "route", s->route);
-    set_text(L, "service", s->service);
+    mg_table_set_text_if_any(L, "path", s->step->path);
+    mg_table_set_text_if_any(L, "id", s->step->id);
+    mg_table_set_text_if_any(L, "route", s->route);
+    mg_table_set_text_if_any(L, "service", s->service);
     lua_pushinteger(L, all->wg->worker->number);
     lua_setfield(L, -2, "worker");
     lua_pushboolean(L, s->in_on_error);

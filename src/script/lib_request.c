@@ -9,6 +9,7 @@
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 #include "script/lib_tls.h"
+#include "script/table.h"
 
 enum field {
     F_ID,
@@ -62,12 +63,6 @@ static void push(lua_State *L, struct mg_str s)
     lua_pushlstring(L, s.n ? s.p : "", s.n);
 }
 
-static void set_text(lua_State *L, const char *key, struct mg_str value)
-{
-    push(L, value);
-    lua_setfield(L, -2, key);
-}
-
 /* --- reading fields --- */
 
 static void push_host(lua_State *L, struct mg_request *req, bool port)
@@ -105,10 +100,10 @@ static void push_route(lua_State *L, const struct mg_request *req)
         return;
     }
     lua_createtable(L, 0, 3);
-    set_text(L, "name", req->route->name);
-    set_text(L, "pattern", req->found.pattern ? req->found.pattern->text : MG_STR_NONE);
+    mg_table_set_text(L, "name", req->route->name);
+    mg_table_set_text(L, "pattern", req->found.pattern ? req->found.pattern->text : MG_STR_NONE);
     if (req->route->version.n)
-        set_text(L, "version", req->route->version);
+        mg_table_set_text(L, "version", req->route->version);
 }
 
 /* Groups of a regular expression without names go by number. */

@@ -3,6 +3,7 @@
 
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/table.h"
 
 enum field { F_STATUS, F_SOURCE, F_ERROR, F_UPSTREAM };
 
@@ -14,12 +15,6 @@ static const char *const fields[] = {
 static const char *const sources[] = {[MG_SOURCE_UPSTREAM] = "upstream",
                                       [MG_SOURCE_POLICY] = "policy",
                                       [MG_SOURCE_GATEWAY] = "gateway"};
-
-static void set_text(lua_State *L, const char *key, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, key);
-}
 
 static void set_seconds(lua_State *L, const char *key, uint64_t from_ns, uint64_t to_ns)
 {
@@ -37,10 +32,9 @@ static void push_upstream(lua_State *L, const struct mg_fetch *f)
     }
     lua_createtable(L, 0, 5);
     struct mg_str service = mg_service_config(f->picker->service)->name;
-    lua_pushlstring(L, service.p, service.n);
-    lua_setfield(L, -2, "service");
+    mg_table_set_text(L, "service", service);
     if (f->backend)
-        set_text(L, "address", f->backend->label);
+        mg_table_set_text(L, "address", mg_str_c(f->backend->label));
     lua_pushinteger(L, f->attempts);
     lua_setfield(L, -2, "attempts");
     set_seconds(L, "connect", f->started_ns, f->connected_ns);
@@ -54,8 +48,10 @@ static void push_error(lua_State *L, const struct mg_response *res)
         return;
     }
     lua_createtable(L, 0, 4);
-    set_text(L, "code", res->error_code);
-    set_text(L, "message", res->fetch && res->fetch->detail ? res->fetch->detail : res->error_code);
+    mg_table_set_text(L, "code", mg_str_c(res->error_code));
+    mg_table_set_text(
+        L, "message",
+        mg_str_c(res->fetch && res->fetch->detail ? res->fetch->detail : res->error_code));
     if (res->error_policy.n) {
         lua_pushlstring(L, res->error_policy.p, res->error_policy.n);
         lua_setfield(L, -2, "policy");

@@ -4,17 +4,10 @@
 #include <lauxlib.h>
 
 #include "base/arena.h"
+#include "script/table.h"
 #include "tls/peer.h"
 
 #define ARENA_CHUNK 4096
-
-static void set_text(lua_State *L, const char *key, struct mg_str value)
-{
-    if (value.n == 0)
-        return;
-    lua_pushlstring(L, value.p, value.n);
-    lua_setfield(L, -2, key);
-}
 
 /* { dns = { "a.example" }, ip = { ... }, email = ..., uri = ... } */
 static void push_sans(lua_State *L, const struct mg_tls_peer_info *info)
@@ -37,12 +30,12 @@ static int l_push_info(lua_State *L)
 {
     const struct mg_tls_peer_info *info = lua_touserdata(L, 1);
     lua_createtable(L, 0, 9);
-    set_text(L, "subject", info->subject);
-    set_text(L, "common_name", info->common_name);
-    set_text(L, "issuer", info->issuer);
-    set_text(L, "serial", info->serial);
-    set_text(L, "fingerprint", info->fingerprint);
-    set_text(L, "pem", info->pem);
+    mg_table_set_text_if_any(L, "subject", info->subject);
+    mg_table_set_text_if_any(L, "common_name", info->common_name);
+    mg_table_set_text_if_any(L, "issuer", info->issuer);
+    mg_table_set_text_if_any(L, "serial", info->serial);
+    mg_table_set_text_if_any(L, "fingerprint", info->fingerprint);
+    mg_table_set_text_if_any(L, "pem", info->pem);
     lua_pushinteger(L, (lua_Integer)info->not_before);
     lua_setfield(L, -2, "not_before");
     lua_pushinteger(L, (lua_Integer)info->not_after);
@@ -82,8 +75,8 @@ void mg_lib_tls_push(lua_State *L, const struct mg_security *s)
     lua_setfield(L, -2, "version");
     lua_pushstring(L, s->cipher);
     lua_setfield(L, -2, "cipher");
-    set_text(L, "sni", s->server_name);
-    set_text(L, "alpn", s->protocol);
+    mg_table_set_text_if_any(L, "sni", s->server_name);
+    mg_table_set_text_if_any(L, "alpn", s->protocol);
     lua_pushboolean(L, s->resumed);
     lua_setfield(L, -2, "resumed");
     if (s->peer_der.n == 0)

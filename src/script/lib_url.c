@@ -10,6 +10,7 @@
 
 #include "base/uri.h"
 #include "script/fail.h"
+#include "script/table.h"
 
 #define FIELDS_MAX 1000 /* of a query */
 #define ARENA "moongate.url.arena"
@@ -263,12 +264,6 @@ static int l_decode(lua_State *L)
     return rc ? push_fault(L, "bad_escape", "text", mg_uri_rc_text(rc)) : 1;
 }
 
-static void set_text(lua_State *L, const char *field, struct mg_str text)
-{
-    lua_pushlstring(L, text.p, text.n);
-    lua_setfield(L, -2, field);
-}
-
 static int l_parse(lua_State *L)
 {
     struct mg_uri uri;
@@ -276,13 +271,13 @@ static int l_parse(lua_State *L)
     if (rc)
         return push_fault(L, "bad_url", "URL", mg_uri_rc_text(rc));
     lua_createtable(L, 0, 5);
-    set_text(L, "scheme", uri.https ? MG_STR("https") : MG_STR("http"));
-    set_text(L, "host", uri.at.host);
+    mg_table_set_text(L, "scheme", uri.https ? MG_STR("https") : MG_STR("http"));
+    mg_table_set_text(L, "host", uri.at.host);
     lua_pushinteger(L, uri.at.port);
     lua_setfield(L, -2, "port");
-    set_text(L, "path", uri.path);
+    mg_table_set_text(L, "path", uri.path);
     if (uri.query.p)
-        set_text(L, "query", uri.query);
+        mg_table_set_text(L, "query", uri.query);
     return 1;
 }
 

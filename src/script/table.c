@@ -30,3 +30,15 @@ void mg_table_push_keys(lua_State *L, int index)
     }
     lua_remove(L, -2);
 }
+
+void mg_table_set_text(lua_State *L, const char *key, struct mg_str text)
+{
+    lua_pushlstring(L, text.n ? text.p : "", text.n);
+    lua_setfield(L, -2, key);
+}
+
+void mg_table_set_text_if_any(lua_State *L, const char *key, struct mg_str text)
+{
+    if (text.n)
+        mg_table_set_text(L, key, text);
+}

@@ -436,7 +436,7 @@ static void test_secrets(void **state)
         {"secrets: { s: { env: MOONGATE_TEST_EMPTY } }\n",
          "secrets.s: environment variable 'MOONGATE_TEST_EMPTY' is empty\n"},
         {"secrets: { s: { file: nothing } }\n", "/nothing: No such file or directory\n"},
-        {"secrets: { s: { file: empty } }\n", "secrets.s: its file is empty\n"},
+        {"secrets: { s: { file: empty } }\n", "secrets.s: the file is empty\n"},
     };
     setenv("MOONGATE_TEST_SECRET", "hush", 1);
     setenv("MOONGATE_TEST_EMPTY", "", 1);

@@ -27,6 +27,7 @@ local answers = require "moongate.test.answer"
 local gateway = require "moongate.test.gateway"
 local around = require "moongate.test.around"
 local matchers = require "moongate.test.matchers"
+local secrets = require "moongate.test.secrets"
 
 local T = {}
 
@@ -71,7 +72,7 @@ end
 
 local NEW = {
   policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true,
-  timeout = true,
+  timeout = true, secrets = true,
 }
 
 -- The only upstream, when there is one.
@@ -101,9 +102,13 @@ local function services_of(opts, config)
   return services
 end
 
-local function config_of(opts)
+local function config_of(opts, places)
   local config = {}
   for key, value in pairs(opts.config or {}) do config[key] = value end
+  if opts.secrets then
+    for name, place in pairs(config.secrets or {}) do places[name] = places[name] or place end
+    config.secrets = places
+  end
   config.services = services_of(opts, config)
   config.lua = config.lua or { path = opts.path or around.folders() }
   local service = opts.service or only(opts.upstreams or {})
@@ -128,7 +133,8 @@ end
 --     service    where the route forwards to; default: the only upstream
 --     match      the route's pattern; default "/*"
 --     timeout    the route's
---     config     the rest of the config: limits, shared, secrets, services with their options, routes of its own ...
+--     config     the rest of the config: limits, shared, services with their options, routes of its own ...
+--     secrets    { name = text, ... }, for those that the config refers to
 --     path       folders of policies; default: around the spec, and ./policies
 --     seed       default: T.seed
 --
@@ -136,10 +142,12 @@ end
 function T.new(opts)
   local ok, t = pcall(function()
     gateway.check_keys("T.new", opts, NEW)
-    local config = config_of(opts)
-    return make {
-      value = config, file = "T.new", upstreams = opts.upstreams or {}, seed = opts.seed or T.seed, identity = true,
-    }
+    return secrets.with(opts.secrets or {}, function(places)
+      return make {
+        value = config_of(opts, places), file = "T.new", upstreams = opts.upstreams or {}, seed = opts.seed or T.seed,
+        identity = true,
+      }
+    end)
   end)
   if not ok then error(t, type(t) == "string" and 2 or 0) end
   return t

@@ -14,6 +14,7 @@ local T = {}
 ---@field upstreams? moongate.test.Answers each a service of that name
 ---@field service? string where the route forwards to; default: the only upstream
 ---@field config? table the rest of the config
+---@field secrets? table<string, string> their texts, by the names that the config refers to
 ---@field match? string|table default `/*`
 ---@field timeout? number|string the route's
 ---@field path? string[] folders of policies

@@ -15,27 +15,11 @@ local CONSUMERS = {
 }
 local CHALLENGE = 'Basic realm="moongate", charset="UTF-8"'
 
-local files = {}
-
-local function secrets()
-  local out = {}
-  for name, value in pairs(SECRETS) do
-    if not files[name] then
-      files[name] = os.tmpname()
-      local file = assert(io.open(files[name], "wb"))
-      file:write(value, "\n")
-      file:close()
-    end
-    out[name] = { file = files[name] }
-  end
-  return out
-end
-
 local function gateway(conf, consumers, more)
   return T.new {
     policies = { { ["basic-auth"] = conf or {} }, more },
     upstreams = { api = { body = "ok" } },
-    config = { secrets = secrets(), consumers = consumers or CONSUMERS },
+    secrets = SECRETS, config = { consumers = consumers or CONSUMERS },
   }
 end
 
@@ -64,10 +48,6 @@ local function cost_of(t, request)
 end
 
 describe("basic-auth", function()
-  teardown(function()
-    for _, path in pairs(files) do os.remove(path) end
-  end)
-
   describe("schema", function()
     it("has defaults", function()
       assert.same({ realm = "moongate", remember = 60, tries = 20, optional = false, forward = false },
@@ -270,9 +250,8 @@ describe("basic-auth", function()
     it("hashes, and no run of policy code is too long by that", function()
       local t = T.new {
         policies = { "basic-auth" }, upstreams = { api = { body = "ok" } },
-        config = {
-          secrets = secrets(), consumers = { { name = "ann", password = "slower" } }, limits = { lua_run = "15ms" },
-        },
+        secrets = SECRETS,
+        config = { consumers = { { name = "ann", password = "slower" } }, limits = { lua_run = "15ms" } },
       }
       assert.status(t:request(as("ann", "open")), 200)
     end)
@@ -297,7 +276,7 @@ describe("basic-auth", function()
 
   it("passes failures of the backend on", function()
     local t = T.new { policies = { "basic-auth" }, upstreams = { api = { error = "refused" } },
-      config = { secrets = secrets(), consumers = CONSUMERS } }
+      secrets = SECRETS, config = { consumers = CONSUMERS } }
     assert.status(t:request(as("ann", "open: sesame")), 503)
   end)
 end)

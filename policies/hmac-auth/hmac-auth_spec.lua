@@ -10,22 +10,6 @@ local CONSUMERS = {
 local CHALLENGE = 'Signature realm="moongate"'
 local BASE64 = mg.crypto.base64
 
-local files = {}
-
-local function secrets()
-  local out = {}
-  for name, value in pairs(SECRETS) do
-    if not files[name] then
-      files[name] = os.tmpname()
-      local file = assert(io.open(files[name], "wb"))
-      file:write(value, "\n")
-      file:close()
-    end
-    out[name] = { file = files[name] }
-  end
-  return out
-end
-
 -- A gateway, and a function that gives the time there.
 local function gateway(conf, more, consumers)
   local t = T.new {
@@ -37,7 +21,7 @@ local function gateway(conf, more, consumers)
       { ["hmac-auth"] = conf or {} }, more,
     },
     upstreams = { api = { body = "ok" } },
-    config = { secrets = secrets(), consumers = consumers or CONSUMERS },
+    secrets = SECRETS, config = { consumers = consumers or CONSUMERS },
   }
   return t, function() return math.tointeger(tonumber((t:request "/clock"):text())) end
 end
@@ -89,10 +73,6 @@ local function refuses(t, what, status, slug)
 end
 
 describe("hmac-auth", function()
-  teardown(function()
-    for _, path in pairs(files) do os.remove(path) end
-  end)
-
   describe("schema", function()
     it("has defaults", function()
       assert.same({
@@ -351,7 +331,7 @@ describe("hmac-auth", function()
   it("passes failures of the backend on", function()
     local t = T.new {
       policies = { { ["hmac-auth"] = { optional = true } } }, upstreams = { api = { error = "refused" } },
-      config = { secrets = secrets(), consumers = CONSUMERS },
+      secrets = SECRETS, config = { consumers = CONSUMERS },
     }
     assert.status(t:request "/", 503)
   end)

@@ -7,27 +7,11 @@ local CONSUMERS = {
   { name = "eve" },
 }
 
-local files = {}
-
-local function secrets()
-  local out = {}
-  for name, value in pairs(KEYS) do
-    if not files[name] then
-      files[name] = os.tmpname()
-      local file = assert(io.open(files[name], "wb"))
-      file:write(value, "\n")
-      file:close()
-    end
-    out[name] = { file = files[name] }
-  end
-  return out
-end
-
 local function gateway(conf, consumers, more)
   return T.new {
     policies = { { ["key-auth"] = conf or {} }, more },
     upstreams = { api = { body = "ok" } },
-    config = { secrets = secrets(), consumers = consumers or CONSUMERS },
+    secrets = KEYS, config = { consumers = consumers or CONSUMERS },
   }
 end
 
@@ -48,10 +32,6 @@ local TELL = function(req)
 end
 
 describe("key-auth", function()
-  teardown(function()
-    for _, path in pairs(files) do os.remove(path) end
-  end)
-
   describe("schema", function()
     local function fails(conf, what)
       local ok, err = T.validate(require "key-auth", conf)
@@ -231,7 +211,7 @@ describe("key-auth", function()
 
   it("passes failures of the backend on", function()
     local t = T.new { policies = { "key-auth" }, upstreams = { api = { error = "refused" } },
-      config = { secrets = secrets(), consumers = CONSUMERS } }
+      secrets = KEYS, config = { consumers = CONSUMERS } }
     assert.status(t:request(keyed "bob-key"), 503)
   end)
 end)

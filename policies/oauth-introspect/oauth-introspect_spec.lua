@@ -1,7 +1,7 @@
 local T = require "moongate.test"
 local mg = require "moongate"
 
-local SECRET = os.getenv "PATH"
+local SECRET = "g4teway:+/ %s\u{e9}cret"
 local GOOD = { active = true, sub = "ann", scope = "orders:read orders:write", client_id = "app" }
 
 local function copy(t, changes)
@@ -17,7 +17,7 @@ local function gateway(conf, answer, more)
   return T.new {
     policies = { { ["oauth-introspect"] = copy(base, conf) }, more },
     upstreams = { login = answer or { json = GOOD }, api = { body = "ok" } }, service = "api",
-    config = { secrets = { login = { env = "PATH" } } },
+    secrets = { login = SECRET },
   }
 end
 
@@ -136,7 +136,7 @@ describe("oauth-introspect", function()
           url = "http://login.example:9000/check?a=1", client_id = "g", client_secret = "login",
         } } },
         upstreams = { ["login.example:9000"] = { json = GOOD }, api = { body = "ok" } }, service = "api",
-        config = { secrets = { login = { env = "PATH" } } },
+        secrets = { login = SECRET },
       }
       assert.status(t:request(bearer()), 200)
       local _, req = t:seen "login.example:9000"
@@ -414,7 +414,7 @@ describe("oauth-introspect", function()
       end
       local t = T.new {
         policies = { step "a", step "b" }, upstreams = { login = { json = copy(GOOD, { aud = "a" }) }, api = {} },
-        service = "api", config = { secrets = { login = { env = "PATH" } } },
+        service = "api", secrets = { login = SECRET },
       }
       assert.status(t:request(bearer()), 401)
       assert.called(t, "login", 1)
@@ -432,7 +432,7 @@ describe("oauth-introspect", function()
         return { ["oauth-introspect"] = { service = service, client_id = "g", client_secret = "login" } }
       end
       local t = T.new {
-        policies = { step "good", step "bad" }, service = "api", config = { secrets = { login = { env = "PATH" } } },
+        policies = { step "good", step "bad" }, service = "api", secrets = { login = SECRET },
         upstreams = { good = { json = GOOD }, bad = { json = { active = false } }, api = {} },
       }
       assert.status(t:request(bearer()), 401)
@@ -444,7 +444,7 @@ describe("oauth-introspect", function()
         return { ["oauth-introspect"] = { service = "login", path = path, client_id = "g", client_secret = "login" } }
       end
       local t = T.new {
-        policies = { step "/good", step "/bad" }, service = "api", config = { secrets = { login = { env = "PATH" } } },
+        policies = { step "/good", step "/bad" }, service = "api", secrets = { login = SECRET },
         upstreams = { login = function(req) return { json = { active = req.path == "/good" } } end, api = {} },
       }
       assert.status(t:request(bearer()), 401)
@@ -475,7 +475,7 @@ describe("oauth-introspect", function()
     local t = T.new {
       policies = { { ["oauth-introspect"] = { service = "login", client_id = "g", client_secret = "login" } } },
       upstreams = { login = { json = GOOD }, api = { error = "refused" } }, service = "api",
-      config = { secrets = { login = { env = "PATH" } } },
+      secrets = { login = SECRET },
     }
     local res = t:request(bearer())
     assert.status(res, 503)

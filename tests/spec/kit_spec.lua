@@ -489,6 +489,20 @@ describe("gateways", function()
     has(failure_of(T.new, { policies = { { lua = "return 7" } } }), "must return a table or a function, not a number")
   end)
 
+  it("may have secrets, as texts", function()
+    local function told(secrets, config)
+      local t = T.new {
+        policies = { function() return mg.reply(200, mg.secret "a" .. "|" .. mg.secret "b") end },
+        secrets = secrets, config = config,
+      }
+      return t:request("/"):text()
+    end
+    assert.equal("one\n|two", told { a = "one\n", b = "two" })
+    assert.equal("one|" .. os.getenv "PATH", told({ a = "one" }, { secrets = { b = { env = "PATH" } } }))
+    has(failure_of(told, { a = 1 }), "secrets: 'a': expected a text, got a number")
+    has(failure_of(told, { a = "" }), "secrets.a: the file is empty")
+  end)
+
   it("may have a config of their own", function()
     local t = T.load("shop.yaml", {
       text = [[

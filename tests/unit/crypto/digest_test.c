@@ -2,8 +2,11 @@
 #include "crypto/digest.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -136,11 +139,70 @@ static void equality(void **state)
     assert_false(mg_digest_equal(MG_STR("\0a"), MG_STR("\0b")));
 }
 
+/* --- how a comparison reads --- */
+
+/* Two pages, of which the second cannot be read: whoever looks at a byte there is found out. */
+struct trap {
+    char *pages;
+    size_t page;
+};
+
+static sigjmp_buf on_trap;
+
+static void trapped(int signal)
+{
+    (void)signal;
+    siglongjmp(on_trap, 1);
+}
+
+static void set_trap(struct trap *t)
+{
+    t->page = (size_t)sysconf(_SC_PAGESIZE);
+    t->pages = mmap(NULL, 2 * t->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(t->pages != MAP_FAILED);
+    memset(t->pages, 'x', t->page);
+    assert_int_equal(mprotect(t->pages + t->page, t->page, PROT_NONE), 0);
+}
+
+/* Whether comparing `n` bytes, which are another text from the first byte on, reads any of those
+ * from `from` on. */
+static bool reads_from(const struct trap *t, struct mg_str other, size_t from)
+{
+    struct mg_str secret = mg_str(t->pages + t->page - from, other.n);
+    if (sigsetjmp(on_trap, 1))
+        return true;
+    assert_false(mg_digest_equal(secret, other));
+    return false;
+}
+
+/* An answer that comes sooner the earlier the first wrong byte is lets a secret be guessed byte by
+ * byte. That no byte is left out shows without a clock. */
+static void a_wrong_first_byte_ends_no_comparison(void **state)
+{
+    static const char other[64] = "y";
+    struct sigaction action = {.sa_handler = trapped}, segv, bus;
+    struct trap t;
+    (void)state;
+    set_trap(&t);
+    sigaction(SIGSEGV, &action, &segv);
+    sigaction(SIGBUS, &action, &bus);
+    for (size_t n = 1; n <= sizeof other; n++) {
+        for (size_t from = 0; from < n; from++)
+            if (!reads_from(&t, mg_str(other, n), from))
+                fail_msg("%zu bytes: none from %zu on is looked at", n, from);
+        assert_false(reads_from(&t, mg_str(other, n), n));
+    }
+    sigaction(SIGSEGV, &segv, NULL);
+    sigaction(SIGBUS, &bus, NULL);
+    munmap(t.pages, 2 * t.page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests), cmocka_unit_test(no_data_at_all), cmocka_unit_test(hmacs),
-        cmocka_unit_test(sha384),  cmocka_unit_test(equality),
+        cmocka_unit_test(digests),  cmocka_unit_test(no_data_at_all),
+        cmocka_unit_test(hmacs),    cmocka_unit_test(sha384),
+        cmocka_unit_test(equality), cmocka_unit_test(a_wrong_first_byte_ends_no_comparison),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

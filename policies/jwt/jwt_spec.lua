@@ -91,6 +91,25 @@ describe("jwt", function()
     assert.called("api", 0)
   end)
 
+  for _, text in ipairs { "a b", "abc,def", 'a"b', "a=b", "=", "a%41", "{}", "\u{e4}", "a.b.c", "..", "a" } do
+    it("refuses what is no token: " .. text, function()
+      local res = gateway({}):request(with(text))
+      assert.problem(res, 401, "invalid-token")
+      assert.equal("Invalid token", res:json().detail)
+      assert.header(res, "WWW-Authenticate",
+        'Bearer realm="moongate", error="invalid_token", error_description="the token is malformed"')
+      assert.called("api", 0)
+    end)
+  end
+
+  it("refuses a good one with something around it", function()
+    local t = gateway {}
+    local good = token()
+    for _, bad in ipairs { good .. "=", good .. ".", "." .. good, good .. " x", good .. ",", '"' .. good .. '"' } do
+      assert.problem(t:request(with(bad)), 401, "invalid-token")
+    end
+  end)
+
   it("wants an expiry", function()
     assert.status(gateway({}):request(with(T.jwt({ sub = "ann", exp = false }, { key = SECRET }))), 401)
   end)

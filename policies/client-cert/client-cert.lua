@@ -3,6 +3,7 @@
 -- The listener has verified the certificate (`client_auth`); here it is only asked whose it is.
 
 local mg, s = require "moongate", require "moongate.schema"
+local consumers = require "moongate.auth.consumers"
 
 local M = {
   name = "client-cert", version = "1.0.0", summary = "Lets clients in by their TLS certificate, and knows them by it",
@@ -33,9 +34,10 @@ M.schema = s.record {
     if not next(san) then return "needs 'dns', 'email', 'uri' or 'ip'" end
   end),
   match = s.enum { "all", "any", default = "all", help = "how many of the criteria above must hold" },
-  required = s.boolean { default = true, help = "false: clients without a certificate go on, unknown" },
+  optional = s.boolean { default = false, help = "true: clients without a certificate go on, unknown" },
   subject_from = s.enum { "common_name", "subject", "fingerprint", "san.dns", "san.email", "san.uri",
     default = "common_name", help = "what the client is called from here on" },
+  consumers = consumers.option,
   forward = s.boolean { default = false, help = "tell the backend the certificate in Client-Cert (RFC 9440)" },
 }:check(function(conf)
   for _, text in ipairs(conf.fingerprint or {}) do
@@ -164,14 +166,15 @@ end
 
 function M.new(conf)
   local allows = judge(compile(conf), conf.match)
-  local required, from, forward = conf.required, conf.subject_from, conf.forward
+  local optional, from, forward = conf.optional, conf.subject_from, conf.forward
+  local is_consumer = consumers.matcher(conf.consumers)
 
   return { request = function(req)
     for i = 1, #OURS do req:del_header(OURS[i]) end
     local tls = req.tls
     local cert = tls and tls.client_cert
     if not cert then
-      if not required then return end
+      if optional then return end
       return mg.problem(403, "client-certificate-required", "A client certificate is required here")
     end
     -- Connections and sessions may outlive what was valid when they began.
@@ -179,7 +182,9 @@ function M.new(conf)
     if not allows(cert) then return refuse(cert, "it is not in the lists") end
     local subject = subject_of(cert, from)
     if not subject or subject == "" then return refuse(cert, "it has no " .. from) end
-    req.auth = identity(cert, subject)
+    local auth = identity(cert, subject)
+    if not is_consumer(auth) then return refuse(cert, "it is no consumer's") end
+    req.auth = auth
     if forward then req:set_header("Client-Cert", field_value(cert.pem)) end
   end }
 end

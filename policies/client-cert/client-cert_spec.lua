@@ -38,7 +38,7 @@ describe("client-cert", function()
     end
 
     it("has defaults", function()
-      assert.same({ match = "all", required = true, subject_from = "common_name", forward = false },
+      assert.same({ match = "all", optional = false, subject_from = "common_name", forward = false },
         T.validate(require "client-cert", {}))
     end)
 
@@ -114,7 +114,7 @@ describe("client-cert", function()
     end)
 
     it("lets in when none is required, and knows nobody", function()
-      local t = gateway { required = false }
+      local t = gateway { optional = true }
       for _, request in ipairs { {}, { tls = {} } } do
         local res, req = t:request(request)
         assert.status(res, 200)
@@ -123,7 +123,7 @@ describe("client-cert", function()
     end)
 
     it("leaves an identity alone that another step has found", function()
-      local _, req = gateway({ required = false }):request { auth = { subject = "bob" } }
+      local _, req = gateway({ optional = true }):request { auth = { subject = "bob" } }
       assert.equal("bob", req.auth.subject)
     end)
   end)
@@ -196,7 +196,7 @@ describe("client-cert", function()
     end)
 
     it("hold for those who need not show one, when they do", function()
-      local t = gateway { required = false, common_name = "other.example" }
+      local t = gateway { optional = true, common_name = "other.example" }
       assert.problem(t:request(with(certificate())), 403, "client-certificate-refused")
     end)
   end)
@@ -218,7 +218,7 @@ describe("client-cert", function()
 
   it("refuses what has expired since the connection began", function()
     local now
-    local t = gateway({ required = false }, function(req, next)
+    local t = gateway({ optional = true }, function(req, next)
       now = mg.now()
       return next(req)
     end)
@@ -286,7 +286,7 @@ describe("client-cert", function()
     end)
 
     for what, conf in pairs {
-      ["when it is off"] = {}, ["when there is no certificate"] = { required = false, forward = true },
+      ["when it is off"] = {}, ["when there is no certificate"] = { optional = true, forward = true },
     } do
       it("lets nothing of the client's own pass " .. what, function()
         local t = gateway(conf)
@@ -296,6 +296,41 @@ describe("client-cert", function()
         for _, name in ipairs(NAMES) do assert.is_nil(last:header(name)) end
       end)
     end
+  end)
+
+  describe("consumers", function()
+    local CONSUMERS = { { name = "orders", roles = { "partner" }, groups = { "gold" } }, { name = "bank" } }
+
+    local function judged(conf, cn)
+      local seen
+      local t = T.new {
+        policies = { { ["client-cert"] = conf }, function(req, next)
+          seen = req.auth
+          return next(req)
+        end },
+        upstreams = { api = { body = "ok" } }, config = { consumers = CONSUMERS },
+      }
+      return t:request { tls = { client_cert = { common_name = cn } } }, seen
+    end
+
+    it("are known by their names, and bring roles and groups", function()
+      local res, auth = judged({ consumers = { "orders", "bank" } }, "orders")
+      assert.status(res, 200)
+      assert.same({ "orders", { "partner" }, { "gold" } }, { auth.subject, auth.roles, auth.claims.groups })
+      assert.same({}, select(2, judged({ consumers = { "orders", "bank" } }, "bank")).roles)
+    end)
+
+    it("are the only ones let in", function()
+      assert.problem(judged({ consumers = "bank" }, "orders"), 403, "client-certificate-refused")
+      assert.problem(judged({ consumers = "bank" }, "eve"), 403, "client-certificate-refused")
+      assert.status(judged({}, "eve"), 200)
+    end)
+
+    it("must be there", function()
+      local ok, fault = pcall(judged, { consumers = "zoe" }, "a")
+      assert.is_false(ok)
+      assert.matches("unknown consumer 'zoe'", tostring(fault), 1, true)
+    end)
   end)
 
   it("lets upstream failures pass", function()

@@ -2,6 +2,7 @@
 
 local mg, s = require "moongate", require "moongate.schema"
 local identity, token = require "moongate.auth.identity", require "moongate.auth.token"
+local consumers = require "moongate.auth.consumers"
 
 local M = {
   name = "oauth-introspect", version = "1.0.0", summary = "Knows clients by a token that its issuer is asked about",
@@ -23,6 +24,7 @@ M.schema = s.record {
   issuer = s.list(TEXT, { single = true, len = { 1, 100 }, help = "that 'iss' must be one of" }),
   audience = s.list(TEXT, { single = true, len = { 1, 100 }, help = "that 'aud' must have one of" }),
   subject = s.string { default = "sub", len = { 1, 256 }, help = "the claim that says whose the token is" },
+  consumers = consumers.option,
   cache = s.duration { default = "10s", le = 3600, help = "how long an answer holds for a good token, 'exp' at most" },
   negative_cache = s.duration { default = "10s", le = 3600, help = "the same for others" },
   timeout = s.duration { default = "5s", gt = 0, le = 300, help = "for the answer" },
@@ -132,7 +134,7 @@ end
 
 function M.new(conf)
   local where = token.places(conf.from, conf.realm)
-  local ask, cache = compile_question(conf), open_cache(conf)
+  local ask, cache, is_consumer = compile_question(conf), open_cache(conf), consumers.matcher(conf.consumers)
 
   local function claims_of(text)
     local key = cache.key(text)
@@ -162,7 +164,12 @@ function M.new(conf)
     if not claims then return failed(conf, reason) end
     local fault = fault_of(claims, conf)
     if fault then return refuse(fault) end
-    req.auth = identity_of(claims, conf)
+    local auth = identity_of(claims, conf)
+    if not is_consumer(auth) then
+      mg.log.info("token refused", { reason = "it is no consumer's" })
+      return mg.problem(403, "consumer-refused", "The token is good, but not for here")
+    end
+    req.auth = auth
   end }
 end
 

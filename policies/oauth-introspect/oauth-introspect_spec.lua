@@ -461,6 +461,38 @@ describe("oauth-introspect", function()
     end)
   end)
 
+  describe("consumers", function()
+    local function judged(names, subject)
+      local seen
+      local t = T.new {
+        policies = {
+          { ["oauth-introspect"] = { service = "login", client_id = "g", client_secret = "login", consumers = names } },
+          function(req, next)
+            seen = req.auth
+            return next(req)
+          end,
+        },
+        upstreams = { login = { json = { active = true, sub = subject } }, api = { body = "ok" } }, service = "api",
+        secrets = { login = SECRET },
+        config = { consumers = { { name = "ann", roles = { "admin" } }, { name = "bob" } } },
+      }
+      return t:request(bearer()), seen
+    end
+
+    it("are known by their names, and bring their roles", function()
+      local res, auth = judged({ "ann" }, "ann")
+      assert.status(res, 200)
+      assert.same({ "admin" }, auth.roles)
+      assert.status(judged(nil, "eve"), 200)
+    end)
+
+    it("are the only ones let in", function()
+      assert.problem(judged({ "ann" }, "bob"), 403, "consumer-refused")
+      assert.problem(judged({ "ann" }), 403, "consumer-refused")
+      assert.matches("unknown consumer 'zoe'", tostring(select(2, pcall(judged, { "zoe" }, "ann"))), 1, true)
+    end)
+  end)
+
   it("never writes the token or the secret into the log", function()
     local t = gateway({}, { json = { active = false } })
     t:request(bearer "v3ry-s3cret")

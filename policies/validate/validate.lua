@@ -20,11 +20,11 @@ local function is_json_type(full)
 end
 
 M.schema = s.record {
-  body = s.any { help = "schema of JSON and form bodies; or { file: NAME }" },
-  query = s.any { help = "schema of the query's arguments, an object; or { file: NAME }" },
-  headers = s.any { help = "schema of the headers, an object; or { file: NAME }" },
-  params = s.any { help = "schema of the path's parameters, an object; or { file: NAME }" },
-  response = s.any { help = "schema of the JSON bodies of 2xx responses; or { file: NAME }" },
+  body = s.any { help = "schema of JSON and form bodies; or a file's name" },
+  query = s.any { help = "schema of the query's arguments, an object; or a file's name" },
+  headers = s.any { help = "schema of the headers, an object; or a file's name" },
+  params = s.any { help = "schema of the path's parameters, an object; or a file's name" },
+  response = s.any { help = "schema of the JSON bodies of 2xx responses; or a file's name" },
   on_response_error = s.enum { "log", "fail", default = "log", help = "fail: 502" },
   body_required = s.boolean { default = true, help = "POST, PUT, PATCH and the like need a body" },
   content_type = s.list(s.string { match = "^[^%s/;,]+/[^%s/;,]+$" }, {
@@ -60,7 +60,9 @@ local function read_file(option, name)
   return schema
 end
 
+-- A schema is a map or a boolean, so a text names a file; so does a map that has nothing else.
 local function file_of(value)
+  if type(value) == "string" then return value end
   if type(value) ~= "table" or value.file == nil or next(value, next(value)) ~= nil then return nil end
   return value.file
 end

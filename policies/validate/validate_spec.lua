@@ -118,6 +118,7 @@ describe("validate", function()
 
     it("tells of a file that is not there", function()
       fails({ body = { file = "schemas/none.json" } }, "body: cannot read 'schemas/none.json': no such file")
+      fails({ body = "schemas/none.json" }, "body: cannot read 'schemas/none.json': no such file")
       fails({ body = { file = 5 } }, "body.file: expected a name")
       fails({ body = { file = "policies/README.md" } }, "body: policies/README.md: line 1 column 1")
     end)

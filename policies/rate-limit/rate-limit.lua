@@ -2,6 +2,7 @@
 -- (moongate.limits.redis); here is who is counted, and what clients are told.
 
 local answer = require "moongate.limits.answer"
+local cost = require "moongate.limits.cost"
 local keys = require "moongate.limits.key"
 local mg, s = require "moongate", require "moongate.schema"
 local sets = require "moongate.limits.set"
@@ -70,9 +71,8 @@ fields.tier = s.any_of { s.enum { "group" }, s.expr { match = "%${" },
   help = "which of `tiers` a client has: an expression, or `group`: the first group of the consumer that is one" }
 fields.tiers = s.map(s.record(TIER), { len = { 1, 64 },
   help = "limits in place of `limit`, by name; who has none of them has `limit`" })
-fields.cost = s.any_of { s.number { ge = 0, le = 1000000 }, s.expr { match = "%${" }, default = 1,
-  help = "units that a request takes, or an expression; what is no number counts as 1" }
-fields.store = s.string { default = "local", len = { 1, 128 },
+fields.cost = cost.option()
+fields.store = s.any_of { s.enum { "local" }, s.redis(), default = "local",
   help = "`local`: all workers of this gateway count together; or a name of `redis`: all gateways do" }
 fields.when_down = s.enum { "allow", "deny", "local", default = "local",
   help = "while Redis does not answer: let all pass, answer 503, or count in this gateway" }
@@ -100,6 +100,9 @@ M.schema = s.record(fields):check(function(conf)
     local initial = conf.limit or math.min(math.max(20, conf.min), conf.max)
     if conf.min > initial or initial > conf.max then return "must be from 'min' to 'max'", "limit" end
     return
+  end
+  if conf.batch > 1 and (conf.limits or conf.store == "local") then
+    return "is for one limit in Redis", "batch"
   end
   if conf.limits and (conf.limit or conf.tiers) then return "cannot be with 'limit' or 'tiers'", "limits" end
   if not (conf.limits or conf.limit) then return "needs 'limit' or 'limits'" end
@@ -169,15 +172,6 @@ local function chooser(conf, make)
   end
 end
 
-local function cost_of(cost)
-  if type(cost) == "number" then return function() return cost end end
-  return function(req)
-    local value = tonumber(req:expr(cost))
-    -- A client that may say what its request costs must not say that it costs nothing, or gives something back.
-    return value and value >= 0 and value <= 1000000 and value or 1
-  end
-end
-
 -- ------------------------------------------------------------------------------------------------ the step
 
 -- What clients are told beside the answer, as a function of (req, res, ...).
@@ -197,12 +191,11 @@ local function teller(conf)
 end
 
 function M.new(conf, env)
-  if conf.store ~= "local" then error(("store: unknown redis '%s'"):format(conf.store), 0) end
   local dict = mg.shared "rate-limit"
   if conf.algorithm == "adaptive" then return adaptive(conf, env, dict) end
 
   local choose = chooser(conf, function(limits, tier) return sets.new(conf, limits, env, dict, tier) end)
-  local cost, tell, silent = cost_of(conf.cost), teller(conf), not (conf.headers or conf.legacy_headers)
+  local cost_of, tell, silent = cost.compile(conf.cost), teller(conf), not (conf.headers or conf.legacy_headers)
 
   local function refuse(req, set, field, retry_after, which, remaining, reset)
     mg.log.info("over the limit", { limit = set.names[which], dry_run = conf.dry_run })
@@ -214,7 +207,7 @@ function M.new(conf, env)
 
   return { request = function(req)
     local set = choose(req)
-    local ok, field, retry_after, delay, which, remaining, reset = set.take(req, cost(req))
+    local ok, field, retry_after, delay, which, remaining, reset = set.take(req, cost_of(req))
     if ok == nil then -- nobody could count
       if field == "allow" then return end
       return answer.overloaded "Requests cannot be counted at the moment"

@@ -8,7 +8,7 @@ local process = require "moongate.e2e.process"
 -- A policy, and a spec that looks at half of it.
 local QUOTA = [[
 local mg = require "moongate"
-local M = { name = "quota" }
+local M = { name = "ratio" }
 
 local function refuse()
   return mg.problem(429, "too-many")
@@ -29,13 +29,13 @@ return M
 local HALF = [[
 local T = require "moongate.test"
 it("lets one pass", function()
-  local t = T.new { policies = { "quota" }, upstreams = { api = { body = "ok" } } }
+  local t = T.new { policies = { "ratio" }, upstreams = { api = { body = "ok" } } }
   assert.status(t:request "/", 200)
 end)
 ]]
 local WHOLE = HALF .. [[
 it("refuses the third", function()
-  local t = T.new { policies = { "quota" }, upstreams = { api = { body = "ok" } } }
+  local t = T.new { policies = { "ratio" }, upstreams = { api = { body = "ok" } } }
   t:request "/"
   assert.status(t:request "/", 200)
   assert.problem(t:request "/", 429, "too-many")
@@ -90,15 +90,15 @@ describe("moongate test", function()
 
   describe("--coverage", function()
     it("counts the lines of policies, and shows which did not run", function()
-      local folder = folder_with { ["policies/quota.lua"] = QUOTA, ["spec/quota_spec.lua"] = HALF }
+      local folder = folder_with { ["policies/ratio.lua"] = QUOTA, ["spec/ratio_spec.lua"] = HALF }
       local done = run(folder, "--coverage", "spec")
       assert.equal("", done.stderr)
       assert.equal(0, done.status)
       assert.matches("1 success / 0 failures", done.stdout, 1, true)
-      assert.matches("policies/quota.lua      13      11    84.6  5, 13\n", done.stdout, 1, true)
+      assert.matches("policies/ratio.lua      13      11    84.6  5, 13\n", done.stdout, 1, true)
       assert.equal([[
 TN:
-SF:policies/quota.lua
+SF:policies/ratio.lua
 FN:4,refuse
 FN:8,M.new
 FN:10,request
@@ -129,7 +129,7 @@ end_of_record
     it("shows policies in the paths that have no spec, and built-in ones that ran", function()
       local folder = folder_with {
         ["policies/a.lua"] = "return {\n  name = 'a'\n}\n", ["policies/helper/other.lua"] = "return 1\n",
-        ["policies/b_spec.lua"] = HALF:gsub('"quota"', '{ respond = { body = "x" } }'),
+        ["policies/b_spec.lua"] = HALF:gsub('"ratio"', '{ respond = { body = "x" } }'),
       }
       local done = run(folder, "--coverage=out.info", "policies")
       assert.equal("", done.stderr)
@@ -140,14 +140,14 @@ end_of_record
     end)
 
     it("is what .busted asks for, and busted's -c", function()
-      local files = { ["policies/quota.lua"] = QUOTA, ["spec/quota_spec.lua"] = HALF }
+      local files = { ["policies/ratio.lua"] = QUOTA, ["spec/ratio_spec.lua"] = HALF }
       local folder = folder_with(files)
-      assert.matches("policies/quota.lua", run(folder, "-c").stdout, 1, true)
+      assert.matches("policies/ratio.lua", run(folder, "-c").stdout, 1, true)
       files[".busted"] = "return { default = { coverage = true } }"
       folder = folder_with(files)
-      assert.matches("policies/quota.lua", run(folder).stdout, 1, true)
-      assert.matches("SF:policies/quota.lua", process.read(folder .. "/lcov.info"), 1, true)
-      assert.not_matches("policies/quota.lua", run(folder, "--no-coverage").stdout, 1, true)
+      assert.matches("policies/ratio.lua", run(folder).stdout, 1, true)
+      assert.matches("SF:policies/ratio.lua", process.read(folder .. "/lcov.info"), 1, true)
+      assert.not_matches("policies/ratio.lua", run(folder, "--no-coverage").stdout, 1, true)
     end)
 
     it("leaves the limit on run time alone, which leaves it alone", function()
@@ -179,15 +179,15 @@ end_of_record
 
     it("is shown also when a spec fails, and keeps its status", function()
       local folder = folder_with {
-        ["policies/quota.lua"] = QUOTA, ["spec/quota_spec.lua"] = HALF:gsub("200", "404"),
+        ["policies/ratio.lua"] = QUOTA, ["spec/ratio_spec.lua"] = HALF:gsub("200", "404"),
       }
       local done = run(folder, "--coverage")
       assert.equal(1, done.status)
-      assert.matches("policies/quota.lua", done.stdout, 1, true)
+      assert.matches("policies/ratio.lua", done.stdout, 1, true)
     end)
 
     it("says when it cannot be written", function()
-      local folder = folder_with { ["policies/quota.lua"] = QUOTA, ["spec/quota_spec.lua"] = HALF }
+      local folder = folder_with { ["policies/ratio.lua"] = QUOTA, ["spec/ratio_spec.lua"] = HALF }
       local done = run(folder, "--coverage=none/out.info")
       assert.equal(1, done.status)
       assert.matches("moongate test: cannot write the tracefile: none/out.info", done.stderr, 1, true)
@@ -196,13 +196,13 @@ end_of_record
 
   describe("--mutate", function()
     local function project(policy, spec, more)
-      local files = { ["policies/quota.lua"] = policy, ["policies/quota_spec.lua"] = spec }
+      local files = { ["policies/ratio.lua"] = policy, ["policies/ratio_spec.lua"] = spec }
       for name, text in pairs(more or {}) do files[name] = text end
       return folder_with(files)
     end
 
     local function mutate(folder, ...)
-      return run(folder, "--mutate", "policies/quota.lua", ...)
+      return run(folder, "--mutate", "policies/ratio.lua", ...)
     end
 
     it("shows what the specs beside the file do not see", function()
@@ -211,11 +211,11 @@ end_of_record
       assert.equal("", done.stderr)
       assert.equal(1, done.status)
       assert.same({
-        "policies/quota.lua:12:8: count > 2 -> false", "policies/quota.lua:12:14: > -> >=",
-        "policies/quota.lua:12:16: 2 -> 3", "policies/quota.lua:12:16: 2 -> 1",
-      }, lines_with(done.stdout, "policies/quota.lua:12:"))
+        "policies/ratio.lua:12:8: count > 2 -> false", "policies/ratio.lua:12:14: > -> >=",
+        "policies/ratio.lua:12:16: 2 -> 3", "policies/ratio.lua:12:16: 2 -> 1",
+      }, lines_with(done.stdout, "policies/ratio.lua:12:"))
       assert.same({ "24 mutants, 7 killed, 17 survived, 0 timed out" }, lines_with(done.stdout, "24 mutants"))
-      assert.equal(QUOTA, process.read(folder .. "/policies/quota.lua"))
+      assert.equal(QUOTA, process.read(folder .. "/policies/ratio.lua"))
     end)
 
     it("is content when each mutant is killed", function()
@@ -226,7 +226,7 @@ end_of_record
     end)
 
     it("runs the specs that are named in place of those beside", function()
-      local done = mutate(project(QUOTA, "error 'not this one'", { ["spec/quota_spec.lua"] = WHOLE }), "spec")
+      local done = mutate(project(QUOTA, "error 'not this one'", { ["spec/ratio_spec.lua"] = WHOLE }), "spec")
       assert.equal("24 mutants, 24 killed, 0 survived, 0 timed out\n", done.stdout)
       assert.equal(0, done.status)
     end)
@@ -234,20 +234,20 @@ end_of_record
     it("breaks what a spec requires, too", function()
       local spec = [[
         local T = require "moongate.test"
-        it("has a default", function() assert.equal(7, T.validate(require "quota", {}).limit) end)
+        it("has a default", function() assert.equal(7, T.validate(require "ratio", {}).limit) end)
       ]]
       local policy = [[
         local s = require "moongate.schema"
-        return { name = "quota", schema = s.record { limit = s.integer { default = 7 } } }
+        return { name = "ratio", schema = s.record { limit = s.integer { default = 7 } } }
       ]]
       local done = mutate(project(policy, spec))
-      assert.same({}, lines_with(done.stdout, "policies/quota.lua:2:78"))
-      assert.matches("policies/quota.lua:2:25: \"quota\" -> \"\"\n", done.stdout, 1, true)
+      assert.same({}, lines_with(done.stdout, "policies/ratio.lua:2:78"))
+      assert.matches("policies/ratio.lua:2:25: \"ratio\" -> \"\"\n", done.stdout, 1, true)
       assert.matches(", 1 survived, 0 timed out\n", done.stdout, 1, true)
     end)
 
     it("breaks built-in policies", function()
-      local spec = HALF:gsub('"quota"', '{ ["ip-filter"] = { allow = "10.0.0.0/8" } }'):gsub("200", "403")
+      local spec = HALF:gsub('"ratio"', '{ ["ip-filter"] = { allow = "10.0.0.0/8" } }'):gsub("200", "403")
       local folder = folder_with { ["spec/a_spec.lua"] = spec }
       local done = run(folder, "--mutate", "policies/ip-filter/ip-filter.lua", "spec")
       assert.equal("", done.stderr)
@@ -259,7 +259,7 @@ end_of_record
     it("ends what runs for ever", function()
       local policy = [[
         while false do end
-        return { name = "quota", new = function() return { request = function() end } end }
+        return { name = "ratio", new = function() return { request = function() end } end }
       ]]
       local done = mutate(project(policy, HALF))
       assert.equal("4 mutants, 3 killed, 0 survived, 1 timed out\n", done.stdout)
@@ -273,9 +273,9 @@ end_of_record
       local done = mutate(project(policy, HALF))
       assert.equal(1, done.status)
       assert.matches("18 mutants, 7 killed, 11 survived, 0 timed out\n6 accepted:\n", done.stdout, 1, true)
-      assert.matches('  policies/quota.lua:5:26: "too-many" -> "" (nobody asks)\n', done.stdout, 1, true)
-      assert.matches("  policies/quota.lua:10:17: 0 -> 1 (the first)\n", done.stdout, 1, true)
-      assert.matches("policies/quota.lua:19: nothing survives here; its `mutate: equal` can go\n", done.stdout, 1, true)
+      assert.matches('  policies/ratio.lua:5:26: "too-many" -> "" (nobody asks)\n', done.stdout, 1, true)
+      assert.matches("  policies/ratio.lua:10:17: 0 -> 1 (the first)\n", done.stdout, 1, true)
+      assert.matches("policies/ratio.lua:19: nothing survives here; its `mutate: equal` can go\n", done.stdout, 1, true)
     end)
 
     describe("refuses to begin", function()
@@ -287,20 +287,20 @@ end_of_record
 
       it("where specs fail already", function()
         local folder = project(QUOTA, "it('fails', function() error 'so it is' end)")
-        refuses("the specs fail before anything is broken in policies/quota.lua", folder)
+        refuses("the specs fail before anything is broken in policies/ratio.lua", folder)
         assert.matches("so it is", mutate(folder).stderr, 1, true)
       end)
 
       it("where no spec loads the file", function()
-        refuses("the specs pass, but none of them loads policies/quota.lua", project(QUOTA, "it('x', function() end)"))
+        refuses("the specs pass, but none of them loads policies/ratio.lua", project(QUOTA, "it('x', function() end)"))
       end)
 
       it("where there are no specs, no file, or no Lua", function()
-        refuses("there are no specs beside policies/quota.lua; name those to run",
-          folder_with { ["policies/quota.lua"] = QUOTA })
-        refuses("cannot read the file to break: policies/quota.lua: No such file or directory",
-          folder_with { ["policies/quota_spec.lua"] = HALF })
-        refuses("policies/quota.lua: line 1: .*", project("x = ", HALF))
+        refuses("there are no specs beside policies/ratio.lua; name those to run",
+          folder_with { ["policies/ratio.lua"] = QUOTA })
+        refuses("cannot read the file to break: policies/ratio.lua: No such file or directory",
+          folder_with { ["policies/ratio_spec.lua"] = HALF })
+        refuses("policies/ratio.lua: line 1: .*", project("x = ", HALF))
       end)
     end)
   end)
@@ -325,14 +325,14 @@ end_of_record
     end
 
     it("runs again when a policy changes, and ends with the last status", function()
-      local folder = folder_with { ["policies/quota.lua"] = QUOTA, ["spec/quota_spec.lua"] = WHOLE, ["a.txt"] = "" }
+      local folder = folder_with { ["policies/ratio.lua"] = QUOTA, ["spec/ratio_spec.lua"] = WHOLE, ["a.txt"] = "" }
       watch(folder)
       wait_for_run(1)
       assert.matches("2 successes / 0 failures", watcher:stdout(), 1, true)
       process.write(folder .. "/a.txt", "nobody cares")
-      process.write(folder .. "/policies/quota.lua", (QUOTA:gsub("> 2", "> 3")))
+      process.write(folder .. "/policies/ratio.lua", (QUOTA:gsub("> 2", "> 3")))
       wait_for_run(2)
-      assert.matches("\npolicies/quota.lua has changed\n", watcher:stdout(), 1, true)
+      assert.matches("\npolicies/ratio.lua has changed\n", watcher:stdout(), 1, true)
       assert.not_matches("a.txt", watcher:stdout(), 1, true)
       assert.matches("1 success / 1 failure", watcher:stdout(), 1, true)
       watcher:signal "INT"
@@ -342,9 +342,9 @@ end_of_record
 
     it("sees new files and lost ones below the paths", function()
       local folder = folder_with {
-        ["policies/quota.lua"] = QUOTA, ["policies/quota_spec.lua"] = HALF, ["other/x.lua"] = "",
+        ["policies/ratio.lua"] = QUOTA, ["policies/ratio_spec.lua"] = HALF, ["other/x.lua"] = "",
       }
-      watch(folder, "policies/quota_spec.lua")
+      watch(folder, "policies/ratio_spec.lua")
       wait_for_run(1)
       process.write(folder .. "/other/x.lua", "return 1")
       process.write(folder .. "/policies/routes.yaml", "")

@@ -72,9 +72,9 @@ function M.refused(options, retry_after)
   return res
 end
 
--- The answer of a gateway that cannot take more now, whoever asks.
-function M.overloaded(detail, retry_after)
-  return mg.problem(503, PROBLEMS .. "temporary-reduced-capacity", detail,
+-- The answer of a gateway that cannot take more now, whoever asks; 503 unless `status` says otherwise.
+function M.overloaded(detail, retry_after, status)
+  return mg.problem(status or 503, PROBLEMS .. "temporary-reduced-capacity", detail,
     { headers = { ["Retry-After"] = math.max(1, math.ceil(retry_after or 1)) } })
 end
 

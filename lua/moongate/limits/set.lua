@@ -1,8 +1,10 @@
 -- The limits that one request takes from, all at once: their rules, their keys, and where they are counted.
 
 local answer = require "moongate.limits.answer"
+local counter = require "moongate.limits.counter"
 local keys = require "moongate.limits.key"
 local mg = require "moongate"
+local redis = require "moongate.limits.redis"
 
 local M = {}
 
@@ -62,6 +64,21 @@ local function keys_of(conf, list)
   end, all_same
 end
 
+-- How keys are called in Redis. In a cluster all keys of one call have to lie in one slot, which what stands in braces
+-- chooses: the client where all limits count the same, else the step.
+local function name_in_redis(rules, names, all_same, step)
+  for i, rule in ipairs(rules) do
+    local name = #rules == 1 and step or names[i]
+    if #rules == 1 then
+      rule.redis_key = function(key) return name .. ":" .. key end
+    elseif all_same then
+      rule.redis_key = function(key) return ("%s:{%s}"):format(name, key) end
+    else
+      rule.redis_key = function(key) return ("{%s}:%s:%s"):format(step, name, key) end
+    end
+  end
+end
+
 -- ------------------------------------------------------------------------------------------------ the set
 
 -- Makes { take =, policy =, names =, quotas = }. `conf` is the policy's config and `limits` where its limits stand: the
@@ -80,16 +97,14 @@ function M.new(conf, limits, env, dict, tier)
   end
   set.policy = answer.policy_field(told)
 
-  local key_of = keys_of(conf, list)
-  local limiter = dict:limiter(rules)
-  function set.take(req, cost)
-    local ok, field, retry_after, delay, which, remaining, reset = limiter:take(cost, key_of(req))
-    if ok == nil then
-      mg.log.error("requests cannot be counted", { why = field.code })
-      return nil, conf.when_down == "allow" and "allow" or "deny"
-    end
-    return ok, field, retry_after, delay, which, remaining, reset
+  local key_of, all_same = keys_of(conf, list)
+  local limiter, shared = dict:limiter(rules), nil
+  if conf.store ~= "local" then
+    name_in_redis(rules, set.names, all_same, conf.name or env.path)
+    shared = redis.new(conf.store, rules)
+    if conf.batch > 1 then shared = redis.batched(shared, rules[1], conf.batch, dict) end
   end
+  set.take = counter.new(conf, limiter, shared, key_of)
   return set
 end
 

@@ -1,0 +1,133 @@
+-- Limits in a real Redis: several gateways count together, and what becomes of clients while it is down.
+
+local E = require "moongate.e2e"
+
+local function config(address, conf, up, redis)
+  conf.store = conf.store or "main"
+  redis = redis or {}
+  redis.address = address
+  return {
+    redis = { main = redis }, workers = 2,
+    services = { api = { backends = { up.address } } },
+    routes = { { match = "/*", service = "api", policies = { { ["rate-limit"] = conf } } } },
+  }
+end
+
+local function two_gateways(...)
+  return { E.start { config = config(...) }, E.start { config = config(...) } }
+end
+
+-- Sends n requests over several connections and counts the answers by status. Each has to have proper headers.
+local function ask(g, n, count)
+  count = count or {}
+  for _ = 1, n do
+    local res = g:get "/"
+    count[res.status] = (count[res.status] or 0) + 1
+    if res.status == 429 then assert.matches("^[1-9]%d*$", res:header "Retry-After") end
+    local field = res:header "RateLimit" -- there is none when nobody has counted
+    if field or res.status == 429 then assert.matches('^"[%w-]+";r=%d+;t=%d+$', field) end
+  end
+  return count
+end
+
+-- A connection for each, as few workers must not see all requests.
+local function ask_at_once(gateways, n)
+  local tasks, count = {}, {}
+  for i = 1, 8 do
+    tasks[i] = E.spawn(function() ask(gateways[i % #gateways + 1], n // 8, count) end)
+  end
+  for _, task in ipairs(tasks) do task:wait() end
+  return count
+end
+
+describe("limits in Redis", function()
+  local up, redis
+  setup(function()
+    up = E.upstream { body = "ok" }
+    redis = E.redis()
+  end)
+
+  before_each(function() redis:command "FLUSHALL" end)
+
+  for _, algorithm in ipairs { "fixed-window", "sliding-window", "token-bucket", "leaky-bucket" } do
+    it("are those of all gateways together: " .. algorithm, function()
+      local conf = { limit = 100, window = "1h", algorithm = algorithm, name = "general" }
+      if algorithm:find "bucket" then conf.burst = 100 end
+      local gateways = two_gateways(redis.address, conf, up)
+      local count = ask_at_once(gateways, 160)
+      local refill = algorithm:find "bucket" and 1 or 0 -- one each 36 seconds
+      assert.is_true(count[200] >= 100 and count[200] <= 100 + refill)
+      assert.equal(160, count[200] + count[429])
+      assert.is_true(redis:command("PTTL", "general:127.0.0.1") > 0)
+    end)
+  end
+
+  it("are kept under the limit's name and the client, for as long as the window", function()
+    local g = E.start { config = config(redis.address, { limit = 100, window = "60s", name = "general" }, up) }
+    ask(g, 3)
+    assert.equal("3", redis:command("GET", "general:127.0.0.1"))
+    local ttl = redis:command("TTL", "general:127.0.0.1")
+    assert.is_true(ttl >= 58 and ttl <= 60)
+  end)
+
+  it("are taken all or none", function()
+    local g = E.start { config = config(redis.address, { limits = {
+      { name = "few", limit = 2, window = "1h" },
+      { name = "many", limit = 10, window = "1h", algorithm = "token-bucket" },
+      { name = "slide", limit = 5, window = "1h", algorithm = "sliding-window" },
+    } }, up) }
+    for i = 1, 4 do
+      local res = g:get "/"
+      assert.status(res, i <= 2 and 200 or 429)
+      local many, slide = res:header("RateLimit"):match '"many";r=(%d+).*"slide";r=(%d+)'
+      assert.same({ 10 - math.min(i, 2), 5 - math.min(i, 2) }, { tonumber(many), tonumber(slide) })
+    end
+    assert.equal("2", redis:command("GET", "few:{127.0.0.1}"))
+  end)
+
+  it("may be taken in batches, and never too many", function()
+    local conf = { limit = 100, window = "1h", name = "general", batch = 10 }
+    local gateways = two_gateways(redis.address, conf, up)
+    local count = ask_at_once(gateways, 160)
+    assert.is_true(count[200] <= 100 and count[200] > 100 - 2 * 10)
+    assert.equal(160, count[200] + count[429])
+  end)
+
+  local DOWN = {
+    allow = function(count) assert.same({ [200] = 30 }, count) end,
+    deny = function(count) assert.same({ [503] = 30 }, count) end,
+    ["local"] = function(count) assert.same({ [200] = 10, [429] = 20 }, count) end,
+  }
+  for when_down, check in pairs(DOWN) do
+    it("while it is down, and when it is back: when_down " .. when_down, function()
+      local own = E.redis()
+      local conf = { limit = 10, window = "1h", name = "general", when_down = when_down }
+      local g = E.start { config = config(own.address, conf, up, { timeout = "300ms" }) }
+      assert.same({ [200] = 2 }, ask(g, 2))
+      own:kill()
+      check(ask(g, 30))
+      own:start()
+      E.eventually(function()
+        return g:get("/").status ~= 503 and own:command("EXISTS", "general:127.0.0.1") == 1
+      end, 10)
+    end)
+  end
+
+  it("keep nobody waiting longer than the time-out while it hangs", function()
+    local own = E.redis()
+    local conf = { limit = 10, window = "1h", when_down = "local" }
+    local g = E.start { config = config(own.address, conf, up, { timeout = "300ms" }) }
+    ask(g, 1)
+    own:pause()
+    for _ = 1, 12 do
+      local began = E.now()
+      ask(g, 1)
+      assert.is_true(E.now() - began < 2)
+    end
+    own:resume()
+    E.eventually(function()
+      ask(g, 1)
+      return tonumber(own:command("GET", "routes[0].policies[0]:127.0.0.1")) > 2
+    end, 10)
+  end)
+end)

@@ -243,12 +243,11 @@ static struct mg_response *find_route(struct mg_exchange *ex)
     return NULL;
 }
 
-static struct mg_exchange *new_exchange(struct mg_worker *worker, struct mg_inbound *in)
+static struct mg_exchange *new_exchange(struct mg_worker_generation *wg, struct mg_inbound *in)
 {
-    struct mg_worker_generation *wg = worker->current;
     struct mg_exchange *ex = mg_arena_alloc(&in->arena, sizeof *ex);
     memset(ex, 0, sizeof *ex);
-    ex->worker = worker;
+    ex->worker = wg->worker;
     ex->wg = wg;
     ex->in = in;
     in->exchange = ex;
@@ -278,7 +277,7 @@ static void set_deadline(struct mg_exchange *ex)
     mg_inbound_set_deadline(ex->in, ex->deadline_ns);
 }
 
-static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipeline)
+static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipeline, uint32_t first)
 {
     const struct mg_worker_generation *wg = ex->wg;
     struct mg_walk *w = &ex->walk;
@@ -287,6 +286,7 @@ static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipelin
     w->ex = ex;
     w->req = &ex->req;
     w->pipeline = w->root = pipeline;
+    w->first = first;
     w->terminal = ex->refuse ? answer_refusal : mg_forward;
     w->on_done = on_walk_done;
     w->arg = ex;
@@ -295,7 +295,7 @@ static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipelin
 
 static void on_request(void *ctx, struct mg_inbound *in)
 {
-    struct mg_exchange *ex = new_exchange(ctx, in);
+    struct mg_exchange *ex = new_exchange(((struct mg_worker *)ctx)->current, in);
     const struct mg_pipeline *fallback = &ex->wg->gen->fallback;
     struct mg_response *refusal = find_route(ex);
     if (!refusal && ex->refuse && fallback->count == 0)
@@ -305,7 +305,39 @@ static void on_request(void *ctx, struct mg_inbound *in)
         return;
     }
     set_deadline(ex);
-    begin_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline);
+    begin_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline, 0);
+}
+
+/* What routing and steps have found out, in memory of this exchange. */
+static void follow_request(struct mg_request *req, struct mg_request *like)
+{
+    req->route = like->route;
+    req->found = like->found;
+    for (size_t i = 0; i < like->found.param_count && like->route; i++)
+        if (like->found.values[i].p)
+            req->found.values[i] = mg_arena_str(req->arena, like->found.values[i]);
+    req->path = mg_arena_str(req->arena, like->path);
+    req->path_set = like->path_set;
+    req->service = like->service;
+    req->id = mg_arena_str(req->arena, mg_request_id(like));
+    req->client = *mg_request_client(like);
+    req->peer_trusted = like->peer_trusted;
+    req->scheme = like->scheme;
+    req->client_known = true;
+    if (like->is_buffered)
+        mg_request_set_body(req, mg_arena_str(req->arena, like->buffered));
+}
+
+void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
+                        const struct mg_pipeline *pipeline, uint32_t first)
+{
+    struct mg_exchange *ex = new_exchange(like->wg, in);
+    follow_request(&ex->req, like);
+    ex->refuse = like->ex ? like->ex->refuse : NULL;
+    set_deadline(ex);
+    if (like->ex && like->ex->script)
+        ex->worker->hooks->exchange_follows(ex, like);
+    begin_walk(ex, pipeline, first);
 }
 
 static const char *refusal_slug(int status)
@@ -332,7 +364,7 @@ static const char *refusal_slug(int status)
 
 static void on_refused(void *ctx, struct mg_inbound *in, int status, const char *reason)
 {
-    struct mg_exchange *ex = new_exchange(ctx, in);
+    struct mg_exchange *ex = new_exchange(((struct mg_worker *)ctx)->current, in);
     mg_log_info("request refused", MG_LOG_INT("status", status), MG_LOG_C("reason", reason),
                 MG_LOG_INT("connection", (int64_t)in->client->id));
     respond(ex, mg_problem(&ex->req, (unsigned)status, refusal_slug(status), mg_str_c(reason),

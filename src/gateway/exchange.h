@@ -157,6 +157,12 @@ struct mg_exchange {
 
 extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */
 
+/* An exchange on the generation and route of another one's request, which is borrowed: what steps
+ * have found out about it so far (identity, parameters, the service) holds for this one, too. It
+ * begins at a step of the pipeline. Takes `in`. For gateway/detached.h. */
+void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
+                        const struct mg_pipeline *pipeline, uint32_t first);
+
 /* Ends one whose client is gone or served, without the rest of its finish steps. */
 void mg_exchange_abandon(struct mg_exchange *ex);
 /* A finish step that waited is done. */

@@ -25,6 +25,9 @@ struct mg_script_hooks {
     void (*drop)(struct mg_worker_generation *wg);
     /* An exchange that Lua has seen ends: its handles go dead, its tasks are cancelled. */
     void (*exchange_ends)(struct mg_exchange *ex);
+    /* An exchange begins as a copy of a request whose exchange Lua has seen: it knows what that one
+     * knows. */
+    void (*exchange_follows)(struct mg_exchange *ex, struct mg_request *like);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* What Lua keeps beside a request and a refused alternative must not change: who the client is.

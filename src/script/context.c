@@ -41,6 +41,48 @@ struct mg_context *mg_context_of(struct mg_exchange *ex)
     return ctx;
 }
 
+/* A table of its own, so that the two do not see each other's changes. */
+static void copy_fields(lua_State *L, int from)
+{
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+}
+
+static void copy_values(lua_State *L, int to, int from)
+{
+    static const int shared[] = {MG_HANDLE_AUTH, MG_HANDLE_TLS};
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+        lua_getiuservalue(L, from, shared[i]);
+        lua_setiuservalue(L, to, shared[i]);
+    }
+    if (lua_getiuservalue(L, from, MG_HANDLE_CTX) == LUA_TTABLE) {
+        copy_fields(L, lua_gettop(L));
+        lua_setiuservalue(L, to, MG_HANDLE_CTX);
+    }
+    lua_pop(L, 1);
+}
+
+void mg_context_follow(struct mg_exchange *ex, struct mg_request *like)
+{
+    struct mg_context *old = like->ex->script;
+    if (!mg_handle_find(old, like))
+        return;
+    struct mg_context *ctx = mg_context_of(ex);
+    lua_State *L = mg_script_host(ctx->script);
+    int top = lua_gettop(L);
+    ctx->script->memory_lenient++;
+    mg_handle_push(L, old, MG_HANDLE_REQUEST, like);
+    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, &ex->req);
+    copy_values(L, top + 2, top + 1);
+    lua_settop(L, top);
+    ctx->script->memory_lenient--;
+}
+
 void mg_context_end(struct mg_context *ctx)
 {
     lua_State *L = ctx->script->L;

@@ -58,6 +58,9 @@ void mg_context_restore_identity(struct mg_request *req, void *saved);
 /* The request at `arg`, for a walk over it. When it is a copy, it stays until the context's end:
  * the walk, and the response that comes of it, lie in the copy's memory. Raises when it is none. */
 struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg);
+/* What Lua knows of a request (auth, tls, the fields of ctx) holds for one that began as a copy of
+ * it; see mg_script_hooks.exchange_follows. */
+void mg_context_follow(struct mg_exchange *ex, struct mg_request *like);
 /* Kills the handles, cancels the tasks. */
 void mg_context_end(struct mg_context *ctx);
 

@@ -205,6 +205,11 @@ static void drop(struct mg_worker_generation *wg)
     mg_script_hooks.drop(wg);
 }
 
+static void exchange_follows(struct mg_exchange *ex, struct mg_request *like)
+{
+    mg_script_hooks.exchange_follows(ex, like);
+}
+
 static void exchange_ends(struct mg_exchange *ex)
 {
     mg_script_hooks.exchange_ends(ex);
@@ -231,5 +236,6 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .exchange_ends = exchange_ends,
     .request_saved = request_saved,
     .request_restored = request_restored,
+    .exchange_follows = exchange_follows,
     .retire = retire,
 };

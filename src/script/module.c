@@ -49,6 +49,7 @@ const struct mg_script_hooks mg_script_hooks = {
     .exchange_ends = exchange_ends,
     .request_saved = mg_context_save_identity,
     .request_restored = mg_context_restore_identity,
+    .exchange_follows = mg_context_follow,
     .background_count = background_count,
     .retire = retire,
 };

@@ -1,0 +1,46 @@
+/*
+ * A request that has no client: a copy of somebody's request that goes the rest of its way alone.
+ * For what is for several clients or outlives one: filling a cache, refreshing it, mirroring.
+ *
+ * It is an exchange like any other, on the same generation, with steps, retries and a deadline of
+ * its own; only the server below it is this file, and the response comes to its owner.
+ *
+ *     d = mg_detached_new(req) ─▶ (change d->in.request) ─▶ mg_detached_start ─▶ on_response
+ *         ─▶ read d->body to its end ─▶ mg_detached_end(d, NULL)      or, at any time: a reason
+ *
+ * Worker thread.
+ */
+#ifndef MG_GATEWAY_DETACHED_H
+#define MG_GATEWAY_DETACHED_H
+
+#include "gateway/exchange.h"
+
+struct mg_detached {
+    struct mg_inbound in;
+    struct mg_client client;
+    struct mg_timer deadline;
+    /* The response, from on_response on. Borrowed from the exchange, until mg_detached_end. */
+    struct mg_message *res;
+    struct mg_body *body; /* NULL: none */
+    void (*on_response)(struct mg_detached *d);
+    void *owner;
+    struct mg_request *_like; /* until it is started */
+};
+
+/* A copy of the request as it is now, with the body if that is in memory; else it has none. The
+ * original is borrowed until the start. */
+struct mg_detached *mg_detached_new(struct mg_request *like);
+
+/* Sends it through the steps of `pipeline` from `first` on, to the service of its route. May call
+ * on_response before it returns; on_response may end it. */
+void mg_detached_start(struct mg_detached *d, const struct mg_pipeline *pipeline, uint32_t first,
+                       void (*on_response)(struct mg_detached *d), void *owner);
+
+/* Its owner is done with it: reason NULL when the response was read to its end, else why not; what
+ * is under way is cancelled then. Before the start there is always a reason. */
+void mg_detached_end(struct mg_detached *d, const char *reason);
+
+/* What the request was answered with; only after on_response. For its source and error code. */
+const struct mg_response *mg_detached_response(const struct mg_detached *d);
+
+#endif

@@ -27,8 +27,8 @@
 --     file       for the errors
 --     positions  where containers and their members stand (src/script/yaml.h)
 --     from_env   [container][key] = true for strings made with environment variables: "8080" may be a number there
---     secrets, keys, services   tables whose keys are the names that exist; left out, any name goes
---     used       { secrets = {}, keys = {}, services = {} }, gets the names in use
+--     secrets, keys, services, caches   tables whose keys are the names that exist; left out, any name goes
+--     used       { secrets = {}, keys = {}, services = {}, caches = {} }, gets the names in use
 --
 -- A schema is a plain table: `kind`, the options, `fields` (record), `item` (list, map), `values` (enum), `choices`
 -- (any_of), `checks` (record). Null, which YAML and JSON have, counts as absent.

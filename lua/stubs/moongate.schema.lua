@@ -130,6 +130,11 @@ function s.expr(options) end
 ---@return moongate.Schema
 function s.service(options) end
 
+---The name of a cache in the config.
+---@param options? moongate.schema.Options
+---@return moongate.Schema
+function s.cache(options) end
+
 ---The name of a secret in the config.
 ---@param options? moongate.schema.Options
 ---@return moongate.Schema

@@ -10,16 +10,15 @@
 #define PATIENCE_NS (5 * MG_SECOND)
 #define DIAGNOSTICS_MAX ((size_t)256 << 10)
 
-struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
-                                     struct mg_token_cache *tokens, struct mg_buf *diagnostics)
+struct mg_generation *mg_reload_read(const struct mg_options *options,
+                                     const struct mg_stores *stores, struct mg_buf *diagnostics)
 {
     struct mg_config_source source = {
         .file = options->config,
         .port_override = options->port,
         .workers_override = options->workers,
         .dev = options->dev,
-        .dicts = dicts,
-        .tokens = tokens,
+        .stores = stores,
     };
     return mg_config_load(&source, diagnostics, NULL, NULL);
 }
@@ -188,7 +187,7 @@ void mg_reload_start(struct mg_reload *r)
     }
     r->started_ns = mg_loop_now(r->loop);
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    r->gen = mg_reload_read(r->options, r->dicts, r->tokens, &diagnostics);
+    r->gen = mg_reload_read(r->options, r->stores, &diagnostics);
     if (!r->gen) {
         give_up(r, mg_buf_str(&diagnostics));
     } else {

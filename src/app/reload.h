@@ -12,7 +12,7 @@
 #include "app/crew.h"
 #include "app/options.h"
 #include "base/buf.h"
-#include "shared/dicts.h"
+#include "shared/stores.h"
 #include "upstream/discovery.h"
 #include "upstream/issuers.h"
 
@@ -25,8 +25,7 @@ struct mg_serving {
 struct mg_reload {
     /* Set once; borrowed. */
     const struct mg_options *options;
-    struct mg_dicts *dicts;
-    struct mg_token_cache *tokens;
+    const struct mg_stores *stores;
     struct mg_loop *loop;
     struct mg_discovery *discovery;
     struct mg_issuers *issuers;
@@ -67,7 +66,7 @@ void mg_reload_adopted(struct mg_reload *r);
 
 /* Reads the config that the command line names, with what it says besides. NULL: `diagnostics` has
  * the errors; otherwise it may have warnings. */
-struct mg_generation *mg_reload_read(const struct mg_options *options, struct mg_dicts *dicts,
-                                     struct mg_token_cache *tokens, struct mg_buf *diagnostics);
+struct mg_generation *mg_reload_read(const struct mg_options *options,
+                                     const struct mg_stores *stores, struct mg_buf *diagnostics);
 
 #endif

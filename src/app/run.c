@@ -42,8 +42,7 @@ struct gateway {
     const struct mg_options *options;
     uint32_t workers;
     struct mg_serving serving;
-    struct mg_dicts *dicts;
-    struct mg_token_cache *tokens;
+    struct mg_stores stores;
     struct mg_loop *loop;
     struct mg_signals *signals;
     struct mg_resolver *resolver;
@@ -192,7 +191,7 @@ static bool load_config(struct gateway *g)
 {
     struct mg_buf diagnostics;
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    g->serving.gen = mg_reload_read(g->options, g->dicts, g->tokens, &diagnostics);
+    g->serving.gen = mg_reload_read(g->options, &g->stores, &diagnostics);
     fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
     if (g->serving.gen)
@@ -242,8 +241,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
     g->crew = mg_crew_new(g->loop, g->workers, g->serving.gen, g->serving.sockets, &mg_script_hooks,
                           &events, err);
     g->reload = (struct mg_reload){.options = g->options,
-                                   .dicts = g->dicts,
-                                   .tokens = g->tokens,
+                                   .stores = &g->stores,
                                    .loop = g->loop,
                                    .discovery = g->discovery,
                                    .issuers = g->issuers,
@@ -289,17 +287,14 @@ static void release(struct gateway *g)
     mg_loop_free(g->loop);
     mg_sockets_free(g->serving.sockets);
     mg_generation_unref(g->serving.gen);
-    mg_dicts_free(g->dicts);
-    mg_token_cache_free(g->tokens);
+    mg_stores_release(&g->stores);
 }
 
 int mg_run(const struct mg_options *options)
 {
-    struct gateway g = {.state = STARTING,
-                        .options = options,
-                        .dicts = mg_dicts_new(),
-                        .tokens = mg_token_cache_new(MG_TOKEN_CACHE_BYTES_DEFAULT)};
+    struct gateway g = {.state = STARTING, .options = options};
     struct mg_error err;
+    mg_stores_init(&g.stores);
     signal(SIGPIPE, SIG_IGN);
     mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
     raise_descriptor_limit();

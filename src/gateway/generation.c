@@ -34,6 +34,9 @@ void mg_generation_unref(struct mg_generation *g)
             mg_service_unref(g->services[i]);
     for (uint32_t i = 0; i < g->listen_count; i++)
         mg_tls_server_settings_unref(g->listens[i].tls);
+    for (uint32_t i = 0; i < g->cache_count; i++)
+        if (g->caches[i].cache)
+            mg_caches_put(g->cache_registry, g->caches[i].cache);
     mg_router_free(g->router);
     mg_cidr_set_free(g->trusted);
     mg_arena_release(&g->arena);
@@ -74,4 +77,28 @@ int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name)
         if (mg_str_eq(mg_service_config(g->services[i])->name, name))
             return (int32_t)i;
     return MG_NO_SERVICE;
+}
+
+static struct mg_generation_cache *find_cache(const struct mg_generation *g, struct mg_str name)
+{
+    for (uint32_t i = 0; i < g->cache_count; i++)
+        if (mg_str_eq(g->caches[i].name, name))
+            return &g->caches[i];
+    return NULL;
+}
+
+const struct mg_generation_cache *mg_generation_find_cache(const struct mg_generation *g,
+                                                           struct mg_str name)
+{
+    return find_cache(g, name);
+}
+
+struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str name)
+{
+    struct mg_generation_cache *c = find_cache(g, name);
+    if (!c || !g->cache_registry)
+        return NULL;
+    if (!c->cache)
+        c->cache = mg_caches_get(g->cache_registry, c->name, c->bytes, c->object_bytes);
+    return c->cache;
 }

@@ -14,6 +14,7 @@
 #include "http/message.h"
 #include "http/server.h"
 #include "redis/conn.h"
+#include "shared/caches.h"
 #include "tls/server.h"
 #include "upstream/service.h"
 
@@ -91,6 +92,13 @@ struct mg_default_response {
     struct mg_fields headers;
 };
 
+/* A cache of the config. */
+struct mg_generation_cache {
+    struct mg_str name;
+    size_t bytes, object_bytes;
+    struct mg_cache *cache; /* a ref of the registry; NULL: no step uses it */
+};
+
 struct mg_generation {
     atomic_uint refs;
     /* Set once. */
@@ -103,6 +111,9 @@ struct mg_generation {
     uint32_t service_count;
     struct mg_redis_definition *redises;
     uint32_t redis_count;
+    struct mg_caches *cache_registry; /* of the process; borrowed; NULL: there are no caches */
+    struct mg_generation_cache *caches;
+    uint32_t cache_count;
     struct mg_route *routes;
     uint32_t route_count;
     struct mg_pipeline fallback; /* the policies of the file, for requests that no route takes */
@@ -132,6 +143,13 @@ void mg_generation_unref(struct mg_generation *g);
 /* Fills in `all` and the places of an outermost pipeline, once its steps are there. */
 void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p);
 /* Index of the service of that name that requests may be sent to, or MG_NO_SERVICE. */
+/* The definition of the cache of that name, or NULL. */
+const struct mg_generation_cache *mg_generation_find_cache(const struct mg_generation *g,
+                                                           struct mg_str name);
+/* That cache itself, opened for the life of the generation, which is still being built. NULL: there
+ * is none of that name, or nothing is going to run. */
+struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str name);
+/* Index of the service of that name, or MG_NO_SERVICE. */
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
 /* Services from this index on are where a Redis is. */
 static inline uint32_t mg_generation_request_services(const struct mg_generation *g)

@@ -11,23 +11,21 @@
 
 #include "base/buf.h"
 #include "gateway/generation.h"
-#include "shared/dicts.h"
-#include "shared/token_cache.h"
+#include "shared/stores.h"
 
 #define MG_CONFIG_FILE_MAX ((size_t)16 << 20) /* bytes of one file */
 
-/* All borrowed for the call, but for `dicts` and `tokens`, which live longer than the generation.
+/* All borrowed for the call, but for the stores, which live longer than the generation.
  */
 struct mg_config_source {
-    const char *file;          /* ends in .json or .lua, or it is YAML */
-    const struct mg_str *text; /* in place of what is in the file; NULL: read it */
-    const char *port_override; /* decimal digits for the first listener, or NULL */
-    uint32_t workers_override; /* 0: none */
-    bool dev;                  /* whatever the file says */
-    bool check_only;           /* secrets need not be there: they are not read */
-    bool simulated;            /* neither do files of certificates: nothing is encrypted */
-    struct mg_dicts *dicts;
-    struct mg_token_cache *tokens; /* NULL: none */
+    const char *file;               /* ends in .json or .lua, or it is YAML */
+    const struct mg_str *text;      /* in place of what is in the file; NULL: read it */
+    const char *port_override;      /* decimal digits for the first listener, or NULL */
+    uint32_t workers_override;      /* 0: none */
+    bool dev;                       /* whatever the file says */
+    bool check_only;                /* secrets need not be there: they are not read */
+    bool simulated;                 /* neither do files of certificates: nothing is encrypted */
+    const struct mg_stores *stores; /* NULL: none, since nothing is going to run */
 };
 
 /* A generation with a reference for the caller, whose `script` is a struct mg_plan (script/plan.h);

@@ -535,8 +535,10 @@ struct mg_generation *mg_config_build(lua_State *L, int index,
     struct mg_plan *plan = mg_arena_calloc(&gen->arena, sizeof *plan);
     gen->script = plan;
     gen->script_free = forget_secrets;
-    plan->dicts = source->dicts;
-    plan->tokens = source->tokens;
+    if (source->stores) {
+        plan->dicts = source->stores->dicts;
+        plan->tokens = source->stores->tokens;
+    }
     struct mg_config_build b = {.source = source, .report = report, .gen = gen, .plan = plan};
     mg_buf_init(&b.scratch, PACK_MAX);
     run(L, lua_absindex(L, index), &b);

@@ -107,6 +107,27 @@ static void build_dicts(struct mg_config_build *b)
     lua_pop(b->L, 2);
 }
 
+/* Only their definitions: those that steps use are opened when the steps are built. */
+static void build_caches(struct mg_config_build *b)
+{
+    struct mg_generation *gen = b->gen;
+    gen->cache_registry = b->source->stores ? b->source->stores->caches : NULL;
+    mg_config_list(b, b->config, "caches");
+    mg_table_push_keys(b->L, -1);
+    gen->cache_count = (uint32_t)lua_rawlen(b->L, -1);
+    gen->caches = mg_arena_calloc(&gen->arena, gen->cache_count * sizeof *gen->caches);
+    for (uint32_t i = 0; i < gen->cache_count; i++) {
+        struct mg_generation_cache *c = &gen->caches[i];
+        lua_rawgeti(b->L, -1, i + 1);
+        c->name = mg_config_copy(b, -1);
+        lua_gettable(b->L, -3);
+        c->bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), "size");
+        c->object_bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), "max_object");
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 2);
+}
+
 static void build_paths(struct mg_config_build *b)
 {
     size_t count;
@@ -154,6 +175,7 @@ void mg_config_build_plan(struct mg_config_build *b)
     keep_text(b);
     build_paths(b);
     build_dicts(b);
+    build_caches(b);
     build_redact(b);
     build_consumers(b);
 }

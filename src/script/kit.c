@@ -232,7 +232,7 @@ static void build_generation(lua_State *L, struct mg_kit *kit)
 {
     struct mg_config_report report;
     struct mg_config_source source = {
-        .file = lua_tostring(L, 2), .dicts = kit->dicts, .simulated = true};
+        .file = lua_tostring(L, 2), .stores = &kit->stores, .simulated = true};
     mg_config_report_init(&report);
     kit->gen = mg_config_build(L, 1, &source, &report);
     lua_pushlstring(L, report.errors_text.n ? report.errors_text.p : "", report.errors_text.n);
@@ -316,7 +316,7 @@ static struct mg_kit *new_kit(lua_State *L, struct mg_kit_home *home, uint64_t s
     mg_buf_init(&kit->log, LOG_MAX);
     mg_guest_init(&kit->guest, L);
     kit->loop = mg_loop_new_simulated(seed);
-    kit->dicts = mg_dicts_new();
+    mg_stores_init(&kit->stores);
     luaL_setmetatable(L, MG_KIT_TYPE);
     return kit;
 }
@@ -360,7 +360,7 @@ static void free_parts(struct mg_kit *kit)
     if (kit->gen)
         mg_generation_unref(kit->gen);
     mg_loop_free(kit->loop);
-    mg_dicts_free(kit->dicts);
+    mg_stores_release(&kit->stores);
     mg_pool_release(&kit->chunks);
     mg_pool_release(&kit->blocks);
     mg_buf_release(&kit->log);

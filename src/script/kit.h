@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "gateway/worker.h"
 #include "script/guest.h"
-#include "shared/dicts.h"
+#include "shared/stores.h"
 #include "upstream/issuers.h"
 
 #define MG_KIT_TYPE "moongate.Kit"
@@ -46,7 +46,7 @@ struct mg_kit {
     struct mg_kit_home *home;
     struct mg_guest guest;
     struct mg_loop *loop;
-    struct mg_dicts *dicts;
+    struct mg_stores stores;
     struct mg_generation *gen;
     struct mg_worker worker;
     bool worker_up;         /* `worker` is initialised */

@@ -189,6 +189,10 @@ describe("values", function()
     { "base_path: /prod/", "base_path", "/prod" },
     { "lua: { path: [a, b] }", "lua", { path = { "a", "b" } } },
     { "shared: { limits: 16MiB }", "shared", { limits = 16 << 20 } },
+    { "caches: { pages: { size: 16MiB } }", "caches",
+      { pages = { size = 16 << 20, max_object = 2 << 20 }, default = { size = 64 << 20, max_object = 2 << 20 } } },
+    { "caches: { default: { size: 8MiB, max_object: 1MiB } }", "caches",
+      { default = { size = 8 << 20, max_object = 1 << 20 } } },
     { "consumers: [{ name: a, keys: k, roles: r }, { name: 'b@c', password: k, secret: k, groups: [g] }]\n"
       .. "secrets: { k: { env: PORT } }", "consumers", {
       { name = "a", keys = { "k" }, roles = { "r" }, groups = {} },
@@ -335,6 +339,7 @@ describe("errors", function()
       [[1:24: redis.a.address: expected address (HOST:PORT or unix:PATH), got string "a:b"]] },
     { "redis: { a: { address: a, username: u } }", [[1:37: redis.a.username: needs a 'password']] },
     { "redis: { a: { address: a, password: none } }", [[1:37: redis.a.password: unknown secret 'none']] },
+    { "caches: { pages: { size: 8MiB } }", "1:18: caches.pages: must be at most an eighth of 'size'" },
     { "shared: { 'a b': 1MiB }",
       [[1:11: shared["a b"]: expected name (letters, digits, '_', '-', '.') as key, got "a b"]] },
     { "keys: { a: {} }", "1:12: keys.a: needs one of 'secret', 'public_key', 'jwks_file', 'jwks', 'issuer'" },

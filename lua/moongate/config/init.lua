@@ -230,6 +230,8 @@ local function finish(main, parts, opts)
   config.dev = config.dev or opts.dev == true
   config.log.redact = lower_all(config.log.redact)
   if config.default_response then config.default_response.headers = config.default_response.headers or {} end
+  -- Who only wants a cache need not name one.
+  config.caches.default = config.caches.default or { size = 64 << 20, max_object = 2 << 20 }
   config.services = parts.services
   for _, service in pairs(parts.services) do finish_service(service) end
   for _, redis in pairs(config.redis) do finish_redis(redis) end
@@ -306,6 +308,8 @@ local function check_docs(docs, ctx)
   ctx.secrets = names_in({ docs[1] }, "secrets")
   ctx.keys = names_in({ docs[1] }, "keys")
   ctx.redis = names_in({ docs[1] }, "redis")
+  ctx.caches = names_in({ docs[1] }, "caches")
+  ctx.caches.default = true -- always there
   ctx.listeners = listener_names(docs[1])
   for i, doc in ipairs(docs) do
     if doc.value ~= nil then
@@ -345,7 +349,7 @@ function M.load(text, name, opts)
   opts = opts or {}
   local ctx = {
     find_policy = steps.catalogue(opts), regex = opts.regex,
-    used = { services = {}, secrets = {}, keys = {}, redis = {} },
+    used = { services = {}, secrets = {}, keys = {}, redis = {}, caches = {} },
   }
   local docs = { document.read(name, text, opts, ctx) }
   read_includes(docs, opts, ctx)

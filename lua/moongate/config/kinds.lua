@@ -141,6 +141,7 @@ M.secret = reference("secret", "secrets")
 M.key = reference("key", "keys")
 M.redis = reference("redis", "redis")
 M.service = reference("service", "services")
+M.cache = reference("cache", "caches")
 
 -- Names that ${...} may hold at run time, as src/script/expr.c knows them; a dot at the end wants more behind it.
 local EXPR_NAMES = {

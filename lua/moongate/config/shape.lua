@@ -165,6 +165,13 @@ local consumer = s.record {
   groups = s.list(s.string { len = { 1, 128 } }, { single = true, default = {} }),
 }
 
+local cache = s.record {
+  size = s.size { default = "64MiB", ge = 1 << 20, help = "memory for all workers together" },
+  max_object = s.size { default = "2MiB", ge = 1024, help = "the largest body that is kept" },
+}:check(function(value)
+  if value.max_object > value.size // 8 then return "must be at most an eighth of 'size'", "max_object" end
+end)
+
 local backend = s.any_of {
   backend_address(),
   s.record {
@@ -345,6 +352,7 @@ M.main = with_shared {
   keys = s.map(keys, { keys = s.name(), default = {} }),
   shared = s.map(s.size { ge = 128 * 1024 }, { keys = s.name(), default = {} }),
   redis = s.map(redis, { keys = s.name(), default = {} }),
+  caches = s.map(cache, { keys = s.name(), default = {}, help = "one named 'default' is there without being named" }),
   policies = s.steps(),
   default_response = s.record {
     status_code = s.status { default = 404, ge = 200 },

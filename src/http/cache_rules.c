@@ -216,7 +216,7 @@ static uint32_t initial_age(const struct mg_fields *fields, const struct clock *
     return clamp(apparent > corrected ? apparent : corrected);
 }
 
-static uint32_t current_age(const struct mg_cache_entry *e, int64_t now)
+static uint32_t current_age(const struct mg_cache_record *e, int64_t now)
 {
     return clamp((now > e->stored_at ? now - e->stored_at : 0) + e->initial_age);
 }
@@ -278,12 +278,12 @@ static uint32_t stale_window(const struct mg_cache_control *cc, enum mg_cache_di
     return has(cc, MG_CC_S_MAXAGE) ? 0 : clamp(usual);
 }
 
-static void fill_entry(const struct mg_cache_settings *settings, const struct mg_message *response,
-                       const struct mg_cache_control *cc, const struct lifetime *lifetime,
-                       const struct mg_validators *validators, const struct clock *clock,
-                       struct mg_cache_entry *e)
+static void fill_record(const struct mg_cache_settings *settings, const struct mg_message *response,
+                        const struct mg_cache_control *cc, const struct lifetime *lifetime,
+                        const struct mg_validators *validators, const struct clock *clock,
+                        struct mg_cache_record *e)
 {
-    *e = (struct mg_cache_entry){
+    *e = (struct mg_cache_record){
         .stored_at = clock->received,
         .initial_age = initial_age(&response->fields, clock),
         .lifetime = lifetime->seconds,
@@ -304,14 +304,14 @@ static void fill_entry(const struct mg_cache_settings *settings, const struct mg
 }
 
 /* Fresh for a moment, stale and still of use, or good for a validation. */
-static bool is_useful(const struct mg_cache_entry *e)
+static bool is_useful(const struct mg_cache_record *e)
 {
     if (e->flags & MG_CACHE_CAN_VALIDATE)
         return true;
     return !(e->flags & MG_CACHE_ALWAYS_VALIDATE) && mg_cache_useful_for(e) > 0;
 }
 
-uint64_t mg_cache_useful_for(const struct mg_cache_entry *e)
+uint64_t mg_cache_useful_for(const struct mg_cache_record *e)
 {
     uint32_t window = e->stale_while_revalidate > e->stale_if_error ? e->stale_while_revalidate
                                                                     : e->stale_if_error;
@@ -351,8 +351,8 @@ enum mg_cache_storing mg_cache_judge_response(const struct mg_cache_settings *se
         return MG_CACHE_NOT_LIFETIME;
     if (lifetime.known && !lifetime.by_origin && !lifetime.guessed && lifetime.seconds == 0)
         return MG_CACHE_NOT_LIFETIME; /* the operator wants none of these */
-    fill_entry(settings, response, cc, &lifetime, &validators, &clock, &out->entry);
-    return is_useful(&out->entry) ? MG_CACHE_STORE : MG_CACHE_NOT_LIFETIME;
+    fill_record(settings, response, cc, &lifetime, &validators, &clock, &out->record);
+    return is_useful(&out->record) ? MG_CACHE_STORE : MG_CACHE_NOT_LIFETIME;
 }
 
 struct mg_str mg_cache_storing_name(enum mg_cache_storing verdict)
@@ -384,7 +384,7 @@ static bool request_wants_newer(const struct mg_cache_control *cc, uint32_t age,
 }
 
 /* What a request that is content with usual answers gets. */
-static enum mg_cache_verdict judge_age(const struct mg_cache_entry *e,
+static enum mg_cache_verdict judge_age(const struct mg_cache_record *e,
                                        const struct mg_cache_control *cc, int64_t ttl)
 {
     if (e->flags & MG_CACHE_ALWAYS_VALIDATE)
@@ -399,7 +399,7 @@ static enum mg_cache_verdict judge_age(const struct mg_cache_entry *e,
 }
 
 /* RFC 5861 4: the directive of either side. */
-static bool may_cover_error(const struct mg_cache_entry *e, const struct mg_cache_control *cc,
+static bool may_cover_error(const struct mg_cache_record *e, const struct mg_cache_control *cc,
                             int64_t ttl)
 {
     uint32_t window = e->stale_if_error;
@@ -412,18 +412,18 @@ static bool may_cover_error(const struct mg_cache_entry *e, const struct mg_cach
     return -ttl < window;
 }
 
-void mg_cache_judge_stored(const struct mg_cache_entry *entry,
+void mg_cache_judge_stored(const struct mg_cache_record *record,
                            const struct mg_cache_request *request, int64_t now,
                            struct mg_cache_decision *out)
 {
     const struct mg_cache_control *cc = &request->control;
-    uint32_t age = current_age(entry, now);
-    int64_t ttl = (int64_t)entry->lifetime - age;
+    uint32_t age = current_age(record, now);
+    int64_t ttl = (int64_t)record->lifetime - age;
     *out = (struct mg_cache_decision){
-        .verdict = judge_age(entry, cc, ttl),
+        .verdict = judge_age(record, cc, ttl),
         .age = age,
         .ttl = ttl,
-        .stale_if_error = may_cover_error(entry, cc, ttl),
+        .stale_if_error = may_cover_error(record, cc, ttl),
     };
     if (out->verdict == MG_CACHE_VALIDATE)
         out->forward = MG_CACHE_STALE;

@@ -4,7 +4,7 @@
  * in, verdicts out; any thread.
  *
  * All times are seconds since 1970. What a later decision needs is kept as plain numbers beside the
- * stored bytes (struct mg_cache_entry), so a hit parses nothing of the response.
+ * stored bytes (struct mg_cache_record), so a hit parses nothing of the response.
  *
  * Choices where the RFC leaves one:
  *   - `Set-Cookie` is kept only when the origin itself said for how long, or `public`; never on the
@@ -81,7 +81,7 @@ static inline bool mg_cache_only_if_cached(const struct mg_cache_request *r)
 
 /* ---- a response that may be kept ---- */
 
-enum mg_cache_entry_flag {
+enum mg_cache_record_flag {
     MG_CACHE_ALWAYS_VALIDATE = 1 << 0, /* no-cache */
     MG_CACHE_NEVER_STALE = 1 << 1,     /* a request's max-stale or stale-if-error is in vain */
     MG_CACHE_GUESSED = 1 << 2,         /* the lifetime is heuristic */
@@ -89,7 +89,7 @@ enum mg_cache_entry_flag {
 };
 
 /* Kept beside a stored response. */
-struct mg_cache_entry {
+struct mg_cache_record {
     int64_t stored_at;    /* when the response came */
     uint32_t initial_age; /* at that moment (4.2.3) */
     uint32_t lifetime;
@@ -99,7 +99,7 @@ struct mg_cache_entry {
 
 /* Seconds for which the bytes may be of use: after that a store may forget them. Responses that can
  * be validated are worth keeping longer; the caller adds what it likes. */
-uint64_t mg_cache_useful_for(const struct mg_cache_entry *e);
+uint64_t mg_cache_useful_for(const struct mg_cache_record *record);
 
 enum mg_cache_storing {
     MG_CACHE_STORE,
@@ -118,7 +118,7 @@ struct mg_str mg_cache_storing_name(enum mg_cache_storing verdict);
 
 struct mg_cache_answer {
     struct mg_cache_control control; /* what counted: the targeted field or Cache-Control */
-    struct mg_cache_entry entry;
+    struct mg_cache_record record;
     struct mg_str vary; /* normalised names, in the arena: see mg_vary_key */
 };
 
@@ -149,7 +149,7 @@ struct mg_cache_decision {
     bool stale_if_error;           /* should the origin fail now, this may be the answer */
 };
 
-void mg_cache_judge_stored(const struct mg_cache_entry *entry,
+void mg_cache_judge_stored(const struct mg_cache_record *record,
                            const struct mg_cache_request *request, int64_t now,
                            struct mg_cache_decision *out);
 

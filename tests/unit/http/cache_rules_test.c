@@ -298,9 +298,9 @@ static void test_numbers(void **state)
         if (got != STORE)
             fail_msg("%s: not kept: %.*s", numbers[i].response,
                      MG_STR_ARGS(mg_cache_storing_name(got)));
-        if (a.entry.lifetime != numbers[i].lifetime || a.entry.initial_age != numbers[i].age)
-            fail_msg("%s: lifetime %u, age %u", numbers[i].response, a.entry.lifetime,
-                     a.entry.initial_age);
+        if (a.record.lifetime != numbers[i].lifetime || a.record.initial_age != numbers[i].age)
+            fail_msg("%s: lifetime %u, age %u", numbers[i].response, a.record.lifetime,
+                     a.record.initial_age);
     }
 }
 
@@ -412,13 +412,13 @@ static void test_using(void **state)
         assert_int_equal(judge(using[i].settings, "GET", 200, using[i].response, &a), STORE);
         fill_request(using[i].settings, using[i].request, &r);
         assert_true(r.may_look);
-        mg_cache_judge_stored(&a.entry, &r, NOW + using[i].after, &d);
+        mg_cache_judge_stored(&a.record, &r, NOW + using[i].after, &d);
         if (d.verdict != using[i].want || d.forward != using[i].forward ||
             d.stale_if_error != using[i].covers_error)
             fail_msg("%s / %s after %d: verdict %d, forward '%.*s', covers %d", using[i].response,
                      using[i].request, using[i].after, (int)d.verdict,
                      MG_STR_ARGS(mg_cache_forward_name(d.forward)), d.stale_if_error);
-        assert_int_equal(d.ttl, (int64_t)a.entry.lifetime - d.age);
+        assert_int_equal(d.ttl, (int64_t)a.record.lifetime - d.age);
     }
 }
 
@@ -457,7 +457,7 @@ static void test_requests(void **state)
 static void test_zero_age(void **state)
 {
     (void)state;
-    struct mg_cache_entry e = {.stored_at = NOW, .lifetime = 60};
+    struct mg_cache_record e = {.stored_at = NOW, .lifetime = 60};
     struct mg_cache_request r;
     struct mg_cache_decision d;
     fill_request(&usual, "GET|Cache-Control: max-age=0", &r);
@@ -480,11 +480,11 @@ static void test_model(void **state)
             seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
             v[k] = (uint32_t)(seed >> 20) % 40;
         }
-        struct mg_cache_entry e = {.stored_at = NOW,
-                                   .initial_age = v[0],
-                                   .lifetime = v[1],
-                                   .stale_while_revalidate = v[2],
-                                   .stale_if_error = v[3]};
+        struct mg_cache_record e = {.stored_at = NOW,
+                                    .initial_age = v[0],
+                                    .lifetime = v[1],
+                                    .stale_while_revalidate = v[2],
+                                    .stale_if_error = v[3]};
         struct mg_cache_request r = {.may_look = true};
         struct mg_cache_decision d;
         mg_cache_judge_stored(&e, &r, NOW + v[4], &d);

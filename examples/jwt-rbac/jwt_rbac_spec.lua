@@ -83,6 +83,17 @@ describe("jwt-rbac", function()
     assert.called("admin", 1)
   end)
 
+  it("tells from each other who is nobody and who may not, where a token is optional", function()
+    local t = T.new {
+      policies = { { jwt = { keys = "main", optional = true } }, { rbac = { roles = "ADMIN" } } },
+      upstreams = { api = {} },
+      config = { keys = { main = { secret = SECRET } }, errors = { format = "simple" } },
+    }
+    refused(t:request "/", 401, "User not authenticated")
+    refused(t:request { headers = bearer(USER) }, 403, "Insufficient permissions")
+    assert.status(t:request { headers = bearer(ADMIN) }, 200)
+  end)
+
   it("matches whole segments, and filters addresses on all routes", function()
     local t = gateway()
     assert.status(t:request { path = "/api/usersfoo", headers = bearer(USER) }, 404)

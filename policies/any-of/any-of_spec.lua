@@ -94,6 +94,21 @@ describe("any-of", function()
       assert.is_nil(req.auth)
     end)
 
+    it("to a copy and its identity as well", function()
+      local copies = { lua = "return function(req, next) req.auth = { subject = 'ann' } return next(req:copy()) end" }
+      local t = gateway({ wants("A", 401), { lua = [[return { request = function(req)
+        req:set_header("X-Auth", req.auth.subject)
+        req.auth = nil
+        if req:header "B" then return mg.problem(401, "no") end
+      end }]] }, { lua = "return { request = function(req) req:set_header('X-Auth', req.auth.subject) end }" } },
+        { before = { copies } })
+      for _, header in ipairs { "B", "C" } do
+        assert.status(t:request { headers = { [header] = "1" } }, 200)
+        assert.equal("ann", select(2, t:seen "api"):header "X-Auth")
+        assert.is_nil(select(2, t:seen "api"):header "X-Who")
+      end
+    end)
+
     it("to the body, when that was in memory", function()
       local change = [[req:set_body(req:text() .. "!")]]
       local step = { lua = "return { request = function(req) req:text() end }" }

@@ -195,10 +195,13 @@ struct mg_request_state {
     void *script;            /* row 6's */
 };
 
-/* Remembers a request's head, where it goes, and who the client is. In the request's arena. */
-void mg_request_save(struct mg_request *req, struct mg_request_state *state);
+/* Remembers a request's head, where it goes, and who the client is; one of the exchange, or a copy.
+ * In the request's arena. */
+void mg_request_save(struct mg_exchange *ex, struct mg_request *req,
+                     struct mg_request_state *state);
 /* Makes it that again; any number of times. The body too, if it was in memory then. */
-void mg_request_restore(struct mg_request *req, struct mg_request_state *state);
+void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
+                        struct mg_request_state *state);
 
 /* A response of our own making, without a body; in the arena. */
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);

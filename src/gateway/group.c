@@ -115,7 +115,7 @@ static void decide(struct group *g, struct mg_response *res)
 static void refuse(struct group *g)
 {
     struct mg_response *res = most_telling(g);
-    mg_request_restore(g->outer->req, &g->arrived);
+    mg_request_restore(g->outer->ex, g->outer->req, &g->arrived);
     if (!res)
         res = mg_problem(g->outer->req, 403, "no-alternative",
                          MG_STR("nothing here applies to this request"), "no_alternative");
@@ -187,7 +187,7 @@ static void start(struct group *g)
 {
     struct mg_walk *w = g->outer;
     if (g->at > 0)
-        mg_request_restore(w->req, &g->arrived);
+        mg_request_restore(w->ex, w->req, &g->arrived);
     struct mg_walk *inner = mg_walk_held(w, &g->step->inner[g->at++], w->req);
     inner->tentative = w->tentative || g->any;
     inner->terminal = pass;
@@ -224,7 +224,7 @@ static enum mg_step_result enter_group(const struct mg_step *step, struct mg_wal
     g->any = any;
     g->refusals = mg_arena_calloc(arena, step->inner_count * sizeof(struct mg_response *));
     if (any)
-        mg_request_save(w->req, &g->arrived);
+        mg_request_save(w->ex, w->req, &g->arrived);
     return go_on(g);
 }
 

@@ -79,7 +79,7 @@ struct mg_body *mg_request_take_body(struct mg_request *req)
     return req->body;
 }
 
-void mg_request_save(struct mg_request *req, struct mg_request_state *state)
+void mg_request_save(struct mg_exchange *ex, struct mg_request *req, struct mg_request_state *state)
 {
     const struct mg_fields *fields = &req->msg->fields;
     size_t bytes = fields->n * sizeof *fields->v;
@@ -89,7 +89,7 @@ void mg_request_save(struct mg_request *req, struct mg_request_state *state)
     state->fields = mg_arena_alloc(req->arena, bytes);
     if (bytes)
         memcpy(state->fields, fields->v, bytes);
-    state->script = hooks ? hooks->request_saved(req) : NULL;
+    state->script = hooks ? hooks->request_saved(ex, req) : NULL;
 }
 
 /* An id that was made since then has been told, in a log if nowhere else. */
@@ -114,7 +114,8 @@ static void restore_body(struct mg_request *req, const struct mg_request_state *
         mg_request_set_body(req, state->req.buffered);
 }
 
-void mg_request_restore(struct mg_request *req, struct mg_request_state *state)
+void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
+                        struct mg_request_state *state)
 {
     const struct mg_request now = *req;
     const struct mg_script_hooks *hooks = req->wg->worker->hooks;
@@ -126,7 +127,7 @@ void mg_request_restore(struct mg_request *req, struct mg_request_state *state)
     restore_id(req, &now);
     restore_body(req, state, &now, content_length);
     if (hooks)
-        hooks->request_restored(req, state->script);
+        hooks->request_restored(ex, req, state->script);
 }
 
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source)

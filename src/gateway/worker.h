@@ -32,8 +32,8 @@ struct mg_script_hooks {
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* What Lua keeps beside a request and a refused alternative must not change: who the client is.
      * In the request's arena; NULL: nothing. */
-    void *(*request_saved)(struct mg_request *req);
-    void (*request_restored)(struct mg_request *req, void *saved);
+    void *(*request_saved)(struct mg_exchange *ex, struct mg_request *req);
+    void (*request_restored)(struct mg_exchange *ex, struct mg_request *req, void *saved);
     /* It is in force no more: what it does by the clock ends. Exchanges may still be on it. */
     void (*retire)(struct mg_worker_generation *wg);
 };

@@ -224,25 +224,38 @@ static struct kept *keep(lua_State *L, struct mg_script *script, struct mg_arena
     return k;
 }
 
+/* The caller's handle of a copy and the one that steps in a walk get are two. */
+static void share_values(lua_State *L, struct mg_context *ctx, struct mg_request *copy, int handle)
+{
+    static const int values[] = {MG_HANDLE_CTX, MG_HANDLE_AUTH, MG_HANDLE_PARAMS, MG_HANDLE_TLS};
+    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, copy);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        lua_getiuservalue(L, handle, values[i]);
+        lua_setiuservalue(L, -2, values[i]);
+    }
+    lua_pop(L, 1);
+}
+
 struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg)
 {
     struct mg_request *req = mg_handle_request(L, arg);
     if (req->arena != ctx->arena) {
         lua_pushvalue(L, arg);
         keep(L, ctx->script, ctx->arena);
+        share_values(L, ctx, req, arg);
     }
     return req;
 }
 
 /* The request's handle; NULL: Lua has not seen it. */
-static struct mg_handle *request_handle(struct mg_request *req)
+static struct mg_handle *request_handle(struct mg_exchange *ex, struct mg_request *req)
 {
-    return req->ex && req->ex->script ? mg_handle_find(req->ex->script, req) : NULL;
+    return ex->script ? mg_handle_find(ex->script, req) : NULL;
 }
 
-void *mg_context_save_identity(struct mg_request *req)
+void *mg_context_save_identity(struct mg_exchange *ex, struct mg_request *req)
 {
-    struct mg_handle *h = request_handle(req);
+    struct mg_handle *h = request_handle(ex, req);
     if (!h)
         return NULL;
     struct mg_script *script = h->ctx->script;
@@ -259,9 +272,9 @@ void *mg_context_save_identity(struct mg_request *req)
     return saved;
 }
 
-void mg_context_restore_identity(struct mg_request *req, void *saved)
+void mg_context_restore_identity(struct mg_exchange *ex, struct mg_request *req, void *saved)
 {
-    struct mg_handle *h = request_handle(req);
+    struct mg_handle *h = request_handle(ex, req);
     const struct kept *identity = saved;
     if (!h)
         return;

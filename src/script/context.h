@@ -53,10 +53,11 @@ struct mg_handle {
 struct mg_context *mg_context_of(struct mg_exchange *ex);
 /* Who the client of a request is (`req.auth`), to be put back later; NULL: nobody. In the request's
  * arena. */
-void *mg_context_save_identity(struct mg_request *req);
-void mg_context_restore_identity(struct mg_request *req, void *saved);
+void *mg_context_save_identity(struct mg_exchange *ex, struct mg_request *req);
+void mg_context_restore_identity(struct mg_exchange *ex, struct mg_request *req, void *saved);
 /* The request at `arg`, for a walk over it. When it is a copy, it stays until the context's end:
- * the walk, and the response that comes of it, lie in the copy's memory. Raises when it is none. */
+ * the walk, and the response that comes of it, lie in the copy's memory. Steps in the walk see what
+ * the caller's handle of it holds: the identity above all. Raises when it is none. */
 struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg);
 /* What Lua knows of a request (auth, tls, the fields of ctx) holds for one that began as a copy of
  * it; see mg_script_hooks.exchange_follows. */

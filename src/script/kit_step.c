@@ -215,14 +215,14 @@ static void exchange_ends(struct mg_exchange *ex)
     mg_script_hooks.exchange_ends(ex);
 }
 
-static void *request_saved(struct mg_request *req)
+static void *request_saved(struct mg_exchange *ex, struct mg_request *req)
 {
-    return mg_script_hooks.request_saved(req);
+    return mg_script_hooks.request_saved(ex, req);
 }
 
-static void request_restored(struct mg_request *req, void *saved)
+static void request_restored(struct mg_exchange *ex, struct mg_request *req, void *saved)
 {
-    mg_script_hooks.request_restored(req, saved);
+    mg_script_hooks.request_restored(ex, req, saved);
 }
 
 static void retire(struct mg_worker_generation *wg)

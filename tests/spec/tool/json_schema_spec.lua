@@ -14,6 +14,8 @@ local function or_env(values, default)
   return { default = default, anyOf = { { enum = values }, { type = "string", pattern = ENV } } }
 end
 
+local STEP = { anyOf = { { type = "string" }, { type = "object", minProperties = 1 } } }
+
 describe("JSON Schema", function()
   local cases = {
     { s.string(), { type = "string" } },
@@ -41,6 +43,8 @@ describe("JSON Schema", function()
       { anyOf = { { type = "string" }, { type = "array", items = { type = "string" } } } } },
     { s.map(s.any(), { len = { 1 }, keys = s.string() }),
       { type = "object", additionalProperties = {}, propertyNames = { type = "string" }, minProperties = 1 } },
+    { s.steps { len = { 1, 9 } }, { type = "array", items = STEP, minItems = 1, maxItems = 9 } },
+    { s.steps { single = true }, { anyOf = { STEP, { type = "array", items = STEP } } } },
     { s.any_of { s.string(), s.any() }, { anyOf = { { type = "string" }, {} } } },
   }
   for i, case in ipairs(cases) do

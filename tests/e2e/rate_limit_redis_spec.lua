@@ -130,4 +130,31 @@ describe("limits in Redis", function()
       return tonumber(own:command("GET", "routes[0].policies[0]:127.0.0.1")) > 2
     end, 10)
   end)
+
+  it("of examples/rate-limit-redis: a payment takes from both", function()
+    local file = assert(io.open "examples/rate-limit-redis/moongate.yaml")
+    local text = file:read "a"
+    file:close()
+    local function start()
+      local listener = E.listen(function() end) -- a port that is free now
+      listener:close()
+      return E.start { config = text, env = { REDIS = redis.address, PORT = "0", SHOP_PORT = tostring(listener.port) } }
+    end
+    local gateways, count = { start(), start() }, {}
+    for i = 1, 110 do
+      local res = gateways[i % 2 + 1]:get(i <= 30 and "/api/payments/1" or "/orders")
+      local kind = (i <= 30 and "payment" or "order") .. res.status
+      count[kind] = (count[kind] or 0) + 1
+      if res.status == 429 then
+        assert.equal(('{"error":"Too Many Requests","message":"Rate limit exceeded","retryAfter":%s}'):format(
+          res:header "Retry-After"), res.body)
+        assert.equal("0", res:header "X-RateLimit-Remaining")
+        assert.matches("GMT%+0000 %(Coordinated Universal Time%)$", res:header "X-RateLimit-Reset")
+      end
+    end
+    -- The ten payments that were one too many have taken from the general limit, which is asked first.
+    assert.same({ payment200 = 20, payment429 = 10, order200 = 70, order429 = 10 }, count)
+    assert.equal("20", redis:command("GET", "payment:127.0.0.1"))
+    assert.equal("100", redis:command("GET", "general:127.0.0.1"))
+  end)
 end)

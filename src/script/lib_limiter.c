@@ -23,9 +23,15 @@ struct part {
 };
 
 struct limiter {
+    const struct mg_lib_shared *dictionary; /* the first user value */
     size_t count;
     bool has_names;
     struct part parts[];
+};
+
+struct adaptive {
+    const struct mg_lib_shared *dictionary; /* the first user value */
+    struct mg_adaptive_rule rule;
 };
 
 /* User values. */
@@ -144,13 +150,14 @@ static void read_part(lua_State *L, struct limiter *limiter, struct part *part, 
 
 static int make_limiter(lua_State *L)
 {
-    mg_lib_shared_check(L, 1);
+    const struct mg_lib_shared *dictionary = mg_lib_shared_check(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     size_t count = lua_rawlen(L, 2);
     luaL_argcheck(L, count >= 1 && count <= MG_LIMITER_ASKS_MAX, 2, "expected 1 to 16 rules");
     struct limiter *limiter =
         lua_newuserdatauv(L, sizeof *limiter + count * sizeof limiter->parts[0], 2);
+    limiter->dictionary = dictionary;
     limiter->count = count;
     limiter->has_names = false;
     lua_newtable(L);
@@ -170,13 +177,16 @@ static int make_limiter(lua_State *L)
 /* Asking it
  * ---------------------------------------------------------------------------------------------- */
 
-/* The dictionary of the object at 1. */
-static struct mg_dict *dictionary(lua_State *L)
+/* The object at 1. Its metatable is the first upvalue of each method: comparing that costs less
+ * than looking it up by name. */
+static void *check_self(lua_State *L, const char *name)
 {
-    lua_getiuservalue(L, 1, DICTIONARY_HANDLE);
-    struct mg_dict *dict = mg_lib_shared_check(L, -1);
+    void *self = lua_touserdata(L, 1);
+    bool ours = self && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(1));
+    if (!ours)
+        luaL_typeerror(L, 1, name);
     lua_pop(L, 1);
-    return dict;
+    return self;
 }
 
 /* Writes prefix and key behind each other; false when they do not fit. */
@@ -268,8 +278,8 @@ static int ask(lua_State *L, double cost, int first_arg)
     char room[KEYS_MAX_BYTES];
     struct mg_limiter_ask asks[MG_LIMITER_ASKS_MAX];
     struct mg_limiter_result results[MG_LIMITER_ASKS_MAX];
-    const struct limiter *limiter = luaL_checkudata(L, 1, LIMITER);
-    struct mg_dict *dict = dictionary(L);
+    const struct limiter *limiter = check_self(L, LIMITER);
+    struct mg_dict *dict = mg_lib_shared_dict(L, limiter->dictionary);
     if (!build_keys(L, limiter, first_arg, cost, room, asks))
         return mg_lib_shared_push_failure(L, MG_DICT_BAD_KEY);
     enum mg_dict_rc rc =
@@ -300,7 +310,7 @@ static int limiter_look(lua_State *L)
 static int make_adaptive(lua_State *L)
 {
     static const char *const known[] = {"min", "max", "initial", "tolerance", NULL};
-    mg_lib_shared_check(L, 1);
+    const struct mg_lib_shared *dictionary = mg_lib_shared_check(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     refuse_unknown(L, 2, known, "adaptive");
@@ -312,8 +322,8 @@ static int make_adaptive(lua_State *L)
     };
     if (!mg_adaptive_rule_ok(&rule))
         luaL_error(L, "adaptive: number out of range");
-    struct mg_adaptive_rule *kept = lua_newuserdatauv(L, sizeof *kept, 1);
-    *kept = rule;
+    struct adaptive *adaptive = lua_newuserdatauv(L, sizeof *adaptive, 1);
+    *adaptive = (struct adaptive){dictionary, rule};
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 3, DICTIONARY_HANDLE);
     luaL_setmetatable(L, ADAPTIVE);
@@ -332,11 +342,12 @@ static struct mg_str check_key(lua_State *L, int arg)
 static int adaptive_acquire(lua_State *L)
 {
     struct mg_adaptive_result result;
-    const struct mg_adaptive_rule *rule = luaL_checkudata(L, 1, ADAPTIVE);
-    struct mg_dict *dict = dictionary(L);
+    const struct adaptive *adaptive = check_self(L, ADAPTIVE);
+    struct mg_dict *dict = mg_lib_shared_dict(L, adaptive->dictionary);
     struct mg_str key = check_key(L, 2);
     luaL_checkstack(L, 3, "adaptive");
-    enum mg_dict_rc rc = mg_adaptive_acquire(dict, key, rule, mg_lib_shared_now_ms(L), &result);
+    enum mg_dict_rc rc =
+        mg_adaptive_acquire(dict, key, &adaptive->rule, mg_lib_shared_now_ms(L), &result);
     if (rc != MG_DICT_OK)
         return mg_lib_shared_push_failure(L, rc);
     lua_pushboolean(L, result.ok);
@@ -347,12 +358,12 @@ static int adaptive_acquire(lua_State *L)
 
 static int adaptive_release(lua_State *L)
 {
-    const struct mg_adaptive_rule *rule = luaL_checkudata(L, 1, ADAPTIVE);
-    struct mg_dict *dict = dictionary(L);
+    const struct adaptive *adaptive = check_self(L, ADAPTIVE);
+    struct mg_dict *dict = mg_lib_shared_dict(L, adaptive->dictionary);
     struct mg_str key = check_key(L, 2);
     double latency_s = luaL_optnumber(L, 3, -1);
-    enum mg_dict_rc rc = mg_adaptive_release(dict, key, rule, latency_s, lua_toboolean(L, 4),
-                                             mg_lib_shared_now_ms(L));
+    enum mg_dict_rc rc = mg_adaptive_release(dict, key, &adaptive->rule, latency_s,
+                                             lua_toboolean(L, 4), mg_lib_shared_now_ms(L));
     if (rc != MG_DICT_OK)
         return mg_lib_shared_push_failure(L, rc);
     lua_pushboolean(L, 1);
@@ -366,7 +377,8 @@ static void make_class(lua_State *L, const char *name, const luaL_Reg *methods)
 {
     if (luaL_newmetatable(L, name)) {
         lua_newtable(L);
-        luaL_setfuncs(L, methods, 0);
+        lua_pushvalue(L, -2);
+        luaL_setfuncs(L, methods, 1);
         lua_setfield(L, -2, "__index");
         lua_pushstring(L, name); /* policy code gets this name, not the table */
         lua_setfield(L, -2, "__metatable");

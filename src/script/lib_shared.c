@@ -25,16 +25,17 @@
 #define SECONDS_MAX 1e9
 
 struct keeper {
-    struct handle *handles; /* all that hold a dictionary; its user value is their table by name */
-    struct mg_buf text;     /* strings are read into it */
+    struct mg_lib_shared
+        *handles;       /* all that hold a dictionary; its user value is their table by name */
+    struct mg_buf text; /* strings are read into it */
     bool closed;
 };
 
-struct handle {
+struct mg_lib_shared {
     struct mg_dicts *dicts;
     struct mg_dict *dict; /* NULL: not opened, or closed */
     struct keeper *keeper;
-    struct handle *next;
+    struct mg_lib_shared *next;
 };
 
 static char keeper_key; /* its address is the key in the registry */
@@ -42,22 +43,29 @@ static char keeper_key; /* its address is the key in the registry */
 /* Arguments
  * ---------------------------------------------------------------------------------------------- */
 
-static struct handle *check_handle_at(lua_State *L, int index)
+static struct mg_lib_shared *check_handle_at(lua_State *L, int index)
 {
-    struct handle *h = luaL_checkudata(L, index, DICTIONARY);
+    struct mg_lib_shared *h = luaL_checkudata(L, index, DICTIONARY);
     if (!h->dict)
         luaL_error(L, "the dictionary is closed");
     return h;
 }
 
-static struct handle *check_handle(lua_State *L)
+static struct mg_lib_shared *check_handle(lua_State *L)
 {
     return check_handle_at(L, 1);
 }
 
-struct mg_dict *mg_lib_shared_check(lua_State *L, int index)
+const struct mg_lib_shared *mg_lib_shared_check(lua_State *L, int index)
 {
-    return check_handle_at(L, index)->dict;
+    return check_handle_at(L, index);
+}
+
+struct mg_dict *mg_lib_shared_dict(lua_State *L, const struct mg_lib_shared *h)
+{
+    if (!h->dict)
+        luaL_error(L, "the dictionary is closed");
+    return h->dict;
 }
 
 static struct mg_str check_string(lua_State *L, int arg)
@@ -225,7 +233,7 @@ static int push_limit(lua_State *L, enum mg_dict_rc rc, const struct mg_limiter_
 
 static int dict_get(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_buf *text = &h->keeper->text;
     struct mg_dict_value value;
     mg_buf_reset(text);
@@ -246,7 +254,7 @@ typedef enum mg_dict_rc (*store_fn)(struct mg_dict *dict, struct mg_str key,
 
 static int store(lua_State *L, store_fn fn)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     struct mg_dict_value value = check_value(L, 3);
     return push_done(L, fn(h->dict, key, value, check_ttl(L, 4), mg_lib_shared_now_ms(L)));
@@ -269,7 +277,7 @@ static int dict_replace(lua_State *L)
 
 static int dict_delete(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     enum mg_dict_rc rc = mg_dict_delete(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L));
     if (rc != MG_DICT_OK && rc != MG_DICT_ABSENT)
         return mg_lib_shared_push_failure(L, rc);
@@ -279,7 +287,7 @@ static int dict_delete(lua_State *L)
 
 static int dict_ttl(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     int64_t ttl_ms;
     enum mg_dict_rc rc = mg_dict_ttl(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L), &ttl_ms);
     if (rc != MG_DICT_OK)
@@ -290,14 +298,14 @@ static int dict_ttl(lua_State *L)
 
 static int dict_expire(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     return push_done(L, mg_dict_expire(h->dict, key, check_ttl(L, 3), mg_lib_shared_now_ms(L)));
 }
 
 static int dict_incr(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     struct mg_dict_value by = {.kind = MG_DICT_INTEGER, .integer = 1};
     struct mg_dict_value init = {.kind = MG_DICT_NONE}, sum;
@@ -315,7 +323,7 @@ static int dict_incr(lua_State *L)
 
 static int dict_cas(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     struct mg_dict_value old = check_value_or_nil(L, 3), new_value = check_value_or_nil(L, 4);
     return push_done(L, mg_dict_cas(h->dict, key, old, new_value, mg_lib_shared_now_ms(L)));
@@ -329,7 +337,7 @@ typedef enum mg_dict_rc (*limit_fn)(struct mg_dict *dict, struct mg_str key, dou
 
 static int limit(lua_State *L, limit_fn fn)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     lua_Number a = check_amount(L, 3), b = check_amount(L, 4), cost = check_cost(L, 5);
     struct mg_limiter_result result;
@@ -351,7 +359,7 @@ static int dict_window(lua_State *L)
 static int limit_by(lua_State *L, const struct mg_limiter_rule *rule, int cost_arg,
                     struct mg_limiter_result *result)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_limiter_ask ask = {rule, check_string(L, 2), check_cost(L, cost_arg)};
     enum mg_dict_rc rc = mg_limiter_take_all(h->dict, &ask, 1, mg_lib_shared_now_ms(L), result);
     return push_limit(L, rc, result);
@@ -388,7 +396,7 @@ static int dict_leaky(lua_State *L)
 
 static int dict_acquire(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     struct mg_str key = check_string(L, 2);
     lua_Integer max = luaL_checkinteger(L, 3);
     struct mg_limiter_result result = {.ok = false};
@@ -404,7 +412,7 @@ static int dict_acquire(lua_State *L)
 
 static int dict_release(lua_State *L)
 {
-    struct handle *h = check_handle(L);
+    struct mg_lib_shared *h = check_handle(L);
     return push_done(L, mg_limiter_release(h->dict, check_string(L, 2), mg_lib_shared_now_ms(L)));
 }
 
@@ -414,7 +422,7 @@ static int dict_release(lua_State *L)
 static int keeper_gc(lua_State *L)
 {
     struct keeper *keeper = lua_touserdata(L, 1);
-    for (struct handle *h = keeper->handles; h; h = h->next) {
+    for (struct mg_lib_shared *h = keeper->handles; h; h = h->next) {
         mg_dicts_put(h->dicts, h->dict);
         h->dict = NULL;
     }
@@ -439,8 +447,8 @@ static bool is_name(struct mg_str name)
 }
 
 /* Opens the dictionary for a handle that the keeper's table holds already. */
-static enum mg_rc open_handle(struct handle *h, const struct mg_lib_env *env, struct mg_str name,
-                              struct mg_error *err)
+static enum mg_rc open_handle(struct mg_lib_shared *h, const struct mg_lib_env *env,
+                              struct mg_str name, struct mg_error *err)
 {
     size_t bytes;
     if (!env->dict_size || !env->dict_size(env->arg, name, &bytes))
@@ -461,8 +469,8 @@ static void push_handle(lua_State *L, struct keeper *keeper, struct mg_str name)
     struct mg_error err;
     if (!env->dicts || keeper->closed)
         luaL_error(L, "mg.shared: there are no shared dictionaries here");
-    struct handle *h = lua_newuserdatauv(L, sizeof *h, 0);
-    *h = (struct handle){.keeper = keeper};
+    struct mg_lib_shared *h = lua_newuserdatauv(L, sizeof *h, 0);
+    *h = (struct mg_lib_shared){.keeper = keeper};
     luaL_setmetatable(L, DICTIONARY);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -2);

@@ -34,8 +34,13 @@
 
 #include "shared/dict.h"
 
-/* For those who keep a dictionary's handle. Raises when the value there is none, or is closed. */
-struct mg_dict *mg_lib_shared_check(lua_State *L, int index);
+struct mg_lib_shared;
+
+/* For those who keep a dictionary's handle, as a user value. Raises when the value there is none.
+ */
+const struct mg_lib_shared *mg_lib_shared_check(lua_State *L, int index);
+/* Its dictionary; raises when it is closed. */
+struct mg_dict *mg_lib_shared_dict(lua_State *L, const struct mg_lib_shared *handle);
 /* The time that dictionaries go by: monotonic in all cases, and one clock for all workers. */
 int64_t mg_lib_shared_now_ms(lua_State *L);
 /* Pushes nil and the error; raises for MG_DICT_BAD_ARGUMENT. Returns 2. */

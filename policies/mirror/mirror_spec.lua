@@ -79,4 +79,38 @@ describe("mirror", function()
     t:settle()
     assert.equal(0, (t:seen "shadow"))
   end)
+
+  it("is a key of routes as well, and then the last step", function()
+    local t = T.load("moongate.yaml", { upstreams = { api = { body = "ok" }, next = { body = "x" } }, text = [[
+services: { api: { backends: ["a:80"] }, next: { backends: ["b:80"] } }
+routes:
+  - match: /*
+    service: api
+    mirror: { service: next, sample: 100% }
+    policies: [query: { set: { a: "1" } }]
+  - match: /plain
+    service: api
+    mirror: { service: next }
+]] })
+    assert.equal("ok", (t:request "/"):text())
+    t:settle()
+    assert.equal("a=1", select(2, t:seen "next").query)
+    t:request "/plain"
+    t:settle()
+    assert.equal(2, (t:seen "next"))
+  end)
+
+  it("as a key is told what is wrong with it", function()
+    local function fails(more, what)
+      local ok, err = pcall(T.load, "moongate.yaml", { upstreams = {}, text = [[
+services: { api: { backends: ["a:80"] } }
+routes: [{ match: /*, ]] .. more .. "}]" })
+      assert.is_false(ok)
+      assert.matches(what, tostring(err), 1, true)
+    end
+    fails("service: api, mirror: { service: nxt }", "routes[0].mirror.service: unknown service 'nxt'")
+    fails("service: api, mirror: { sampel: 1, service: api }", "routes[0].mirror.sampel: unknown field, did you mean")
+    fails("service: api, mirror: api", "routes[0].mirror: expected")
+    fails("mirror: { service: api }", "routes[0]: nothing answers")
+  end)
 end)

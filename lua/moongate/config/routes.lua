@@ -114,7 +114,7 @@ end
 local function check_answers(route)
   local raw = route.raw
   local steps_wrong = raw.policies ~= nil and not route.checked.policies
-  if raw.service == nil and raw.split == nil and #route.steps == 0 and not steps_wrong then
+  if raw.service == nil and raw.split == nil and #route.steps == #(route.checked.mirror or {}) and not steps_wrong then
     fail(route, "nothing answers: needs a 'service', a 'split' or a step in 'policies'")
   end
 end
@@ -194,7 +194,8 @@ function M.link(routes, globals, shared)
     check_rewrite(route)
     if whole then
       local checked = route.checked
-      route.steps = pipelines.flatten({ checked.inherit ~= false and globals or {}, checked.policies }, shared)
+      local all = checked.inherit ~= false and globals or {}
+      route.steps = pipelines.flatten({ all, checked.policies or {}, checked.mirror }, shared)
       route.on_error = pipelines.flatten({ checked.on_error }, shared)
       pipelines.check_needs(route.steps, route.place.path, checked.name, blamed)
       check_answers(route)

@@ -7,11 +7,19 @@ local balance = require "moongate.config.balance"
 local guards = require "moongate.config.guards"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
+local steps = require "moongate.config.steps"
 local suggest = require "moongate.config.suggest"
 
 local M = {}
 
 -- ------------------------------------------------------------------------------------------------ kinds of its own
+
+-- A key that is a step: below it are the options of the policy of that name.
+local step_key = s.define("step_key", {
+  wants = { map = true },
+  describe = function() return "options of a policy" end,
+  check = function(_, _, place, w) return steps.of_key(place, w) end,
+})
 
 -- A kind that is a string, with an example of it or "". parse(text, ctx) gives the checked value, or nil and what is
 -- wrong.
@@ -268,6 +276,7 @@ local route = s.record {
     service = s.service { required = true },
     weight = s.integer { default = 1, gt = 0, le = 1000000 },
   }, { len = { 1, 100 } }),
+  mirror = step_key { help = "options of the policy `mirror`, which then is the last step" },
   strip_prefix = s.any_of { s.boolean(), literal_path(), default = false },
   rewrite = rewrite(),
   timeout = s.duration { gt = 0 },

@@ -326,6 +326,13 @@ local function check_list(schema, value, place, w)
   return setmetatable(out, M.List)
 end
 
+-- A key that is a step by itself: `mirror: {...}` of a route is the step `{ mirror: {...} }`. A list of this one.
+function M.of_key(place, w)
+  local entry = { path = place.path, place = place, walk = w, on_error = "continue", enabled = true }
+  check_policy(place.key, place.container, place.parent, w, entry)
+  return setmetatable({ entry }, M.List)
+end
+
 walk.define("steps", {
   wants = function(schema, sort)
     return sort == "list" or schema.single == true and (sort == "map" or sort == "string" or sort == "function")

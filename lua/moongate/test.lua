@@ -72,7 +72,7 @@ end
 
 local NEW = {
   policies = true, upstreams = true, service = true, config = true, seed = true, match = true, path = true,
-  timeout = true, secrets = true,
+  timeout = true, secrets = true, redis = true,
 }
 
 -- The only upstream, when there is one.
@@ -102,6 +102,13 @@ local function services_of(opts, config)
   return services
 end
 
+local function redises_of(opts, config)
+  local redises = {}
+  for name, redis in pairs(config.redis or {}) do redises[name] = redis end
+  for name in pairs(opts.redis or {}) do redises[name] = redises[name] or { address = name .. ":6379" } end
+  return redises
+end
+
 local function config_of(opts, places)
   local config = {}
   for key, value in pairs(opts.config or {}) do config[key] = value end
@@ -111,6 +118,7 @@ local function config_of(opts, places)
   end
   config.services = services_of(opts, config)
   config.lua = config.lua or { path = opts.path or around.folders() }
+  config.redis = redises_of(opts, config)
   local service = opts.service or only(opts.upstreams or {})
   if service and not is_service(service) then service = nil end
   config.routes = config.routes or {
@@ -130,6 +138,7 @@ end
 --
 --     policies   its steps, as in a config; a function(req, next) is one too
 --     upstreams  { name = answer, ... }, each a service of that name
+--     redis      { name = true or function, ... }, each a Redis in memory, or a function that answers its commands
 --     service    where the route forwards to; default: the only upstream
 --     match      the route's pattern; default "/*"
 --     timeout    the route's
@@ -144,8 +153,8 @@ function T.new(opts)
     gateway.check_keys("T.new", opts, NEW)
     return secrets.with(opts.secrets or {}, function(places)
       return make {
-        value = config_of(opts, places), file = "T.new", upstreams = opts.upstreams or {}, seed = opts.seed or T.seed,
-        identity = true,
+        value = config_of(opts, places), file = "T.new", upstreams = opts.upstreams or {}, redis = opts.redis,
+        seed = opts.seed or T.seed, identity = true,
       }
     end)
   end)
@@ -153,7 +162,7 @@ function T.new(opts)
   return t
 end
 
-local LOAD = { upstreams = true, seed = true, text = true }
+local LOAD = { upstreams = true, redis = true, seed = true, text = true }
 
 -- A gateway with the config of a file, or of opts.text in place of it.
 function T.load(file, opts)
@@ -166,7 +175,9 @@ function T.load(file, opts)
       text = handle:read "a"
       handle:close()
     end
-    return make { value = text, file = file, upstreams = opts.upstreams or {}, seed = opts.seed or T.seed }
+    return make {
+      value = text, file = file, upstreams = opts.upstreams or {}, redis = opts.redis, seed = opts.seed or T.seed,
+    }
   end)
   if not ok then error(t, type(t) == "string" and 2 or 0) end
   return t

@@ -12,6 +12,7 @@ local T = {}
 ---@class moongate.test.NewOptions
 ---@field policies? moongate.test.Steps the route's steps; functions go too
 ---@field upstreams? moongate.test.Answers each a service of that name
+---@field redis? table<string, true|fun(name: string, ...: string): any> each a Redis in memory, or who answers for it
 ---@field service? string where the route forwards to; default: the only upstream
 ---@field config? table the rest of the config
 ---@field secrets? table<string, string> their texts, by the names that the config refers to
@@ -28,6 +29,7 @@ function T.new(options) end
 
 ---@class moongate.test.LoadOptions
 ---@field upstreams? moongate.test.Answers
+---@field redis? table<string, true|fun(name: string, ...: string): any>
 ---@field text? string in place of what is in the file
 ---@field seed? integer
 
@@ -157,6 +159,12 @@ function Gateway:auth(identity) end
 ---@nodiscard
 function Gateway:seen(name) end
 
+---A Redis that is played.
+---@param name string
+---@return moongate.test.Redis
+---@nodiscard
+function Gateway:redis(name) end
+
 ---The log's lines; with a text only those that have it.
 ---@param text? string
 ---@return table[]
@@ -168,6 +176,25 @@ function Gateway:log(text) end
 ---@return string said
 ---@return "open"|"closed"|"reset" state
 function Gateway:raw(bytes) end
+
+---@class moongate.test.Redis
+---@field commands string[][] that came
+---@field delay? number seconds before each answer
+---@field fail? string an error in place of each answer
+local Redis = {}
+
+---Runs a command at once; an error reply is raised.
+---@param ... string|number
+---@return any
+function Redis:command(...) end
+
+---Connections end and are refused.
+function Redis:down() end
+
+---Connections stay and are not answered.
+function Redis:hang() end
+
+function Redis:up() end
 
 ---@class moongate.test.ConnectOptions
 ---@field client_ip? string

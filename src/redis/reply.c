@@ -49,8 +49,10 @@ static void *create_array(const redisReadTask *task, element_count count)
     struct mg_redis_reader *r = task->privdata;
     struct mg_redis_reply *reply = place_for(task);
     size_t n = count > 0 ? (size_t)count : 0;
-    if (n > r->limits.items - r->_items)
-        return NULL; /* a few bytes can ask for any amount of memory */
+    if (n > r->limits.items - r->_items) { /* a few bytes can ask for any amount of memory */
+        r->error = "too many items";
+        return NULL;
+    }
     r->_items += n;
     *reply = (struct mg_redis_reply){.type = MG_REDIS_ARRAY, .count = n};
     reply->items = mg_arena_calloc(&r->arena, n * sizeof *reply->items);
@@ -134,7 +136,7 @@ int mg_redis_reader_next(struct mg_redis_reader *r, struct mg_redis_reply **repl
     if (r->error)
         return -1;
     if (redisReaderGetReply(r->_hiredis, &whole) != REDIS_OK)
-        return bad(r, r->_hiredis->errstr);
+        return bad(r, r->error ? r->error : r->_hiredis->errstr);
     if (whole) {
         *reply = whole;
         r->_fed = r->_hiredis->len - r->_hiredis->pos;

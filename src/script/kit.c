@@ -296,6 +296,8 @@ static int build_protected(lua_State *L)
     mg_functions_set_config(L);
     lua_getfield(L, 3, "play");
     kit->play = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 3, "play_redis");
+    kit->play_redis = luaL_ref(L, LUA_REGISTRYINDEX);
     start_worker(L, kit);
     start_control(kit);
     return 0;
@@ -306,11 +308,12 @@ static struct mg_kit *new_kit(lua_State *L, struct mg_kit_home *home, uint64_t s
     struct mg_kit *kit = lua_newuserdatauv(L, sizeof *kit, 0);
     memset(kit, 0, sizeof *kit);
     kit->home = home;
-    kit->play = kit->failure = LUA_NOREF;
+    kit->play = kit->play_redis = kit->failure = LUA_NOREF;
     kit->random = seed * UINT64_C(2654435761) | 1; /* never 0 */
     mg_list_init(&kit->calls);
     mg_list_init(&kit->plays);
     mg_list_init(&kit->dials);
+    mg_list_init(&kit->redises);
     mg_pool_init(&kit->chunks, CHUNK_BYTES);
     mg_pool_init(&kit->blocks, BLOCK_BYTES);
     mg_buf_init(&kit->log, LOG_MAX);
@@ -379,10 +382,12 @@ void mg_kit_close(struct mg_kit *kit)
     mg_agent_free(kit->agent);
     if (kit->worker_up) {
         mg_worker_release(&kit->worker);
+        mg_kit_redis_release(kit);
         mg_kit_upstream_release(kit);
     }
     mg_loop_settle(kit->loop);
     luaL_unref(L, LUA_REGISTRYINDEX, kit->play);
+    luaL_unref(L, LUA_REGISTRYINDEX, kit->play_redis);
     luaL_unref(L, LUA_REGISTRYINDEX, kit->failure);
     leave(kit, L);
     free_parts(kit);
@@ -676,6 +681,7 @@ int mg_kit_open(lua_State *L)
         {"now", l_now},
         {"turns", l_turns},
         {"log", l_log},
+        {"redis_reach", mg_kit_redis_reach},
         {"close", l_close},
         {NULL, NULL},
     };

@@ -64,7 +64,10 @@ struct mg_kit {
     struct mg_kit_accepted
         *accepted; /* of kit_upstream.c: latest first, in the generation's arena */
     uint32_t accepted_count;
-    int play;    /* reference: the Lua function that plays a stub */
+    struct mg_link redises;     /* of kit_redis.c: connections */
+    uint32_t redis_connections; /* so far */
+    int play_redis;             /* reference: the Lua function that plays a Redis */
+    int play;                   /* reference: the Lua function that plays a stub */
     int failure; /* reference: what went wrong in the spec's own part; LUA_NOREF: nothing */
 
     struct mg_link calls; /* of kit_client.c: requests under way, connections */
@@ -79,10 +82,10 @@ struct mg_kit *mg_kit_check(lua_State *L, int arg);
 /* Lua functions.
  *
  * check(config, file, identity) -> checked table | nil, text: `config` is a table or a text; with
- * `identity` no step needs to provide one. new(checked, file, { seed=, play=, stubs = { [name] =
- * "reached" | "refused" | "silent" }, functions= }) -> gateway: `play` is called as play(stub,
- * name, request) for each request to an upstream; `functions` is a table like the config, with the
- * functions in it that are steps. Raises with the config's errors. */
+ * `identity` no step needs to provide one. new(checked, file, { seed=, play=, play_redis=, stubs =
+ * { [name] = "reached" | "refused" | "silent" }, functions= }) -> gateway: `play` is called as
+ * play(stub, name, request) for each request to an upstream; `functions` is a table like the
+ * config, with the functions in it that are steps. Raises with the config's errors. */
 int mg_kit_check_config(lua_State *L);
 int mg_kit_new(lua_State *L);
 void mg_kit_close(struct mg_kit *kit);
@@ -145,6 +148,19 @@ void mg_kit_upstream_release(struct mg_kit *kit);
 /* Gives backends with names an address, as a discovery would. */
 void mg_kit_upstream_publish(struct mg_generation *gen);
 void mg_kit_upstream_open(lua_State *L);
+
+/* --- kit_redis.c --- */
+
+/* How stubs that play a Redis are called, before its name: as the services are that say where the
+ * Redises of a config are. */
+#define MG_KIT_REDIS "redis:"
+bool mg_kit_redis_is(const struct mg_kit *kit, uint32_t stub);
+/* Takes the Redis' end of a connection. */
+void mg_kit_redis_accept(struct mg_kit *kit, uint32_t stub, struct mg_stream *stream);
+/* Ends all. */
+void mg_kit_redis_release(struct mg_kit *kit);
+/* A Lua function. */
+int mg_kit_redis_reach(lua_State *L);
 
 /* --- kit_sources.c: for coverage and mutation --- */
 

@@ -83,8 +83,12 @@ static void on_dialled(void *arg)
     }
     mg_pair_stream_new(kit->loop, MG_KIT_PAIR_BYTES, ends);
     ends[0]->peer = copy.addr;
-    remember(kit, ends[1]);
-    mg_server_accept(&kit->upstream, ends[1], copy.stub, false);
+    if (mg_kit_redis_is(kit, copy.stub)) {
+        mg_kit_redis_accept(kit, copy.stub, ends[1]);
+    } else {
+        remember(kit, ends[1]);
+        mg_server_accept(&kit->upstream, ends[1], copy.stub, false);
+    }
     copy.on_done(copy.arg, ends[0], 0);
 }
 
@@ -119,8 +123,12 @@ static bool find_stub(struct mg_kit *kit, const struct mg_backend *b, uint32_t *
             return true;
     }
     lua_State *L = mg_script_host(kit->guest.script);
-    lua_pushfstring(L, "nobody plays '%s' (%s): name it in `upstreams`",
-                    service.n ? service.p : authority.p, b->label);
+    bool is_redis = mg_str_starts(service, MG_STR(MG_KIT_REDIS));
+    lua_pushfstring(L, "nobody plays '%s' (%s): name it in `%s`",
+                    is_redis    ? service.p + sizeof MG_KIT_REDIS - 1
+                    : service.n ? service.p
+                                : authority.p,
+                    b->label, is_redis ? "redis" : "upstreams");
     mg_kit_fail(kit, L);
     return false;
 }

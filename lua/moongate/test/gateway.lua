@@ -4,6 +4,7 @@ local answers = require "moongate.test.answer"
 local core = require "moongate.core"
 local message = require "moongate.test.message"
 local json = require "moongate".json
+local redis = require "moongate.test.redis"
 
 local Gateway = {}
 Gateway.__index = Gateway
@@ -60,22 +61,31 @@ local function functions_of(checked)
 end
 
 local DEFAULT_LUA_RUN = 0.05
+-- What the core calls those who play a Redis, before its name.
+local REDIS = "redis:"
 
--- opts: value, file, upstreams, seed, identity.
+-- opts: value, file, upstreams, redis, seed, identity.
 function M.new(opts)
-  local self = setmetatable({ _answers = {}, _seen = {}, _waiting = {}, seed = opts.seed }, Gateway)
+  local self = setmetatable({ _answers = {}, _redis = {}, _seen = {}, _waiting = {}, seed = opts.seed }, Gateway)
   local stubs = {}
   for name, answer in pairs(opts.upstreams) do
     self._answers[name] = answers.check(name, answer)
     self._seen[name] = {}
     stubs[name] = answers.reach(answer)
   end
+  -- The core holds what it calls for as long as the gateway lives, so it must not hold the gateway.
+  local weak = setmetatable({ self }, { __mode = "v" })
+  for name, played in pairs(opts.redis or {}) do
+    local stub = REDIS .. name
+    stubs[stub] = "reached"
+    self._redis[stub] = redis.new(name, played, function() return weak[1]:now() end, function(word)
+      weak[1]._kit:redis_reach(stub, word)
+    end)
+  end
   local checked, faults = core.check(opts.value, opts.file, opts.identity)
   if not checked then error(faults, 0) end
   -- The default limit on how long Lua runs is made for machines that serve: in a spec it would be chance.
   local lua_run = checked.limits.lua_run ~= DEFAULT_LUA_RUN
-  -- The core holds what it calls for as long as the gateway lives, so it must not hold the gateway.
-  local weak = setmetatable({ self }, { __mode = "v" })
   self._kit = core.new(checked, opts.file, {
     seed = opts.seed,
     stubs = stubs,
@@ -83,6 +93,9 @@ function M.new(opts)
     lua_run = lua_run,
     play = function(play, name, raw)
       if weak[1] then weak[1]:_play(play, name, raw) end
+    end,
+    play_redis = function(name, connection, words)
+      return weak[1] and weak[1]._redis[name]:_answer(connection, words)
     end,
   })
   return self
@@ -336,6 +349,11 @@ function Gateway:seen(service)
     error(("seen: no upstream '%s'; there is %s"):format(tostring(service), table.concat(keys_of(self._seen), ", ")), 2)
   end
   return #all, all[#all], all
+end
+
+-- A Redis that is played; see moongate.test.redis.
+function Gateway:redis(name)
+  return self._redis[REDIS .. name] or error(("redis: nobody plays '%s'"):format(tostring(name)), 2)
 end
 
 -- The log's lines as tables, in order; with a text only those that have it.

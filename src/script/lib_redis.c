@@ -56,10 +56,11 @@ struct wait {
 
 /* These change a connection, or hold it: it is shared with other requests. Sorted. */
 static const char *const refused[] = {
-    "auth",        "blmove",   "blmpop", "blpop",      "brpop",      "brpoplpush",   "bzmpop",
-    "bzpopmax",    "bzpopmin", "hello",  "monitor",    "psubscribe", "psync",        "punsubscribe",
-    "quit",        "reset",    "select", "ssubscribe", "subscribe",  "sunsubscribe", "sync",
-    "unsubscribe", "unwatch",  "wait",   "waitaof",    "watch",
+    "asking",     "auth",        "blmove",   "blmpop",       "blpop",     "brpop",
+    "brpoplpush", "bzmpop",      "bzpopmax", "bzpopmin",     "client",    "hello",
+    "monitor",    "psubscribe",  "psync",    "punsubscribe", "quit",      "readonly",
+    "readwrite",  "reset",       "select",   "ssubscribe",   "subscribe", "sunsubscribe",
+    "sync",       "unsubscribe", "unwatch",  "wait",         "waitaof",   "watch",
 };
 static const char *const of_transactions[] = {"discard", "exec", "multi"};
 

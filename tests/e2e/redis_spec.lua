@@ -67,6 +67,7 @@ describe("a pipeline", function()
       end)]],
       ["/open"] = answering [[return pcall(r.pipeline, r, function(p) p:command("MULTI") end)]],
       ["/alone"] = answering [[return pcall(r.command, r, "multi")]],
+      ["/client"] = answering [[return pcall(r.command, r, "Client", "REPLY", "OFF")]],
       ["/subscribe"] = answering [[return pcall(r.command, r, "SUBSCRIBE", "x")]],
     }, { address = redis.address })
   end)
@@ -93,7 +94,7 @@ describe("a pipeline", function()
   end)
 
   it("is refused what a shared connection cannot do", function()
-    for _, path in ipairs { "/open", "/alone", "/subscribe" } do
+    for _, path in ipairs { "/open", "/alone", "/client", "/subscribe" } do
       assert.is_false(g:get(path):json()[1], path)
     end
     assert.matches("shared with other requests", g:get("/subscribe"):json()[2])
@@ -209,6 +210,31 @@ describe("a Redis in trouble", function()
     stop = true
     for _, client in ipairs(clients) do client:wait() end
     assert.same({}, bad)
+  end)
+end)
+
+describe("a request that ends before its reply", function()
+  it("leaves the replies of others in step", function()
+    local redis = E.redis()
+    local g = start({
+      ["/late"] = [[
+        local r = mg.redis "main"
+        return { request = function(req)
+          local task = mg.spawn(r.command, r, "GET", "mine")
+          task:cancel()
+          return mg.reply(200, r:command("GET", "yours"))
+        end }]],
+      ["/echo/{n}"] = [[
+        local r = mg.redis "main"
+        return { request = function(req) return mg.reply(200, r:command("ECHO", req.params.n)) end }]],
+    }, { address = redis.address })
+    redis:command("SET", "mine", "mine")
+    redis:command("SET", "yours", "yours")
+    local texts = E.times(40, function(i)
+      if i % 2 == 0 then return g:get("/late").body end
+      return g:get("/echo/" .. i).body
+    end)
+    for i, text in ipairs(texts) do assert.equal(i % 2 == 0 and "yours" or tostring(i), text) end
   end)
 end)
 

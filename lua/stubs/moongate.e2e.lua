@@ -54,6 +54,8 @@ function E.upstream(answer, options) end
 ---@field password? string
 ---@field unix? boolean its address is a socket's path
 ---@field tls? { cert: string, key: string, ca: string, clients?: boolean } files; its port speaks TLS
+---@field replica_of? moongate.e2e.Redis
+---@field monitors? moongate.e2e.Redis it is a sentinel of that master, which it calls "main"
 ---@field args? string[] more for its command line
 ---@field port? integer
 

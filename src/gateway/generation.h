@@ -82,6 +82,8 @@ struct mg_redis_definition {
     struct mg_str name;
     uint32_t service; /* where it is: index of a service that is not for requests */
     struct mg_redis_settings settings;
+    struct mg_str master; /* what sentinels, who are there, are asked for; empty: none */
+    struct mg_redis_settings sentinel; /* how they are spoken to */
 };
 
 enum mg_errors_format { MG_ERRORS_PROBLEM, MG_ERRORS_SIMPLE };

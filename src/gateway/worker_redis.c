@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "redis/sentinel.h"
 #include "upstream/redis_dialer.h"
 
 static const struct mg_service_config *service_of(const struct mg_generation *gen,
@@ -31,6 +32,12 @@ static bool same_settings(const struct mg_redis_settings *a, const struct mg_red
            a->connect_timeout_ns == b->connect_timeout_ns && a->pool == b->pool;
 }
 
+static bool same_redis(const struct mg_redis_definition *a, const struct mg_redis_definition *b)
+{
+    return same_settings(&a->settings, &b->settings) && same_settings(&a->sentinel, &b->sentinel) &&
+           mg_str_eq(a->master, b->master);
+}
+
 /* The same Redis in the generation that is in force; NULL: it is new, or not what it was. */
 static struct mg_worker_redis *unchanged(const struct mg_worker_generation *wg,
                                          const struct mg_redis_definition *d)
@@ -39,7 +46,7 @@ static struct mg_worker_redis *unchanged(const struct mg_worker_generation *wg,
     for (uint32_t i = 0; now && i < now->gen->redis_count; i++) {
         const struct mg_redis_definition *old = &now->gen->redises[i];
         if (mg_str_eq(old->name, d->name))
-            return same_settings(&old->settings, &d->settings) &&
+            return same_redis(old, d) &&
                            same_place(service_of(now->gen, old), service_of(wg->gen, d))
                        ? &now->redises[i]
                        : NULL;
@@ -47,18 +54,22 @@ static struct mg_worker_redis *unchanged(const struct mg_worker_generation *wg,
     return NULL;
 }
 
-static struct mg_worker_redis make(struct mg_worker_generation *wg,
-                                   const struct mg_redis_definition *d)
+static void make(struct mg_worker_generation *wg, const struct mg_redis_definition *d,
+                 struct mg_worker_redis *r)
 {
     struct mg_worker *w = wg->worker;
     const struct mg_worker_redis *old = unchanged(wg, d);
-    if (old)
-        return (struct mg_worker_redis){mg_redis_client_ref(old->client), old->dialer};
-    struct mg_redis_dialer dialer = mg_redis_dialer_new(&w->pools, &wg->pickers[d->service]);
-    return (struct mg_worker_redis){mg_redis_client_new(d->name, w->loop, &w->chunks, &d->settings,
-                                                        &dialer, mg_redis_dialer_free,
-                                                        mg_worker_random(w) | 1),
-                                    dialer};
+    if (old) {
+        *r = *old;
+        mg_redis_client_ref(r->client);
+        return;
+    }
+    const struct mg_redis_sentinel_options options = {
+        .loop = w->loop, .chunks = &w->chunks, .settings = &d->sentinel, .master = d->master};
+    r->lower = mg_redis_dialer_new(&w->pools, &wg->pickers[d->service]);
+    r->dialer = d->master.n ? mg_redis_sentinel_new(&options, &r->lower) : r->lower;
+    r->client = mg_redis_client_new(d->name, w->loop, &w->chunks, &d->settings, &r->dialer,
+                                    mg_worker_random(w) | 1);
 }
 
 void mg_worker_redis_make(struct mg_worker_generation *wg)
@@ -66,19 +77,25 @@ void mg_worker_redis_make(struct mg_worker_generation *wg)
     const struct mg_generation *gen = wg->gen;
     wg->redises = mg_calloc(gen->redis_count, sizeof *wg->redises);
     for (uint32_t i = 0; i < gen->redis_count; i++)
-        wg->redises[i] = make(wg, &gen->redises[i]);
+        make(wg, &gen->redises[i], &wg->redises[i]);
 }
 
 void mg_worker_redis_adopt(struct mg_worker_generation *wg)
 {
     for (uint32_t i = 0; i < wg->gen->redis_count; i++)
-        mg_redis_dialer_use(&wg->redises[i].dialer, &wg->pickers[wg->gen->redises[i].service]);
+        mg_redis_dialer_use(&wg->redises[i].lower, &wg->pickers[wg->gen->redises[i].service]);
 }
 
 void mg_worker_redis_release(struct mg_worker_generation *wg)
 {
-    for (uint32_t i = 0; i < wg->gen->redis_count; i++)
-        mg_redis_client_unref(wg->redises[i].client);
+    for (uint32_t i = 0; i < wg->gen->redis_count; i++) {
+        struct mg_worker_redis *r = &wg->redises[i];
+        if (!mg_redis_client_unref(r->client))
+            continue;
+        if (r->dialer.ctx != r->lower.ctx)
+            mg_redis_sentinel_free(r->dialer.ctx);
+        mg_redis_dialer_free(r->lower.ctx);
+    }
     free(wg->redises);
 }
 

@@ -10,7 +10,8 @@
 
 struct mg_worker_redis {
     struct mg_redis_client *client; /* a ref */
-    struct mg_redis_dialer dialer;
+    struct mg_redis_dialer dialer;  /* the same, or one that asks sentinels, over */
+    struct mg_redis_dialer lower;   /* which reaches what the config names */
 };
 
 /* For the worker, in the life of one generation: once its pickers are there; when it comes into

@@ -11,8 +11,6 @@ struct mg_redis_client {
     char *name;
     char *texts; /* of the settings */
     struct mg_redis_settings settings;
-    void (*on_free)(void *ctx);
-    void *ctx;
     struct mg_redis_node node;
 };
 
@@ -36,14 +34,11 @@ static void copy_settings(struct mg_redis_client *c, const struct mg_redis_setti
 struct mg_redis_client *mg_redis_client_new(struct mg_str name, struct mg_loop *loop,
                                             struct mg_pool *chunks,
                                             const struct mg_redis_settings *settings,
-                                            const struct mg_redis_dialer *dialer,
-                                            void (*on_free)(void *ctx), uint64_t seed)
+                                            const struct mg_redis_dialer *dialer, uint64_t seed)
 {
     struct mg_redis_client *c = mg_calloc(1, sizeof *c);
     c->refs = 1;
     c->name = mg_strdup(name);
-    c->on_free = on_free;
-    c->ctx = dialer->ctx;
     copy_settings(c, settings);
     mg_redis_node_init(&c->node, c->name, loop, chunks, &c->settings, dialer, seed);
     return c;
@@ -55,17 +50,16 @@ struct mg_redis_client *mg_redis_client_ref(struct mg_redis_client *c)
     return c;
 }
 
-void mg_redis_client_unref(struct mg_redis_client *c)
+bool mg_redis_client_unref(struct mg_redis_client *c)
 {
     if (!c || --c->refs)
-        return;
+        return false;
     mg_redis_node_release(&c->node);
-    if (c->on_free)
-        c->on_free(c->ctx);
     explicit_bzero((char *)c->settings.password.p, c->settings.password.n);
     free(c->texts);
     free(c->name);
     free(c);
+    return true;
 }
 
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,

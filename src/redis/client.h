@@ -15,11 +15,11 @@ struct mg_redis_client;
 struct mg_redis_client *mg_redis_client_new(struct mg_str name, struct mg_loop *loop,
                                             struct mg_pool *chunks,
                                             const struct mg_redis_settings *settings,
-                                            const struct mg_redis_dialer *dialer,
-                                            void (*on_free)(void *ctx), uint64_t seed);
+                                            const struct mg_redis_dialer *dialer, uint64_t seed);
 struct mg_redis_client *mg_redis_client_ref(struct mg_redis_client *c);
-/* The last one closes the connections. No call may be under way. NULL is fine. */
-void mg_redis_client_unref(struct mg_redis_client *c);
+/* The last one closes the connections; no call may be under way then. Was it the last? False for
+ * NULL. */
+bool mg_redis_client_unref(struct mg_redis_client *c);
 
 /* As mg_redis_node_start. */
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,

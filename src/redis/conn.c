@@ -148,7 +148,10 @@ static void deliver(struct mg_redis_conn *c, const struct mg_redis_reply *reply)
     call->_conn = NULL;
     call->error = MG_REDIS_OK;
     call->reply = reply;
+    bool demoted = c->_settings->master && mg_redis_reply_is_error(reply, MG_STR("READONLY"));
     call->on_done(call);
+    if (demoted)
+        mg_redis_conn_close(c, MG_REDIS_CLOSED, "it is no master any more");
 }
 
 static void deliver_all(struct mg_redis_conn *c)
@@ -325,12 +328,22 @@ static void on_step(struct mg_redis_call *call)
         refuse(c, call->reply->str);
 }
 
+static void on_role(struct mg_redis_call *call)
+{
+    const struct mg_redis_reply *r = call->reply;
+    on_step(call);
+    if (!r || r->type == MG_REDIS_ERROR)
+        return;
+    if (r->type != MG_REDIS_ARRAY || r->count == 0 || !mg_str_eq(r->items->str, MG_STR("master")))
+        refuse(call->owner, MG_STR("it is no master"));
+}
+
 /* The last one. A server that loads its data or is no master any more says so here. */
 static void on_ping(struct mg_redis_call *call)
 {
     struct mg_redis_conn *c = call->owner;
     on_step(call);
-    if (!c->_closed)
+    if (!c->_closed && !call->error)
         c->_events->on_ready(c->_owner, c);
 }
 
@@ -368,6 +381,8 @@ static void send_greeting(struct mg_redis_conn *c)
     greet(c, name, 3, on_name_set);
     if (s->database)
         greet(c, (struct mg_str[]){MG_STR("SELECT"), database}, 2, on_step);
+    if (s->master)
+        greet(c, (struct mg_str[]){MG_STR("ROLE")}, 1, on_role);
     greet(c, (struct mg_str[]){MG_STR("PING")}, 1, on_ping);
 }
 

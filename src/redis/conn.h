@@ -20,6 +20,7 @@ struct mg_redis_settings {
     uint64_t timeout_ns;         /* of a command, in line and under way */
     uint64_t connect_timeout_ns; /* of a connection, until it may be used */
     uint32_t pool;               /* most connections to one address */
+    bool master;                 /* nothing but a master will do */
     struct mg_redis_limits limits;
 };
 
@@ -35,7 +36,7 @@ struct mg_redis_conn_events {
     void (*on_closed)(void *owner, struct mg_redis_conn *c, const char *reason);
 };
 
-#define MG_REDIS_GREETING 4 /* AUTH, CLIENT SETNAME, SELECT, PING */
+#define MG_REDIS_GREETING 5 /* AUTH, CLIENT SETNAME, SELECT, ROLE, PING */
 
 /* A sent command. */
 struct mg_redis_sent {

@@ -238,7 +238,7 @@ static void connect_one(struct mg_redis_node *n)
     const char *reason = "";
     if (is_connecting(n))
         return;
-    n->_dial = n->_dialer.start(n->_dialer.ctx, on_dialled, n, &reason);
+    n->_dial = n->_dialer.start(n->_dialer.ctx, NULL, on_dialled, n, &reason);
     if (n->_dial)
         mg_timer_set(&n->_connect_timer, now(n) + n->_settings->connect_timeout_ns);
     else

@@ -19,8 +19,11 @@ typedef void (*mg_redis_dialled_fn)(void *arg, struct mg_stream *stream, const c
 
 /* How servers are reached; an upper row fills it in. */
 struct mg_redis_dialer {
-    /* NULL: it cannot be tried, `*reason` (static) says why; on_done does not come then. */
-    void *(*start)(void *ctx, mg_redis_dialled_fn on_done, void *arg, const char **reason);
+    /* To an address that a server has named, "10.0.0.1:6379", borrowed for the call; NULL: to where
+     * the config says. NULL comes back: it cannot be tried, `*reason` (static) says why; on_done
+     * does not come then. */
+    void *(*start)(void *ctx, const char *address, mg_redis_dialled_fn on_done, void *arg,
+                   const char **reason);
     /* No call follows. Not after on_done. */
     void (*cancel)(void *ctx, void *dial);
     void *ctx;

@@ -11,44 +11,68 @@ static void fail_at(struct mg_config_build *b, struct mg_str path, const char *m
     mg_config_error(b, &(struct mg_config_place){.path = path}, "%s", message);
 }
 
-/* Where it is; the stack's top is its table. */
+/* Where it is, or those who know. */
+static struct mg_backend_config *read_addresses(struct mg_config_build *b, int table, size_t *count)
+{
+    struct mg_str *sentinels = mg_config_texts(b, table, "sentinels", count);
+    struct mg_str address = mg_config_text(b, table, "address");
+    if (*count == 0) {
+        sentinels = &address;
+        *count = 1;
+    }
+    struct mg_backend_config *v = mg_arena_calloc(&b->gen->arena, *count * sizeof *v);
+    for (size_t i = 0; i < *count; i++)
+        v[i] = (struct mg_backend_config){.address = sentinels[i], .weight = 1};
+    return v;
+}
+
+/* The service for it; the stack's top is its table. */
 static struct mg_service *build_place(struct mg_config_build *b, struct mg_str name)
 {
     int table = lua_gettop(b->L);
     struct mg_arena *arena = &b->gen->arena;
     struct mg_str path = mg_arena_printf(arena, "redis.%s", name.p);
-    struct mg_backend_config backend = {.address = mg_config_text(b, table, "address"),
-                                        .weight = 1};
     struct mg_error err;
     struct mg_service_config c = {
         .name = mg_arena_printf(arena, "redis:%s", name.p),
-        .backends = &backend,
-        .backend_count = 1,
         .connect_ns = mg_config_ns(b, table, "connect_timeout"),
         .tls = mg_config_build_client_tls(b, table, path),
     };
+    c.backends = read_addresses(b, table, &c.backend_count);
     if (c.tls)
         c.tls->protocols = NULL; /* no HTTP is spoken there */
     struct mg_service *s = mg_service_new(&c, &err);
     mg_tls_client_settings_unref(c.tls);
     if (!s)
-        fail_at(b, mg_arena_printf(arena, "%s.address", path.p), err.text);
+        fail_at(b, path, err.text);
     return s;
 }
 
-static void read_settings(struct mg_config_build *b, struct mg_redis_settings *s)
+static struct mg_str read_secret(struct mg_config_build *b, int table, const char *key)
+{
+    struct mg_str name = mg_config_text(b, table, key);
+    return name.n ? mg_config_secret(b, name) : MG_STR_NONE;
+}
+
+static void read_settings(struct mg_config_build *b, struct mg_redis_definition *d)
 {
     int table = lua_gettop(b->L);
-    struct mg_str password = mg_config_text(b, table, "password");
-    *s = (struct mg_redis_settings){
+    d->master = mg_config_text(b, table, "master");
+    d->settings = (struct mg_redis_settings){
         .username = mg_config_text(b, table, "username"),
-        .password = password.n ? mg_config_secret(b, password) : MG_STR_NONE,
+        .password = read_secret(b, table, "password"),
         .database = (uint32_t)mg_config_integer(b, table, "database"),
         .timeout_ns = mg_config_ns(b, table, "timeout"),
         .connect_timeout_ns = mg_config_ns(b, table, "connect_timeout"),
         .pool = (uint32_t)mg_config_integer(b, table, "pool"),
+        .master = d->master.n > 0,
         .limits = {.reply_bytes = REPLY_BYTES, .items = REPLY_ITEMS},
     };
+    d->sentinel = d->settings;
+    d->sentinel.username = MG_STR_NONE;
+    d->sentinel.password = read_secret(b, table, "sentinel_password");
+    d->sentinel.database = 0;
+    d->sentinel.master = false;
 }
 
 /* The Redis at the stack's top. */
@@ -61,7 +85,7 @@ static void build_redis(struct mg_config_build *b, struct mg_str name)
     g->services[g->service_count] = place;
     g->redises[g->redis_count].name = name;
     g->redises[g->redis_count].service = g->service_count;
-    read_settings(b, &g->redises[g->redis_count].settings);
+    read_settings(b, &g->redises[g->redis_count]);
     g->service_count++;
     g->redis_count++;
 }

@@ -55,24 +55,48 @@ static void on_connected(void *arg, struct mg_stream *stream, int error)
         mg_loop_now(d->context->pools->loop) + d->connect_ns, on_secured, d);
 }
 
-static void *start(void *ctx, mg_redis_dialled_fn on_done, void *arg, const char **reason)
+/* One of those in the config; NULL: none is known at present. With a ref. */
+static struct mg_backend *configured(struct mg_redis_dialer_context *c, const char **reason)
+{
+    const struct mg_pick pick = {.now_ns = mg_loop_now(c->pools->loop)};
+    struct mg_backend *b = mg_picker_next(c->picker, &pick);
+    if (b)
+        mg_backend_ref(b);
+    else
+        *reason = "its name has no address";
+    return b;
+}
+
+/* One that a server has named. Servers name themselves by IP address unless they are told not to.
+ */
+static struct mg_backend *named(const char *text, const char **reason)
+{
+    struct mg_address address;
+    if (mg_address_parse(mg_str_c(text), &address, NULL) != MG_OK ||
+        address.kind != MG_ADDRESS_IP) {
+        *reason = "the server named is no IP address";
+        return NULL;
+    }
+    const struct mg_endpoint endpoint = {
+        .addr = address.addr, .authority = mg_str_c(text), .weight = 1};
+    return mg_backend_new(&endpoint);
+}
+
+static void *start(void *ctx, const char *address, mg_redis_dialled_fn on_done, void *arg,
+                   const char **reason)
 {
     struct mg_redis_dialer_context *c = ctx;
     const struct mg_dialer *dialer = &c->pools->dialer;
-    const struct mg_pick pick = {.now_ns = mg_loop_now(c->pools->loop)};
-    struct mg_backend *b = mg_picker_next(c->picker, &pick);
+    struct mg_backend *b = address ? named(address, reason) : configured(c, reason);
     int error = 0;
-    if (!b) {
-        *reason = "its name has no address";
+    if (!b)
         return NULL;
-    }
     struct dial *d = mg_calloc(1, sizeof *d);
     *d = (struct dial){.context = c,
                        .backend = b,
                        .connect_ns = mg_service_config(c->picker->service)->connect_ns,
                        .on_done = on_done,
                        .arg = arg};
-    mg_backend_ref(b);
     if (c->picker->tls && !dialer->secure)
         d->tls = mg_tls_client_ref(c->picker->tls);
     d->connecting = dialer->start(dialer->ctx, b, on_connected, d, &error);

@@ -238,6 +238,27 @@ describe("a request that ends before its reply", function()
   end)
 end)
 
+describe("sentinels", function()
+  it("say where the master is, and where it is after a fail-over", function()
+    local first = E.redis()
+    local second = E.redis { replica_of = first, args = { "--repl-diskless-sync-delay", "0" } }
+    E.eventually(function() assert.matches("master_link_status:up", second:command("INFO", "replication")) end)
+    local sentinel = E.redis { monitors = first }
+    E.eventually(function()
+      assert.matches("num%-slaves.-1,", table.concat(sentinel:command("SENTINEL", "MASTER", "main"), ",") .. ",")
+    end)
+    local nobody = "127.0.0.1:" .. E.refused()
+    local g = start({ ["/"] = answering [[return r:command("INCR", "n")]] },
+      { sentinels = { nobody, sentinel.address }, master = "main" })
+    assert.same({ 1 }, g:get("/"):json())
+    assert.equal("1", first:command("GET", "n"))
+    first:kill()
+    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end, E.limit(20))
+    assert.is_true(tonumber(second:command("GET", "n")) >= 1)
+    assert.is_true(#g:log "redis is down" > 0)
+  end)
+end)
+
 describe("a reload", function()
   it("keeps the connections of a Redis that stays as it is", function()
     local redis = E.redis()

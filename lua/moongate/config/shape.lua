@@ -61,11 +61,19 @@ local backend_address = text_kind("backend_address", "address", " (HOST:PORT)", 
 end)
 
 -- Finished: the port is there.
+local function address_with_port(usual)
+  return function(value)
+    local host, port = net.host_port(value)
+    return host and net.join(host, port or usual)
+  end
+end
+
 local redis_address = text_kind("redis_address", "address", " (HOST:PORT or unix:PATH)", function(value)
   if value:match "^unix:" then return (net.listen(value) or {}).address end
-  local host, port = net.host_port(value)
-  return host and net.join(host, port or 6379)
+  return address_with_port(6379)(value)
 end)
+
+local sentinel_address = text_kind("sentinel_address", "address", " (HOST:PORT)", address_with_port(26379))
 
 local host_pattern = text_kind("host_pattern", "host", " (api.example.com or *.example.com)", pattern.host)
 
@@ -317,7 +325,10 @@ end):check(function(value)
 end)
 
 local redis = s.record {
-  address = redis_address { required = true },
+  address = redis_address(),
+  sentinels = s.list(sentinel_address(), { single = true, len = { 1, 32 }, help = "they know where the master is" }),
+  master = s.string { len = { 1, 128 }, match = "^[^%c%s]+$", help = "its name among the sentinels" },
+  sentinel_password = s.secret(),
   username = s.string { len = { 1, 255 }, help = "of an ACL; the default user when left out" },
   password = s.secret(),
   database = s.integer { default = 0, ge = 0, le = 65535 },
@@ -327,7 +338,11 @@ local redis = s.record {
   pool = s.integer { default = 4, ge = 1, le = 64, help = "connections of one worker" },
 }:check(function(value)
   if value.username and not value.password then return "needs a 'password'", "username" end
-end)
+  if value.sentinels and not value.master then return "needs the 'master' that they are asked for", "sentinels" end
+  for _, name in ipairs { "master", "sentinel_password" } do
+    if value[name] and not value.sentinels then return "does nothing without 'sentinels'", name end
+  end
+end):check(exactly_one("address", "sentinels"))
 
 -- ------------------------------------------------------------------------------------------------ the files
 

@@ -7,7 +7,8 @@
 --     r:pause()  r:resume()           it stops for a while: connections stay, and nothing is answered
 --
 -- Options: password, unix = true (a socket's path instead of a port), tls = { cert=, key=, ca= } (files; a port that
--- speaks TLS), args (more for its command line), port (one that another had).
+-- speaks TLS), replica_of (another), monitors (another: it is a sentinel of that master, which it calls "main"),
+-- args (more for its command line), port (one that another had).
 
 local http = require "moongate.e2e.http"
 local loop = require "moongate.e2e.loop"
@@ -56,8 +57,24 @@ local function free_port()
   return math.tointeger(tonumber(port))
 end
 
+-- A sentinel wants a file that it may write.
+local SENTINEL = [[
+port %d
+bind 127.0.0.1
+unixsocket %s
+dir %s
+sentinel monitor main 127.0.0.1 %d 1
+sentinel down-after-milliseconds main 300
+sentinel failover-timeout main 2000
+]]
+
 local function arguments(self)
   local options, folder = self.options, self.folder
+  if options.monitors then
+    local file = folder .. "/sentinel.conf"
+    process.write(file, SENTINEL:format(self.port, self.path, folder, options.monitors.port))
+    return { file, "--sentinel" }
+  end
   local args = { "--save", "", "--appendonly", "no", "--dir", folder, "--bind", "127.0.0.1", "--loglevel", "warning" }
   local function add(...) table.move({ ... }, 1, select("#", ...), #args + 1, args) end
   if options.tls then
@@ -69,6 +86,7 @@ local function arguments(self)
   -- Beside the port too: it is how the kit itself talks to one that speaks TLS.
   add("--unixsocket", self.path)
   if options.password then add("--requirepass", options.password) end
+  if options.replica_of then add("--replicaof", "127.0.0.1 " .. options.replica_of.port) end
   for _, arg in ipairs(options.args or {}) do add(arg) end
   return args
 end

@@ -54,10 +54,11 @@ static void on_dialled(void *arg)
     s->on_dialled(s->dial_arg, ends[0], NULL);
 }
 
-static void *start_dial(void *ctx, mg_redis_dialled_fn on_done, void *arg, const char **reason)
+static void *start_dial(void *ctx, const char *address, mg_redis_dialled_fn on_done, void *arg,
+                        const char **reason)
 {
     struct scene *s = ctx;
-    (void)reason;
+    (void)address, (void)reason;
     s->on_dialled = on_done;
     s->dial_arg = arg;
     mg_soon_run(s->loop, &s->dialled);

@@ -63,10 +63,13 @@ static void watch(struct mg_reload *r, const struct mg_generation *gen, bool on)
 {
     watch_keys(r, gen, on);
     for (uint32_t i = 0; i < gen->service_count; i++) {
-        if (on)
+        if (on) {
             mg_discovery_add(r->discovery, gen->services[i]);
-        else
+            mg_checker_add(r->checker, gen->services[i]);
+        } else {
             mg_discovery_remove(r->discovery, gen->services[i]);
+            mg_checker_remove(r->checker, gen->services[i]);
+        }
     }
 }
 

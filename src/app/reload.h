@@ -13,6 +13,7 @@
 #include "app/options.h"
 #include "base/buf.h"
 #include "shared/stores.h"
+#include "upstream/checker.h"
 #include "upstream/discovery.h"
 #include "upstream/issuers.h"
 
@@ -29,6 +30,7 @@ struct mg_reload {
     struct mg_loop *loop;
     struct mg_discovery *discovery;
     struct mg_issuers *issuers;
+    struct mg_checker *checker;
     struct mg_crew *crew;
     struct mg_serving *serving;          /* changed here */
     void (*on_done)(void *arg, bool ok); /* after each */

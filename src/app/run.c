@@ -27,6 +27,7 @@
 #include "script/plan.h"
 #include "tls/accel.h"
 #include "upstream/agent.h"
+#include "upstream/checker.h"
 #include "upstream/discovery.h"
 #include "upstream/issuers.h"
 
@@ -49,6 +50,7 @@ struct gateway {
     struct mg_discovery *discovery;
     struct mg_agent *agent;
     struct mg_issuers *issuers;
+    struct mg_checker *checker;
     struct mg_expiry expiry;
     struct mg_crew *crew;
     struct mg_reload reload;
@@ -228,6 +230,9 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     const struct mg_plan *plan = g->serving.gen->script;
     for (uint32_t i = 0; i < plan->key_count; i++)
         mg_issuers_watch(g->issuers, plan->keys[i].ring);
+    g->checker = mg_checker_new(g->loop, g->agent);
+    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
+        mg_checker_add(g->checker, g->serving.gen->services[i]);
     return true;
 }
 
@@ -245,6 +250,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                                    .loop = g->loop,
                                    .discovery = g->discovery,
                                    .issuers = g->issuers,
+                                   .checker = g->checker,
                                    .crew = g->crew,
                                    .serving = &g->serving,
                                    .on_done = on_reloaded,
@@ -277,6 +283,7 @@ static void release(struct gateway *g)
     mg_crew_free(g->crew);
     mg_reload_release(&g->reload);
     mg_expiry_stop(&g->expiry);
+    mg_checker_free(g->checker);
     mg_issuers_free(g->issuers);
     mg_agent_free(g->agent);
     mg_discovery_free(g->discovery);

@@ -363,6 +363,7 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     lua_pop(b->L, 1);
     c.deadline_header = mg_config_text(b, service, "deadline_header");
     mg_config_build_guards(b, service, &c.guards);
+    c.check = mg_config_build_check(b, service);
     c.tls = mg_config_build_client_tls(b, service, path);
     struct mg_service *s = mg_service_new(&c, &err);
     mg_tls_client_settings_unref(c.tls);

@@ -113,6 +113,9 @@ void mg_config_build_guards(struct mg_config_build *b, int service, struct mg_gu
 /* How the service at that stack index chooses among its backends. Texts are in the arena. */
 void mg_config_build_balance(struct mg_config_build *b, int service, struct mg_service_config *c);
 
+/* Of the service at that stack index, in the arena; NULL: it has none. */
+const struct mg_check *mg_config_build_check(struct mg_config_build *b, int service);
+
 /* Routes with their pipelines, the router, and plan->steps. The services are there. */
 void mg_config_build_routes(struct mg_config_build *b);
 /* The rest of the plan. */

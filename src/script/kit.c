@@ -281,6 +281,9 @@ static void start_control(struct mg_kit *kit)
     mg_issuers_on_settled(kit->issuers, on_settled, kit);
     for (uint32_t i = 0; i < plan->key_count; i++)
         mg_issuers_watch(kit->issuers, plan->keys[i].ring);
+    kit->checker = mg_checker_new(kit->loop, kit->agent);
+    for (uint32_t i = 0; i < kit->gen->service_count; i++)
+        mg_checker_add(kit->checker, kit->gen->services[i]);
     if (!mg_issuers_are_settled(kit->issuers)) /* as it waits before it serves */
         mg_loop_simulate(kit->loop, mg_loop_now(kit->loop) + SETTLE_NS, &kit->settled);
 }
@@ -378,6 +381,7 @@ void mg_kit_close(struct mg_kit *kit)
     kit->closing = true;
     enter(kit, L);
     mg_kit_client_release(kit);
+    mg_checker_free(kit->checker);
     mg_issuers_free(kit->issuers);
     mg_agent_free(kit->agent);
     if (kit->worker_up) {

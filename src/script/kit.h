@@ -17,6 +17,7 @@
 #include "gateway/worker.h"
 #include "script/guest.h"
 #include "shared/stores.h"
+#include "upstream/checker.h"
 #include "upstream/issuers.h"
 
 #define MG_KIT_TYPE "moongate.Kit"
@@ -52,6 +53,7 @@ struct mg_kit {
     bool worker_up;         /* `worker` is initialised */
     struct mg_agent *agent; /* the control thread's, with the same upstreams */
     struct mg_issuers *issuers;
+    struct mg_checker *checker;
     bool settled; /* the keys of issuers are there, or failed to come */
     bool closing;
 

@@ -43,6 +43,8 @@ struct mg_backend_config {
     uint8_t priority; /* 0 comes first */
 };
 
+struct mg_check;
+
 /* All strings are borrowed for mg_service_new, which copies them. Times in nanoseconds. */
 struct mg_service_config {
     struct mg_str name;
@@ -67,6 +69,8 @@ struct mg_service_config {
     uint64_t keepalive_idle_ns;
     uint16_t status_when_down; /* 503 */
     struct mg_guards_config guards;
+    const struct mg_check *check; /* of health (upstream/checker.h); NULL: none. Not copied: it must
+                                     be there as long as the service is checked */
     struct mg_tls_client_settings *tls; /* NULL: plain; mg_service_new takes a ref of its own */
 };
 

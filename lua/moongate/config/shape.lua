@@ -5,6 +5,7 @@
 local s = require "moongate.schema"
 local balance = require "moongate.config.balance"
 local guards = require "moongate.config.guards"
+local health = require "moongate.config.health"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
 local steps = require "moongate.config.steps"
@@ -251,6 +252,7 @@ local service = s.record {
   outliers = guards.outliers,
   max_requests = guards.max_requests,
   queue = guards.queue,
+  health = health.new(headers(), host_pattern()),
 }:check(exactly_one("backends", "url", "dns")):check(function(value)
   local scheme = value.url and net.url(value.url).scheme
   if scheme and value.protocol and value.protocol ~= scheme then

@@ -129,6 +129,8 @@ static void read_part(lua_State *L, struct limiter *limiter, struct part *part, 
     int index = lua_gettop(L);
     refuse_unknown(L, index, known, "limiter");
     double limit = number_option(L, index, "limit", NAN);
+    if (!mg_limiter_units_ok(limit)) /* also what is no number, before it is a default */
+        luaL_error(L, "limiter: number out of range");
     part->rule = (struct mg_limiter_rule){
         .algorithm = algorithm_option(L, index),
         .limit = limit,

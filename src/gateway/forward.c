@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "base/uri.h"
+#include "gateway/cookie.h"
+#include "gateway/expr.h"
 #include "gateway/forwarded.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
@@ -172,9 +174,20 @@ static void on_failed(struct mg_fetch *fetch)
     mg_walk_answer(f->walk, failed(f));
 }
 
+/* A client that is not with this backend yet, or whose backend cannot be used, stays here. */
+static void keep_session(struct mg_fetch *fetch)
+{
+    const struct mg_sticky_config *sticky = &mg_service_config(fetch->picker->service)->sticky;
+    struct mg_str token = mg_picker_token(fetch->picker, fetch->backend);
+    if (token.n && !mg_str_eq(token, fetch->token))
+        mg_fields_add_id(&fetch->out->response.fields, fetch->arena, MG_FIELD_SET_COOKIE,
+                         mg_sticky_set_cookie(sticky, token, fetch->arena));
+}
+
 static void on_response(struct mg_fetch *fetch)
 {
     struct forward *f = fetch->owner;
+    keep_session(fetch);
     f->res = (struct mg_response){.msg = &fetch->out->response,
                                   .body = &fetch->out->response_body,
                                   .source = MG_SOURCE_UPSTREAM,
@@ -267,6 +280,16 @@ static void drop_deadline_header(struct mg_request *req, const struct mg_service
         mg_fields_remove(&req->msg->fields, service->deadline_header);
 }
 
+/* What of the request says where it goes. */
+static void set_affinity(struct mg_fetch *fetch, struct mg_request *req,
+                         const struct mg_service_config *service)
+{
+    if (service->hash.n)
+        fetch->key = mg_expr_text(req, service->hash);
+    if (service->sticky.cookie.n)
+        mg_cookie_find(req->msg, service->sticky.cookie, &fetch->token);
+}
+
 static void start(struct mg_walk *w, uint32_t service)
 {
     struct mg_request *req = w->req;
@@ -287,6 +310,7 @@ static void start(struct mg_walk *w, uint32_t service)
     f->fetch.arena = req->arena;
     drop_deadline_header(req, config);
     f->fetch.target = mg_forward_target(req, config);
+    set_affinity(&f->fetch, req, config);
     f->fetch.extra = mg_forwarded_lines(req);
     f->fetch.deadline_ns = mg_wait_deadline(&w->ex->wait);
     f->fetch.on_response = on_response;

@@ -28,6 +28,9 @@ struct mg_script_hooks {
     /* An exchange begins as a copy of a request whose exchange Lua has seen: it knows what that one
      * knows. */
     void (*exchange_follows)(struct mg_exchange *ex, struct mg_request *like);
+    /* What a name of an expression (gateway/expr.h) stands for that only row 6 knows; in the
+     * request's arena. Runs Lua, does not wait. */
+    struct mg_str (*request_value)(struct mg_request *req, struct mg_str name);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* What Lua keeps beside a request and a refused alternative must not change: who the client is.

@@ -1,12 +1,4 @@
-/*
- * Template expressions: "${auth.subject}", "${header.x-api-version}", "${params.id}". Worker
- * thread.
- *
- * Names: id method scheme host port path raw_path query version client_ip client_port route service
- * status header.NAME arg.NAME cookie.NAME params.NAME auth.FIELD claims.NAME ctx.NAME
- * res.header.NAME; the schema kind `expr` (lua/moongate/config/kinds.lua) refuses all others. What
- * is not there is the empty text.
- */
+/* Template expressions (gateway/expr.h) for policies. Worker thread. */
 #ifndef MG_SCRIPT_EXPR_H
 #define MG_SCRIPT_EXPR_H
 
@@ -14,5 +6,9 @@
 
 /* req:expr(template [, res]) -> string */
 int mg_expr_method(lua_State *L);
+
+/* What one name stands for that only Lua knows; in the request's arena. Empty when it is not there,
+ * or when reading it failed. */
+struct mg_str mg_expr_request_value(struct mg_request *req, struct mg_str name);
 
 #endif

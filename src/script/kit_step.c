@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "script/context.h"
+#include "script/expr.h"
 #include "script/kit.h"
 #include "script/lib_tls.h"
 #include "script/module.h"
@@ -237,5 +238,6 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .request_saved = request_saved,
     .request_restored = request_restored,
     .exchange_follows = exchange_follows,
+    .request_value = mg_expr_request_value,
     .retire = retire,
 };

@@ -117,11 +117,12 @@ static bool is_origin(struct mg_str name, struct mg_str authority)
 static bool find_stub(struct mg_kit *kit, const struct mg_backend *b, uint32_t *stub)
 {
     struct mg_str service = service_of(kit->gen, b), authority = mg_str_c(b->authority);
-    for (*stub = 0; *stub < kit->stub_count; ++*stub) {
-        struct mg_str name = kit->stubs[*stub].name;
-        if (service.n ? mg_str_eq(name, service) : is_origin(name, authority))
+    for (*stub = 0; *stub < kit->stub_count; ++*stub)
+        if (is_origin(kit->stubs[*stub].name, authority))
             return true;
-    }
+    for (*stub = 0; *stub < kit->stub_count; ++*stub)
+        if (service.n && mg_str_eq(kit->stubs[*stub].name, service))
+            return true;
     lua_State *L = mg_script_host(kit->guest.script);
     bool is_redis = mg_str_starts(service, MG_STR(MG_KIT_REDIS));
     lua_pushfstring(L, "nobody plays '%s' (%s): name it in `%s`",

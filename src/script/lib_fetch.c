@@ -7,6 +7,7 @@
  */
 #include "script/lib_fetch.h"
 
+#include "gateway/expr.h"
 #include "script/call_options.h"
 #include "script/fail.h"
 #include "script/lib_body.h"
@@ -195,6 +196,8 @@ static void start_fetch(void *arg)
     f->body = c->o.has_body ? mg_body_fixed(ctx->arena, c->o.body) : NULL;
     f->arena = ctx->arena;
     f->target = mg_call_options_target(&c->o, ctx->arena);
+    if (ctx->req && mg_service_config(f->picker->service)->hash.n)
+        f->key = mg_expr_text(ctx->req, mg_service_config(f->picker->service)->hash);
     f->retry = retry_rule(c);
     f->deadline_ns = earlier(c->deadline_ns, c->group->deadline_ns);
     if (ctx->ex)

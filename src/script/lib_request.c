@@ -2,8 +2,8 @@
 #include "script/lib_request.h"
 
 #include "base/uri.h"
+#include "gateway/cookie.h"
 #include "net/security.h"
-#include "script/cookie.h"
 #include "script/expr.h"
 #include "script/fail.h"
 #include "script/lib_body.h"

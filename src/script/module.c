@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #include "script/context.h"
+#include "script/expr.h"
 #include "script/instances.h"
 #include "script/lib.h"
 #include "script/lib_fetch.h"
@@ -50,6 +51,7 @@ const struct mg_script_hooks mg_script_hooks = {
     .request_saved = mg_context_save_identity,
     .request_restored = mg_context_restore_identity,
     .exchange_follows = mg_context_follow,
+    .request_value = mg_expr_request_value,
     .background_count = background_count,
     .retire = retire,
 };

@@ -136,7 +136,13 @@ static struct mg_body *next_body(struct mg_fetch *f)
 
 static struct mg_backend *pick(struct mg_fetch *f, size_t tried_count)
 {
-    const struct mg_pick pick = {.tried = f->_tried, .tried_count = tried_count, .now_ns = now(f)};
+    const struct mg_pick pick = {
+        .tried = f->_tried,
+        .tried_count = tried_count,
+        .now_ns = now(f),
+        .key = f->key,
+        .token = f->token,
+    };
     return mg_picker_next(f->picker, &pick);
 }
 

@@ -33,6 +33,8 @@ struct mg_fetch {
     struct mg_str extra;                 /* whole field lines */
     uint64_t deadline_ns;                /* loop time by which its owner ends it; 0: none */
     const struct mg_retry_config *retry; /* NULL: the service's */
+    struct mg_str key;   /* that the service chooses by; empty: none (upstream/picker.h) */
+    struct mg_str token; /* of a sticky session; empty: none */
     void (*on_inform)(struct mg_fetch *f, struct mg_message *res);
     /* f->out->response and f->out->response_body are there. */
     void (*on_response)(struct mg_fetch *f);

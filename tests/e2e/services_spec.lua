@@ -53,6 +53,28 @@ describe("choosing a backend", function()
     assert.is_true(count(text, "a") > 140 and count(text, "b") > 1, text)
   end)
 
+  it("keeps to a key, over all workers, and to a session's cookie", function()
+    local backends = { named("a").address, named("b").address, named("c").address }
+    local g = start({ backends = backends, balance = { hash = "${arg.user}" } }, nil, { workers = 2 })
+    local seen = {}
+    for user = 1, 12 do
+      local first = g:get("/?user=" .. user).body
+      seen[first] = true
+      for _ = 1, 4 do assert.equal(first, g:get("/?user=" .. user).body) end
+    end
+    assert.same({ a = true, b = true, c = true }, seen)
+    g = start({ backends = backends, sticky = { cookie = "at" } }, nil, { workers = 2 })
+    local res = g:get("/")
+    local cookie = res:header("set-cookie"):match "^at=%x+"
+    for _ = 1, 8 do assert.equal(res.body, g:get("/", { headers = { Cookie = cookie } }).body) end
+  end)
+
+  it("goes to the next priority when the first cannot be reached", function()
+    local a = named "a"
+    local g = start { backends = { { address = a.address, priority = 1 }, "127.0.0.1:" .. E.refused() } }
+    assert.equal("aaa", ask(g, 3))
+  end)
+
   it("splits a route by weight", function()
     local a, b = named "a", named "b"
     local g = E.start { config = {

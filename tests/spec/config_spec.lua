@@ -865,6 +865,16 @@ describe("warnings", function()
     end
   end)
 
+  it("of services with nobody in the zone that they require", function()
+    assert.same({ "2:16: services.a: no backend is in the zone that it requires" },
+      warnings_of [[
+zone: eu
+services: { a: { backends: [{ address: a, zone: us }, b], require_zone: true },
+  b: { backends: [a, { address: b, zone: eu }], require_zone: true }, c: { backends: [{ address: a, zone: us }] } }
+routes: [{ match: /x, split: [service: a, service: b, service: c] }]
+]])
+  end)
+
   it("of services that nothing names", function()
     assert.same({ "1:16: services.a: no route or policy uses this service" },
       warnings_of [[

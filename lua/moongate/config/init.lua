@@ -259,6 +259,14 @@ local function in_lua(name, parts)
   return found
 end
 
+-- Whether all backends of a service are where it must not go.
+local function leaves_its_zone(service, zone)
+  for _, item in ipairs(service.backends or {}) do
+    if type(item) == "table" and item.zone == zone then return false end
+  end
+  return service.require_zone
+end
+
 local function collect_warnings(docs, parts, homes, ctx, opts)
   local walks = {}
   local function warn(doc, place, message, value)
@@ -270,6 +278,10 @@ local function collect_warnings(docs, parts, homes, ctx, opts)
     if not ctx.used.services[name] and not in_lua(name, parts) then
       local at = walk.child(walk.root(), doc.value, "services")
       warn(doc, walk.child(at, doc.value.services, name), "no route or policy uses this service")
+    end
+    if leaves_its_zone(parts.services[name], docs[1].checked.zone) then
+      local at = walk.child(walk.root(), doc.value, "services")
+      warn(doc, walk.child(at, doc.value.services, name), "no backend is in the zone that it requires")
     end
   end
   local getenv, main = opts.getenv or os.getenv, docs[1]

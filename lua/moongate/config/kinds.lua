@@ -143,7 +143,7 @@ M.redis = reference("redis", "redis")
 M.service = reference("service", "services")
 M.cache = reference("cache", "caches")
 
--- Names that ${...} may hold at run time, as src/script/expr.c knows them; a dot at the end wants more behind it.
+-- Names that ${...} may hold at run time, as src/gateway/expr.c knows them; a dot at the end wants more behind it.
 local EXPR_NAMES = {
   "id", "method", "scheme", "host", "port", "path", "raw_path", "query", "version", "client_ip", "client_port",
   "route", "service", "status",

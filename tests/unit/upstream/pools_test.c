@@ -186,20 +186,29 @@ static void old_ones_are_not_taken(void **state)
     tear_down(&s);
 }
 
-static void those_to_a_removed_backend_are_closed(void **state)
+static void remove_backend(struct scene *s)
 {
     struct mg_endpoint other = {.addr = {.family = 4, .bytes = {10, 0, 0, 2}, .port = 80}};
-    struct scene s;
+    mg_service_publish(s->service, &other, 1, 0);
+}
+
+static void those_to_a_removed_backend_are_closed(void **state)
+{
     (void)state;
-    set_up(&s);
-    mg_backend_ref(s.backend);
-    use(&s, 2);
-    mg_service_publish(s.service, &other, 1, 0);
-    assert_int_equal(take_all(&s), 0);
-    use(&s, 2); /* they were under way meanwhile */
-    assert_int_equal(s.pools.idle_count, 0);
-    mg_backend_unref(s.backend);
-    tear_down(&s);
+    for (int removed_first = 0; removed_first < 2; removed_first++) {
+        struct scene s;
+        set_up(&s);
+        mg_backend_ref(s.backend);
+        if (removed_first)
+            remove_backend(&s);
+        use(&s, 2); /* they were under way when it was removed, or idle */
+        assert_int_equal(s.pools.idle_count, removed_first ? 0 : 2);
+        if (!removed_first)
+            remove_backend(&s);
+        assert_int_equal(take_all(&s), 0);
+        mg_backend_unref(s.backend);
+        tear_down(&s);
+    }
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* Looking into Cookie fields and query strings. Pure. */
-#ifndef MG_SCRIPT_COOKIE_H
-#define MG_SCRIPT_COOKIE_H
+#ifndef MG_GATEWAY_COOKIE_H
+#define MG_GATEWAY_COOKIE_H
 
 #include "gateway/exchange.h"
 

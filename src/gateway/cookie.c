@@ -1,5 +1,5 @@
 /* Cookies and query arguments. Pure. */
-#include "script/cookie.h"
+#include "gateway/cookie.h"
 
 #include "base/uri.h"
 

@@ -137,7 +137,7 @@ end
 -- A gateway with one route:
 --
 --     policies   its steps, as in a config; a function(req, next) is one too
---     upstreams  { name = answer, ... }, each a service of that name
+--     upstreams  { name = answer, ... }, each a service of that name, or one backend of a service: ["users-1:8080"]
 --     redis      { name = true or function, ... }, each a Redis in memory, or a function that answers its commands
 --     service    where the route forwards to; default: the only upstream
 --     match      the route's pattern; default "/*"

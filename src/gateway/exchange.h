@@ -102,6 +102,7 @@ struct mg_walk {
     void (*on_done)(struct mg_walk *w, void *arg);
     void *arg;
     void *script;        /* row 6's, NULL at first */
+    void **kept;         /* by step; NULL at first; mg_walk_kept */
     struct mg_wait wait; /* of the terminal or of the step that waits */
     enum { MG_WALK_DOWN, MG_WALK_UP, MG_WALK_DONE } phase;
     bool running;
@@ -129,6 +130,8 @@ struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeli
 bool mg_walk_is_deep(const struct mg_walk *w);
 /* In place of mg_walk_answer: the walk ends here, without a way back and without a response. */
 void mg_walk_withdraw(struct mg_walk *w);
+/* What a step that C runs keeps from the request phase to the response phase: NULL at first. */
+void **mg_walk_kept(struct mg_walk *w, const struct mg_step *step);
 /* Steps that failed: w->res becomes the error, and it goes back from here. `message` goes to the
  * log. */
 enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,

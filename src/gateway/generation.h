@@ -38,6 +38,7 @@ struct mg_step {
     struct mg_str id;     /* its name in logs; the policy's when none was given */
     struct mg_str path;   /* "routes[2].policies[1]" */
     const struct mg_step_ops *ops;
+    const void *options; /* of a step that C runs: its ops know what this is */
     bool on_error_continue;
     bool buffer_request, buffer_response; /* whole bodies are there when the step runs */
     bool declares_bodies;                 /* a module, which must say what it reads: */

@@ -326,6 +326,13 @@ struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeli
     return held;
 }
 
+void **mg_walk_kept(struct mg_walk *w, const struct mg_step *step)
+{
+    if (!w->kept)
+        w->kept = mg_arena_calloc(w->req->arena, w->pipeline->count * sizeof(void *));
+    return &w->kept[step - w->pipeline->steps];
+}
+
 enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step *step,
                                         const char *error_code, struct mg_str message)
 {

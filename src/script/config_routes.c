@@ -5,6 +5,7 @@
 #include "base/uri.h"
 #include "script/config_build.h"
 #include "script/module.h"
+#include "script/natives.h"
 #include "script/pack.h"
 
 /* --- steps --- */
@@ -47,8 +48,33 @@ static void check_function(struct mg_config_build *b, int step)
         mg_config_error(b, &place, "a function as a step may only stand in the main file");
 }
 
-static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *out)
+static void read_native(struct mg_config_build *b, int from, struct mg_plan_step *out,
+                        struct mg_step *step)
 {
+    struct mg_config_place place = step_place(b, from);
+    struct mg_str name = mg_config_text(b, from, "native"),
+                  policy = mg_config_text(b, from, "name");
+    const struct mg_native *native = mg_native_find(name);
+    out->kind = MG_PLAN_NATIVE;
+    place.path = mg_arena_printf(&b->gen->arena, "%s.%s", place.path.p, policy.p);
+    if (!native) {
+        mg_config_error(b, &place, "the gateway has no policy '%.*s' of its own",
+                        MG_STR_ARGS(name));
+        return;
+    }
+    out->native_flags = native->flags;
+    step->ops = &native->ops;
+    if (!native->build)
+        return;
+    mg_config_list(b, from, "conf");
+    step->options = native->build(b, lua_gettop(b->L), &place);
+    lua_pop(b->L, 1);
+}
+
+static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *out,
+                      struct mg_step *built)
+{
+    built->ops = &mg_script_step_ops;
     if (mg_config_is(b, step, "kind", "lua")) {
         out->kind = MG_PLAN_LUA;
         out->source = mg_config_text(b, step, "source");
@@ -56,8 +82,8 @@ static void read_kind(struct mg_config_build *b, int step, struct mg_plan_step *
     } else if (mg_config_is(b, step, "kind", "function")) {
         out->kind = MG_PLAN_FUNCTION;
         check_function(b, step);
-    } else if (mg_config_is(b, step, "kind", "group")) {
-        out->kind = MG_PLAN_GROUP;
+    } else if (mg_config_is(b, step, "kind", "native")) {
+        read_native(b, step, out, built);
     } else {
         out->kind = MG_PLAN_POLICY;
         out->conf = pack_field(b, step, "conf");
@@ -79,13 +105,6 @@ static void read_body(struct mg_config_build *b, int step, struct mg_step *out)
         out->reads_response = out->buffer_response || mg_config_is(b, body, "response", "stream");
     }
     lua_pop(b->L, 1);
-}
-
-static const struct mg_step_ops *ops_of(struct mg_config_build *b, int step)
-{
-    if (!mg_config_is(b, step, "kind", "group"))
-        return &mg_script_step_ops;
-    return mg_config_is(b, step, "group", "any") ? &mg_script_any_ops : &mg_script_all_ops;
 }
 
 static void build_pipeline(struct mg_config_build *b, int table, const char *key,
@@ -117,7 +136,6 @@ static void build_step(struct mg_config_build *b, const struct mg_plan_step *com
     step->policy = mg_config_text(b, from, "name");
     step->id = mg_config_text(b, from, "id");
     step->path = mg_config_text(b, from, "path");
-    step->ops = ops_of(b, from);
     step->on_error_continue = mg_config_is(b, from, "on_error", "continue");
     read_body(b, from, step);
     planned->step = step;
@@ -126,7 +144,7 @@ static void build_step(struct mg_config_build *b, const struct mg_plan_step *com
     planned->at_col = (uint32_t)mg_config_integer(b, from, "col");
     planned->policy = step->policy;
     planned->when = mg_config_text(b, from, "when");
-    read_kind(b, from, planned);
+    read_kind(b, from, planned, step);
     build_inner(b, from, common, step);
 }
 

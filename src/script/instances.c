@@ -301,13 +301,13 @@ static int build_step(lua_State *L)
     case MG_PLAN_FUNCTION:
         mg_functions_push(L, all->plan, s);
         break;
-    case MG_PLAN_GROUP:
+    case MG_PLAN_NATIVE:
         break;
     }
-    if (s->kind != MG_PLAN_GROUP)
+    if (s->kind != MG_PLAN_NATIVE)
         take_instance(L, place, i);
     load_when(L, s, i);
-    all->wg->step_flags[index] = s->kind == MG_PLAN_GROUP ? MG_STEP_HAS_REQUEST : flags_of(i);
+    all->wg->step_flags[index] = s->kind == MG_PLAN_NATIVE ? s->native_flags : flags_of(i);
     return 0;
 }
 

@@ -17,8 +17,6 @@ void mg_lua_module_open(lua_State *L);
 
 /* How a Lua step of a pipeline runs. */
 extern const struct mg_step_ops mg_script_step_ops;
-/* How the gateway's own groups run (gateway/group.h), where their `when` holds. */
-extern const struct mg_step_ops mg_script_any_ops, mg_script_all_ops;
 
 /* How a worker builds and drops its Lua side of a generation. */
 extern const struct mg_script_hooks mg_script_hooks;

@@ -16,13 +16,14 @@ enum mg_plan_kind {
     MG_PLAN_POLICY,   /* a module: `policy` names it, `conf` is its packed config */
     MG_PLAN_LUA,      /* inline text: `source` returns what `new` returns */
     MG_PLAN_FUNCTION, /* a function in a .lua config file: found again by running that file */
-    MG_PLAN_GROUP,    /* the gateway's own: it only holds other steps */
+    MG_PLAN_NATIVE,   /* C runs it: Lua only asks its `when` */
 };
 
 struct mg_plan_step {
     const struct mg_step *step; /* name, id, path */
     enum mg_plan_kind kind;
     struct mg_str policy;
+    uint8_t native_flags;     /* MG_PLAN_NATIVE: MG_STEP_HAS_... */
     struct mg_str conf;       /* packed by mg_pack; n 0: none */
     struct mg_str mounts;     /* packed: where in conf each of step->inner stands; n 0: none */
     struct mg_str source;     /* MG_PLAN_LUA: text */

@@ -7,7 +7,6 @@
 #include "script/steps.h"
 
 #include "gateway/forward.h"
-#include "gateway/group.h"
 #include "script/module.h"
 
 /* What a walk remembers of each of its steps, from the request phase to the response phase. */
@@ -229,13 +228,6 @@ static enum mg_step_entry enter(const struct mg_step *step, struct mg_walk *w)
     if (entry == MG_STEP_SKIP)
         slot_at(w, step, true)->skipped = true;
     return entry;
-}
-
-/* A group has no functions, and nothing to do on the way back. */
-static enum mg_step_entry enter_group(const struct mg_step *step, struct mg_walk *w)
-{
-    const struct mg_instance *i = instance_of(w, step);
-    return i->when == LUA_NOREF ? MG_STEP_ENTER : evaluate_when(w, step, i->when);
 }
 
 static enum mg_step_entry enter_response(const struct mg_step *step, struct mg_walk *w)
@@ -606,9 +598,38 @@ const struct mg_step_ops mg_script_step_ops = {
     .finish = finish,
 };
 
-/* The rest is never asked: the flags of a group say so. */
-const struct mg_step_ops mg_script_any_ops = {.enter = enter_group, .request = mg_group_any};
-const struct mg_step_ops mg_script_all_ops = {.enter = enter_group, .request = mg_group_all};
+/* --- steps that C runs --- */
+
+static enum mg_step_entry enter_if(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_instance *i = instance_of(w, step);
+    return i->when == LUA_NOREF ? MG_STEP_ENTER : evaluate_when(w, step, i->when);
+}
+
+enum mg_step_entry mg_steps_enter_native(const struct mg_step *step, struct mg_walk *w)
+{
+    enum mg_step_entry entry = enter_if(step, w);
+    if (entry == MG_STEP_SKIP)
+        slot_at(w, step, true)->skipped = true;
+    return entry;
+}
+
+enum mg_step_entry mg_steps_enter_native_response(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct slot *slot = slot_at(w, step, false);
+    return slot && slot->skipped ? MG_STEP_SKIP : MG_STEP_ENTER;
+}
+
+enum mg_step_entry mg_steps_enter_late(const struct mg_step *step, struct mg_walk *w)
+{
+    (void)step, (void)w;
+    return MG_STEP_ENTER;
+}
+
+enum mg_step_entry mg_steps_enter_late_response(const struct mg_step *step, struct mg_walk *w)
+{
+    return enter_if(step, w);
+}
 
 /* --- for the library --- */
 

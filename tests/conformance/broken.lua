@@ -378,6 +378,12 @@ M.body = { request = "all" }]], loads 'FILE: its body.request must be "stream" o
   { "declares-another-body", [[
 M.body = { requests = "buffer" }]], loads "FILE: its body has no 'requests', only 'request' and 'response'" },
 
+  { "claims-to-be-native", [[
+M.native = "xslt"]], builds "the gateway has no policy 'xslt' of its own" },
+
+  { "has-a-number-for-native", [[
+M.native = 1]], loads "FILE: its native must be a string" },
+
   { "has-a-plain-schema", [[
 M.schema = { limit = 1 }]],
     loads "FILE: its schema is none of moongate.schema; make it with s.record { ... }" },

@@ -724,7 +724,7 @@ routes:
     assert.same({ "pipelines.p[0] cors", "pipelines.q[0] jwt", "routes[0].policies[0].parts.parts.b.use[1] cors" },
       names(parts.inner[2]))
     assert.same({ "routes[0].policies[0].parts.use[0] free" }, names(parts.inner[3]))
-    assert.same({ "group", "any", nil }, { any.kind, any.group, any.conf })
+    assert.same({ "native", "any", nil }, { any.kind, any.native, any.conf })
     assert.equal(2, #any.inner)
     assert.same({ "pipelines.q[0] jwt" }, names(any.inner[1]))
     assert.same({ "routes[0].policies[1].any-of[1][0] jwt", "routes[0].policies[1].any-of[1][1] rbac" },

@@ -257,7 +257,7 @@ function M.export(list, from, to)
       path = path, id = step.id or step.name, when = step.when, on_error = step.on_error,
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
-      group = step.group, inner = inner[1] and inner, mounts = mounts,
+      native = step.native, inner = inner[1] and inner, mounts = mounts,
     }
   end
   return out

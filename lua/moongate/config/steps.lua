@@ -8,12 +8,13 @@
 --     { lua: TEXT, when:, ... }              text that returns what a policy's `new` returns
 --     function(req, next) ... end            in a .lua config; also as { lua = function ... end }
 --
--- The checked list holds one entry for each: { kind = "policy" | "group" | "lua" | "function" | "use", name=, path=,
+-- The checked list holds one entry for each: { kind = "policy" | "native" | "lua" | "function" | "use", name=, path=,
 -- ... }. An entry is there even when parts of it are wrong (`broken`), so that later checks do not blame others for its
 -- absence. moongate.config.pipelines makes of it what a route runs.
 --
 -- A policy's options may hold steps: `s.steps` in its schema. Their lists stand in the checked conf, and once more in
--- the entry's `lists`. A group is a policy that the gateway itself runs (src/gateway/group.h); its module says which.
+-- the entry's `lists`. A policy whose module says `native` is run by C (src/script/natives.h); so is a group (`group`;
+-- src/gateway/group.h), which only holds other steps.
 
 local s = require "moongate.schema"
 local suggest = require "moongate.config.suggest"
@@ -97,6 +98,7 @@ local function module_fault(module)
     return "its schema is none of moongate.schema; make it with s.record { ... }"
   end
   if module.group ~= nil and not GROUPS[module.group] then return 'its group must be "any" or "all"' end
+  if module.native ~= nil and type(module.native) ~= "string" then return "its native must be a string" end
   return body_fault(module.body) or words_fault(module.needs, "needs") or words_fault(module.provides, "provides")
 end
 
@@ -179,9 +181,9 @@ local function check_policy(name, item, place, w, entry)
   entry.conf = w:field(schema, conf, at)
   entry.lists = {}
   add_lists(entry.lists, entry.conf)
-  if module.group then
-    entry.kind, entry.group, entry.broken = "group", module.group, entry.conf == nil
-  end
+  entry.native = module.native or module.group
+  if entry.native then entry.kind = "native" end
+  if module.group then entry.group, entry.broken = module.group, entry.conf == nil end
   if #w.errors > faults then return end
   entry.needs, entry.provides = words_of(entry, "needs", w), words_of(entry, "provides", w)
 end

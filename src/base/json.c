@@ -1,8 +1,8 @@
 /*
  * The strict JSON reader and the writers. Any thread; all state is the caller's.
  *
- * Bytes of strings are looked at once, eight at a time, by text_run(): reader and writer agree
- * through it on what may stand in a string as it is.
+ * Bytes of strings are looked at once, eight at a time, by mg_json_text_run(): reader and writers
+ * agree through it on what may stand in a string as it is.
  */
 #include "base/json.h"
 
@@ -81,9 +81,7 @@ static inline bool is_plain(unsigned char c)
 
 #define ALL(byte) (0x0101010101010101u * (byte))
 
-/* The first byte from `p` on that cannot stand in a string as it is: a quote, a backslash, a
- * control character, or one that is not UTF-8; or `end`. */
-static inline const unsigned char *text_run(const unsigned char *p, const unsigned char *end)
+const unsigned char *mg_json_text_run(const unsigned char *p, const unsigned char *end)
 {
     for (;;) {
         while (end - p >= 8) {
@@ -249,7 +247,7 @@ static enum mg_json_token read_escaped(struct mg_json_reader *r, const unsigned 
         if (!used)
             break;
         p = stop + used;
-        stop = text_run(p, r->_end);
+        stop = mg_json_text_run(p, r->_end);
     }
     if (r->_want == FAILED)
         return MG_JSON_ERROR;
@@ -262,7 +260,7 @@ static enum mg_json_token read_escaped(struct mg_json_reader *r, const unsigned 
 static inline enum mg_json_token read_string(struct mg_json_reader *r, enum mg_json_token token)
 {
     const unsigned char *p = r->_p + 1;
-    const unsigned char *stop = text_run(p, r->_end);
+    const unsigned char *stop = mg_json_text_run(p, r->_end);
     if (stop == r->_end || *stop != '"')
         return read_escaped(r, p, stop, token);
     r->_p = stop + 1;
@@ -592,7 +590,7 @@ bool mg_json_write_string(struct mg_buf *out, struct mg_str s)
         return true;
     out->p[out->n++] = '"';
     while (p < end) {
-        const unsigned char *stop = text_run(p, end);
+        const unsigned char *stop = mg_json_text_run(p, end);
         mg_buf_add(out, p, (size_t)(stop - p));
         if (stop == end)
             break;

@@ -86,6 +86,10 @@ enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error 
 /* Where a byte of `input` is. Reads from the start: for error texts only. */
 struct mg_json_place mg_json_place(struct mg_str input, size_t offset);
 
+/* The first byte from `p` on that cannot stand in a string as it is: a quote, a backslash, a
+ * control character, or one that begins no whole UTF-8 character before `end`; or `end`. */
+const unsigned char *mg_json_text_run(const unsigned char *p, const unsigned char *end);
+
 /* Appends `s` as a JSON string with its quotes. False when `s` is not UTF-8; `out` then holds a
  * part. */
 bool mg_json_write_string(struct mg_buf *out, struct mg_str s) MG_MUST_CHECK;

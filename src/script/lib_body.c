@@ -8,8 +8,10 @@
 #include "script/lib_body.h"
 
 #include "base/log.h"
+#include "http/body_edit.h"
 #include "script/fail.h"
 #include "script/json.h"
+#include "script/lib_json_edit.h"
 #include "script/lib_message.h"
 
 /* Why a body broke that a policy's code makes. */
@@ -537,6 +539,12 @@ static void transform_cancel(struct mg_body *b)
     mg_body_cancel(m->inner);
 }
 
+/* Keeps an editor's rules alive as long as the arena. */
+struct editor_ref {
+    struct mg_script *script;
+    int ref;
+};
+
 static const struct mg_body_ops transform_ops = {
     .peek = transform_peek, .consume = made_consume, .cancel = transform_cancel};
 
@@ -567,30 +575,66 @@ static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
     return m;
 }
 
+/* Takes the message's body out, for one that reads it to stand in its place. */
+static struct mg_body *take_body(lua_State *L, struct mg_handle *h)
+{
+    if (h->kind == MG_HANDLE_RESPONSE) {
+        struct mg_response *res = h->object;
+        res->is_buffered = false;
+        return res->body ? res->body : mg_body_empty(h->ctx->arena);
+    }
+    struct mg_request *req = h->object;
+    struct mg_body *body = mg_request_take_body(req);
+    if (!body)
+        luaL_error(L, "transform: the body has been read already");
+    req->is_buffered = req->body_taken = false;
+    return body;
+}
+
+static void put_body(struct mg_handle *h, struct mg_body *body)
+{
+    forget_old_body(h);
+    mg_lib_message_of(h)->content_length = -1;
+    *body_of(h) = body;
+}
+
+static void unref_editor(void *arg)
+{
+    struct editor_ref *ref = arg;
+    luaL_unref(ref->script->L, LUA_REGISTRYINDEX, ref->ref);
+}
+
+/* The editor at 2, with its values at 3: it works without Lua from here on. */
+static int transform_by_editor(lua_State *L, struct mg_handle *h, const struct mg_json_rules *rules)
+{
+    struct mg_arena *arena = h->ctx->arena;
+    if (rules->whole)
+        return luaL_error(L, "transform: the editor looks ahead and needs a whole text");
+    struct mg_str *values = mg_lib_json_edit_values(L, 3, rules, arena);
+    struct editor_ref *ref = mg_arena_alloc(arena, sizeof *ref);
+    lua_pushvalue(L, 2);
+    *ref = (struct editor_ref){h->ctx->script, luaL_ref(L, LUA_REGISTRYINDEX)};
+    mg_arena_on_release(arena, unref_editor, ref);
+    put_body(h, mg_body_edit(arena, take_body(L, h), rules, values));
+    return 0;
+}
+
 int mg_lib_body_transform(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    const struct mg_json_rules *rules = mg_lib_json_edit_rules(L, 2);
+    if (!rules)
+        luaL_checktype(L, 2, LUA_TFUNCTION);
     check_not_sent(L, h);
     check_declared(L, h);
+    if (rules)
+        return transform_by_editor(L, h, rules);
     struct made *m = new_made(L, 2, h->ctx);
     m->base.ops = &transform_ops;
-    if (h->kind == MG_HANDLE_REQUEST) {
-        struct mg_request *req = h->object;
-        m->inner = mg_request_take_body(req);
-        if (!m->inner)
-            return luaL_error(L, "transform: the body has been read already");
-        req->is_buffered = req->body_taken = false;
-    } else {
-        struct mg_response *res = h->object;
-        m->inner = res->body ? res->body : mg_body_empty(h->ctx->arena);
-        res->is_buffered = false;
-    }
+    m->inner = take_body(L, h);
     m->inner->on_ready = on_inner_ready;
     m->inner->reader = m;
-    forget_old_body(h);
-    mg_lib_message_of(h)->content_length = -1;
-    *body_of(h) = &m->base;
+    put_body(h, &m->base);
     return 0;
 }
 

@@ -129,9 +129,10 @@ function Message:set_body(text) end
 ---@param value any
 function Message:set_json(value) end
 
----Rewrites the body while it streams; the last call gets "" and true.
----@param fn moongate.Transform
-function Message:transform(fn) end
+---Rewrites the body while it streams; a function's last call gets "" and true.
+---@param by moongate.Transform|moongate.JsonEditor an editor must stream
+---@param values? string[] for an editor's slots
+function Message:transform(by, values) end
 
 ---A request in the gateway. It dies with the request.
 ---@class moongate.Request: moongate.Message
@@ -792,6 +793,39 @@ function json.array(list) end
 ---@return boolean
 ---@nodiscard
 function json.is_array(value) end
+
+---An editor of JSON text, which copies what its tree does not name as it was written. Make it in `new`; a wrong tree
+---raises.
+---@param tree moongate.EditTree
+---@return moongate.JsonEditor
+---@nodiscard
+function json.editor(tree) end
+
+---@class moongate.EditNode
+---@field fields? table<string, moongate.EditNode> of an object
+---@field items? moongate.EditNode of each item of a list
+---@field name? string its new name
+---@field drop? boolean it goes
+---@field only? boolean of an object: fields without a node go
+---@field set? any in place of the value, or where there is none
+---@field fill? (string|integer)[] the same with texts and slots
+---@field absent? boolean `set` or `fill` only where there is none
+---@field cast? "number"|"integer"|"string"|"boolean"
+---@field look? moongate.EditNode captures from an object before it is written
+---@field capture? integer in `look`: the slot that gets the value
+
+---@class moongate.EditTree: moongate.EditNode
+---@field case? "snake"|"camel"|"kebab" of all names that no node writes
+
+---Edits a text: `editor(text, values)`. Errors: bad_json.
+---@class moongate.JsonEditor
+---@overload fun(text: string, values?: string[]): string?, moongate.Error?
+local JsonEditor = {}
+
+---Whether `message:transform` may take it: nothing in its tree looks ahead.
+---@return boolean
+---@nodiscard
+function JsonEditor:streams() end
 
 -- log -------------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,9 @@
 -- Sets, removes and adds header fields of the request and of the response, in this order.
 
 local s = require "moongate.schema"
+local OURS = require "moongate.own_headers"
 
 local M = { name = "headers", version = "1.0.0", summary = "Set, add and remove request and response headers" }
-
--- What belongs to the connection (RFC 9110 7.6.1) and the body's length are the gateway's own business.
-local OURS = {
-  connection = true, ["content-length"] = true, ["http2-settings"] = true, ["keep-alive"] = true,
-  ["proxy-connection"] = true, te = true, ["transfer-encoding"] = true, upgrade = true,
-}
 
 local TEXT = s.expr { match = "^[^%c]*$" }
 local VALUE = s.any_of { TEXT, s.number(), s.boolean() }

@@ -32,10 +32,12 @@ end
 -- What a step has made in `new`, and what it is told at the end, for the spec to see.
 local STEP = [[
   local dict, inside, regex = mg.shared "counts", mg.ip.matcher { "10.0.0.0/8" }, mg.regex "a"
+  local editor = mg.json.editor {}
   local limiter, adaptive = dict:limiter { { algorithm = "fixed-window", limit = 1 } }, dict:adaptive {}
   return {
     request = function(req)
       req.ctx.dict, req.ctx.inside, req.ctx.regex, req.ctx.copy = dict, inside, regex, req:copy()
+      req.ctx.editor = editor
       req.ctx.limiter, req.ctx.adaptive = limiter, adaptive
     end,
     finish = function(req, _, info) req.ctx.info = info end,
@@ -52,6 +54,7 @@ local function see_objects(req, res)
   live["moongate.AdaptiveLimiter"] = stubs.describe(req.ctx.adaptive)
   live["moongate.IpMatcher"] = stubs.describe(req.ctx.inside)
   live["moongate.Regex"] = stubs.describe(req.ctx.regex)
+  live["moongate.JsonEditor"] = stubs.describe(req.ctx.editor)
   live["moongate.Task"] = stubs.describe(mg.spawn(mg.sleep, 0))
 end
 
@@ -117,7 +120,7 @@ end)
 
 local CLASSES = {
   "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
-  "moongate.Regex",
+  "moongate.Regex", "moongate.JsonEditor",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
   "moongate.Grant", "moongate.LeakyGrant", "moongate.Limiter", "moongate.AdaptiveLimiter",
   "moongate.Url", "moongate.Env", "moongate.FinishInfo",

@@ -104,7 +104,7 @@ MAIN_OBJ := $(B)/obj/src/app/main.o
 BIN      := $(B)/moongate
 LIB      := $(B)/libmoongate.a
 CORE     := $(if $(filter release,$(VARIANT)),$(B)/lua/moongate/core.so)
-EMBEDDED := $(filter-out %_spec.lua lua/stubs/%,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua policies/*.lua policies/*/*.lua))
+EMBEDDED := $(filter-out %_spec.lua lua/stubs/%,$(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua policies/*.lua policies/*/*.lua))
 
 .PHONY: all run
 all: $(BIN) $(CORE) ## build the program, build/moongate, and core.so for stock busted (the default)
@@ -146,7 +146,7 @@ $(LIB): $(filter-out $(MAIN_OBJ),$(OBJ)) $(B)/objects
 $(BIN): $(OBJ) $(B)/objects
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(BIN_LINK) -o $@ $(filter %.o,$^) $(LIB_LIBS) -lm
-	$(if $(filter release,$(VARIANT)),@ln -sfn release/moongate build/moongate)
+	$(if $(filter release,$(VARIANT)),@ln -sfn release/moongate build/moongate && ln -sfn release/moongate build/rgate)
 
 # It stays loaded once it is: a thread's end and a late signal still find the code they call. What it uses of
 # Lua is the interpreter's that loads it.
@@ -279,6 +279,7 @@ endif
 # The Lua files are in core.so too; those that are installed lead to it.
 define install_below
 	$(Q)install -D -m 755 $(BIN) $1/bin/moongate
+	$(Q)ln -sfn moongate $1/bin/rgate
 	$(if $(CORE),$(Q)install -D -m 755 $(CORE) $1/lib/lua/5.4/moongate/core.so)
 	$(Q)for f in $(patsubst lua/%,%,$(filter lua/%,$(EMBEDDED))); do \
 	  install -D -m 644 lua/$$f $1/share/lua/5.4/$$f || exit 1; done

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     struct mg_options options;
     struct mg_error err;
     int status;
-    if (mg_tools_run(argc, argv, &status))
+    if (argc > 0 && !mg_options_is_rgate(argv[0]) && mg_tools_run(argc, argv, &status))
         return status;
     if (mg_options_parse(argc, argv, &options, &err) != MG_OK) {
         fprintf(stderr, "moongate: %s\n\n%s", err.text, mg_options_usage);

@@ -98,11 +98,21 @@ static enum mg_rc parse_check(struct args *a, struct mg_options *out)
                   : MG_OK;
 }
 
+bool mg_options_is_rgate(const char *program)
+{
+    const char *slash = program ? strrchr(program, '/') : NULL;
+    return program && is(slash ? slash + 1 : program, "rgate");
+}
+
 enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
                             struct mg_error *err)
 {
     struct args a = {.at = argv + (argc > 0 ? 1 : 0), .err = err};
     *out = (struct mg_options){.config = "moongate.yaml"};
+    if (argc > 0 && mg_options_is_rgate(argv[0])) {
+        out->command = MG_COMMAND_RUN;
+        return parse_run(&a, out);
+    }
     if (!*a.at)
         return mg_error_set(err, "a command is missing");
     const char *command = *a.at++;

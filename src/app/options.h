@@ -19,6 +19,10 @@ struct mg_options {
 
 extern const char mg_options_usage[];
 
+/* Is the program called `rgate`? Then it runs the gateway, and its arguments are options of that.
+ */
+bool mg_options_is_rgate(const char *program);
+
 /* Borrows argv's texts. MG_FAIL with a text for whoever typed it. */
 enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
                             struct mg_error *err) MG_MUST_CHECK;

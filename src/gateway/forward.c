@@ -122,13 +122,13 @@ static struct mg_response *refused(struct forward *f)
 {
     struct mg_request *req = f->walk->req;
     struct mg_fetch *fetch = &f->fetch;
-    struct mg_str name = fetch->_config->name; /* letters, digits and "_-.": needs no escapes */
+    struct mg_str label = fetch->_config->label; /* needs no escapes */
     uint64_t seconds = (fetch->retry_after_ns + MG_SECOND - 1) / MG_SECOND;
     bool open = fetch->error == MG_FETCH_CIRCUIT_OPEN;
     struct mg_response *res = mg_problem_with(
         req, (unsigned)mg_fetch_error_status(fetch), open ? "circuit-open" : "overloaded",
         open ? MG_STR("Service temporarily unavailable") : MG_STR("Service overloaded"),
-        mg_arena_printf(req->arena, ",\"service\":\"%.*s\"", MG_STR_ARGS(name)),
+        mg_arena_printf(req->arena, ",\"service\":\"%.*s\"", MG_STR_ARGS(label)),
         mg_fetch_error_code(fetch->error));
     mg_fields_add(&res->msg->fields, req->arena, MG_STR("Retry-After"),
                   mg_arena_printf(req->arena, "%llu", (unsigned long long)(seconds ? seconds : 1)));

@@ -347,6 +347,7 @@ static struct mg_service *build_service(struct mg_config_build *b, struct mg_str
     c.base_path = mg_config_text(b, service, "path");
     mg_config_build_balance(b, service, &c);
     c.status_when_down = (uint16_t)mg_config_integer(b, service, "status_when_down");
+    c.label = mg_config_text(b, service, "label");
     mg_config_list(b, service, "dns");
     c.dns_name = mg_config_text(b, service + 1, "name");
     c.dns_port = (uint16_t)mg_config_integer(b, service + 1, "port");

@@ -113,6 +113,7 @@ void mg_service_inherit(struct mg_service *s, struct mg_service *old, uint64_t n
 static size_t text_bytes(const struct mg_service_config *c)
 {
     size_t n = c->name.n + c->dns_name.n + c->host_name.n + c->base_path.n + 4;
+    n += (c->label.n ? c->label.n : c->name.n) + 1;
     n += c->hash.n + c->zone.n + 2;
     n += c->sticky.cookie.n + c->sticky.path.n + c->sticky.secret.n + 3;
     n += c->deadline_header.n + 1;
@@ -144,6 +145,7 @@ static char *copy_config(struct mg_service *s, const struct mg_service_config *c
     if (c->tls)
         mg_tls_client_settings_ref(c->tls);
     c->name = copy_text(&at, config->name);
+    c->label = copy_text(&at, config->label.n ? config->label : config->name);
     c->dns_name = copy_text(&at, config->dns_name);
     c->host_name = copy_text(&at, config->host_name);
     c->base_path = copy_text(&at, config->base_path);

@@ -48,6 +48,8 @@ struct mg_check;
 /* All strings are borrowed for mg_service_new, which copies them. Times in nanoseconds. */
 struct mg_service_config {
     struct mg_str name;
+    struct mg_str
+        label; /* what clients are told; no quotes, backslashes, controls. Empty: the name */
     const struct mg_backend_config *backends;
     size_t backend_count;
     struct mg_str dns_name; /* not empty: members are all addresses of this name, at dns_port */

@@ -1,8 +1,10 @@
 -- One file of a config: its text as a value whose containers remember where they stood.
 --
--- { name=, text=, value=, walk= }; the walk collects the file's errors. YAML and JSON files have positions; a `.lua`
--- file, which returns the table, has none.
+-- { name=, text=, value=, walk=, notes=, warnings= }; the walk collects the file's errors. YAML and JSON files have
+-- positions; a `.lua` file, which returns the table, has none. A file of another program is lifted to the native shape
+-- (moongate.config.dialect), which leaves notes and warnings.
 
+local dialect = require "moongate.config.dialect"
 local env = require "moongate.config.env"
 local walk = require "moongate.config.walk"
 
@@ -48,10 +50,11 @@ local function copy(value, seen)
 end
 
 -- Reads a file; `text` may also be its table. `ctx` is what all files of one config share; each gets its own with file,
--- positions and from_env. doc.value is nil when the file could not be read; doc.walk.errors tells why.
+-- positions and from_env. doc.value is nil when the file could not be read; doc.walk.errors tells why. With
+-- opts.verbatim names of the environment stay as they are written.
 function M.read(name, text, opts, ctx)
   local own = setmetatable({ file = name, from_env = {} }, { __index = ctx })
-  local doc = { name = name, text = text, walk = walk.new(own) }
+  local doc = { name = name, text = text, walk = walk.new(own), notes = {}, warnings = {} }
   local value, positions
   if type(text) == "table" then
     value, positions = copy(text, {}), {}
@@ -66,7 +69,8 @@ function M.read(name, text, opts, ctx)
   doc.walk.positions, own.positions = positions, positions
   own.text = type(text) == "string" and text or nil
   doc.value = value
-  env.apply(doc.walk, value, opts.getenv or os.getenv)
+  if not opts.verbatim then env.apply(doc.walk, value, opts.getenv or os.getenv) end
+  dialect.lift(doc, opts)
   return doc
 end
 

@@ -274,6 +274,9 @@ local function collect_warnings(docs, parts, homes, ctx, opts)
     walks[doc] = walks[doc] or walk.new(doc.walk.ctx)
     walks[doc]:fail(place, message, value)
   end
+  for _, doc in ipairs(docs) do
+    for _, warning in ipairs(doc.warnings) do warn(doc, warning.place, warning.message) end
+  end
   routes.warn_hidden(parts.routes, warn)
   for name, doc in pairs(homes) do
     if not ctx.used.services[name] and not in_lua(name, parts) then

@@ -246,6 +246,8 @@ local service = s.record {
     idle = s.duration { default = "60s", gt = 0 },
   }, { default = {} }),
   status_when_down = s.status { default = 503, ge = 400 },
+  label = s.string { len = { 1, 128 }, match = '^[^%c"\\]+$',
+    help = "what clients are told it is called; its name when left out, and several may have the same" },
   circuit_breaker = guards.circuit_breaker,
   retries = guards.retries,
   hedge = guards.hedge,

@@ -87,8 +87,18 @@ function M.join(path, key)
   return path == "" and key or path .. "." .. key
 end
 
+-- Paths of members whose containers were made by a dialect: as the file that they come from has them.
+local written = setmetatable({}, { __mode = "k" })
+
+-- From now on errors call this member by that path.
+function M.call(container, key, path)
+  written[container] = written[container] or {}
+  written[container][key] = path
+end
+
 function M.child(place, container, key)
-  return { path = M.join(place.path, key), container = container, key = key, parent = place }
+  local paths = written[container]
+  return { path = paths and paths[key] or M.join(place.path, key), container = container, key = key, parent = place }
 end
 
 -- ------------------------------------------------------------------------------------------------ the walk itself

@@ -56,6 +56,27 @@ static void test_good(void **unused)
     }
 }
 
+static void test_rgate(void **unused)
+{
+    struct mg_options got;
+    struct mg_error err;
+    char *const run[] = {(char *)"/usr/bin/rgate", (char *)"-c", (char *)"config.yml", (char *)"-p",
+                         (char *)"6000",           NULL};
+    char *const bare[] = {(char *)"rgate", NULL};
+    char *const wrong[] = {(char *)"rgate", (char *)"check", NULL};
+    (void)unused;
+    assert_int_equal(mg_options_parse(5, run, &got, &err), MG_OK);
+    assert_int_equal(got.command, MG_COMMAND_RUN);
+    assert_string_equal(got.config, "config.yml");
+    assert_string_equal(got.port, "6000");
+    assert_int_equal(mg_options_parse(1, bare, &got, &err), MG_OK);
+    assert_int_equal(got.command, MG_COMMAND_RUN);
+    assert_int_equal(mg_options_parse(2, wrong, &got, &err), MG_FAIL);
+    assert_true(mg_options_is_rgate("./rgate"));
+    assert_false(mg_options_is_rgate("rgate/moongate"));
+    assert_false(mg_options_is_rgate("xrgate"));
+}
+
 static void test_bad(void **unused)
 {
     static const struct {
@@ -93,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_rgate),
         cmocka_unit_test(test_bad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,11 +33,11 @@ TLS_LIBS := -lmbedtls -lmbedx509 -lmbedcrypto
 # Mbed TLS at libcrypto's speed; only beside shared libraries (src/tls/README.md).
 TLS_ACCEL ?= 1
 
-LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto hiredis yaml-0.1 libpcre2-8
+LIBS := libevent_core libevent_pthreads lua5.4 libcares libcrypto hiredis yaml-0.1 libpcre2-8 zlib libbrotlienc libbrotlidec
 
 # curl: `make run` shows lines to try that call it
 BUILD_PACKAGES := gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libevent-dev libc-ares-dev libssl-dev \
-  libhiredis-dev libyaml-dev libpcre2-dev libmbedtls-dev curl
+  libhiredis-dev libyaml-dev libpcre2-dev libmbedtls-dev zlib1g-dev libbrotli-dev curl
 TEST_PACKAGES := $(BUILD_PACKAGES) lua-busted lua-socket lua-sec openssl lua-check libcmocka-dev clang \
   libclang-rt-14-dev llvm clang-format libjwt-dev redis-server
 

@@ -74,6 +74,14 @@ struct mg_str mg_arena_str(struct mg_arena *a, struct mg_str s)
     return mg_str(copy, s.n);
 }
 
+struct mg_str mg_arena_lower(struct mg_arena *a, struct mg_str s)
+{
+    char *copy = mg_arena_alloc(a, s.n);
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = mg_lower(s.p[i]);
+    return mg_str(copy, s.n);
+}
+
 struct mg_str mg_arena_printf(struct mg_arena *a, const char *format, ...)
 {
     va_list args, again;

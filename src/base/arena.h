@@ -32,6 +32,8 @@ static inline void *mg_arena_alloc(struct mg_arena *a, size_t n);
 void *mg_arena_calloc(struct mg_arena *a, size_t n);
 /* A copy in the arena, with a NUL after it. */
 struct mg_str mg_arena_str(struct mg_arena *a, struct mg_str s);
+/* The same in lower case (ASCII), without a NUL. */
+struct mg_str mg_arena_lower(struct mg_arena *a, struct mg_str s);
 /* printf into the arena; NUL after it. */
 struct mg_str mg_arena_printf(struct mg_arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

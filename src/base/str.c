@@ -11,6 +11,13 @@ bool mg_str_ieq(struct mg_str a, struct mg_str b)
     return true;
 }
 
+int mg_str_compare(struct mg_str a, struct mg_str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n ? memcmp(a.p, b.p, n) : 0;
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
 bool mg_str_starts(struct mg_str s, struct mg_str prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);

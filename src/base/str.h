@@ -45,6 +45,8 @@ static inline char mg_lower(char c)
 
 /* Equal but for ASCII case (RFC 9110 5.1 field names, schemes, hosts). */
 bool mg_str_ieq(struct mg_str a, struct mg_str b);
+/* Below, at or above 0: the order of their bytes, a prefix first. */
+int mg_str_compare(struct mg_str a, struct mg_str b);
 
 bool mg_str_starts(struct mg_str s, struct mg_str prefix);
 bool mg_str_ends(struct mg_str s, struct mg_str suffix);

@@ -6,32 +6,8 @@
  */
 #include "http/vary.h"
 
+#include "http/accept.h"
 #include "http/sf.h"
-
-/* A list of more choices than this is not read as weights, but as text. */
-#define CHOICES_MAX 32
-#define WEIGHT_ONE 1000
-
-/* A member of Accept-Encoding or Accept-Language. */
-struct choice {
-    struct mg_str name; /* lower case */
-    int weight;         /* thousandths */
-};
-
-static int compare(struct mg_str a, struct mg_str b)
-{
-    size_t n = a.n < b.n ? a.n : b.n;
-    int order = n ? memcmp(a.p, b.p, n) : 0;
-    return order ? order : (a.n > b.n) - (a.n < b.n);
-}
-
-static struct mg_str lower(struct mg_arena *arena, struct mg_str s)
-{
-    char *out = mg_arena_alloc(arena, s.n);
-    for (size_t i = 0; i < s.n; i++)
-        out[i] = mg_lower(s.p[i]);
-    return mg_str(out, s.n);
-}
 
 /* ---- names ---- */
 
@@ -45,7 +21,7 @@ static bool insert_name(struct names *names, struct mg_str name)
 {
     unsigned at = names->n;
     for (; at > 0; at--) {
-        int order = compare(names->v[at - 1], name);
+        int order = mg_str_compare(names->v[at - 1], name);
         if (order == 0)
             return true;
         if (order < 0)
@@ -67,7 +43,7 @@ static bool add_names(struct names *names, struct mg_str list, struct mg_arena *
         if (item.n == 0)
             continue;
         if (mg_str_eq(item, MG_STR("*")) || !mg_is_token(item) ||
-            !insert_name(names, lower(arena, item)))
+            !insert_name(names, mg_arena_lower(arena, item)))
             return false;
     }
     return true;
@@ -129,91 +105,16 @@ static struct mg_str text_value(const struct mg_fields *request, const struct mg
     return mg_sf_writer_str(&w);
 }
 
-/* ---- values as weights (RFC 9110 12.4.2) ---- */
-
-/* "1", "0.5", "0.125": in thousandths, or -1. */
-static int read_weight(struct mg_str text)
-{
-    int weight = 0, places = 0;
-    if (text.n == 0 || text.n > 5 || (text.p[0] != '0' && text.p[0] != '1') ||
-        (text.n > 1 && text.p[1] != '.'))
-        return -1;
-    weight = text.p[0] - '0';
-    for (size_t i = 2; i < text.n; i++, places++) {
-        unsigned digit = (unsigned char)text.p[i] - '0';
-        if (digit > 9)
-            return -1;
-        weight = weight * 10 + (int)digit;
-    }
-    for (; places < 3; places++)
-        weight *= 10;
-    return weight <= WEIGHT_ONE ? weight : -1;
-}
-
-static bool read_choice(struct mg_str item, struct mg_arena *arena, struct choice *out)
-{
-    struct mg_str name, rest = item;
-    mg_str_split(&rest, ';', &name);
-    name = mg_str_trim(name);
-    rest = mg_str_trim(rest);
-    out->weight = WEIGHT_ONE;
-    if (rest.n > 2 && mg_str_ieq(mg_str(rest.p, 2), MG_STR("q=")))
-        out->weight = read_weight(mg_str(rest.p + 2, rest.n - 2));
-    else if (rest.n > 0)
-        return false;
-    if (!mg_is_token(name) || out->weight < 0)
-        return false;
-    out->name = lower(arena, name);
-    return true;
-}
-
-/* The heaviest first, names in order among equals; a name once, where it is heaviest. */
-static void insert_choice(struct choice *list, unsigned *n, struct choice c)
-{
-    unsigned at = 0, old;
-    for (old = 0; old < *n && compare(list[old].name, c.name) != 0;)
-        old++;
-    if (old < *n) {
-        if (list[old].weight >= c.weight)
-            return;
-        memmove(&list[old], &list[old + 1], (--*n - old) * sizeof *list);
-    }
-    while (at < *n && (list[at].weight > c.weight ||
-                       (list[at].weight == c.weight && compare(list[at].name, c.name) < 0)))
-        at++;
-    memmove(&list[at + 1], &list[at], (*n - at) * sizeof *list);
-    list[at] = c;
-    ++*n;
-}
-
-/* All members of all lines; false when there are too many, or one is malformed. */
-static bool read_choices(const struct mg_fields *request, const struct mg_field *f,
-                         struct mg_arena *arena, struct choice list[CHOICES_MAX], unsigned *n)
-{
-    *n = 0;
-    for (; f; f = mg_fields_next(request, f)) {
-        struct mg_str rest = mg_field_value(f), item;
-        while (mg_str_split(&rest, ',', &item)) {
-            struct choice c;
-            item = mg_str_trim(item);
-            if (item.n == 0)
-                continue;
-            if (*n == CHOICES_MAX || !read_choice(item, arena, &c))
-                return false;
-            insert_choice(list, n, c);
-        }
-    }
-    return true;
-}
+/* ---- values as weights ---- */
 
 /* What is refused says something only where a "*" or the default would let it in. */
-static bool says_nothing(const struct choice *c, bool any)
+static bool says_nothing(const struct mg_choice *c, bool any)
 {
     return c->weight == 0 && !any && !mg_str_eq(c->name, MG_STR("identity")) &&
            !mg_str_eq(c->name, MG_STR("*"));
 }
 
-static struct mg_str weights_value(const struct choice *list, unsigned n, struct mg_arena *arena)
+static struct mg_str weights_value(const struct mg_choice *list, unsigned n, struct mg_arena *arena)
 {
     struct mg_sf_writer w;
     bool any = false;
@@ -226,7 +127,7 @@ static struct mg_str weights_value(const struct choice *list, unsigned n, struct
         if (w.n > 0)
             mg_sf_add_raw(&w, MG_STR(","));
         mg_sf_add_raw(&w, list[i].name);
-        if (list[i].weight < WEIGHT_ONE)
+        if (list[i].weight < MG_WEIGHT_ONE)
             mg_sf_add_raw(&w, mg_arena_printf(arena, ";q=%d", list[i].weight));
     }
     return mg_sf_writer_str(&w);
@@ -235,11 +136,11 @@ static struct mg_str weights_value(const struct choice *list, unsigned n, struct
 static struct mg_str field_value(const struct mg_fields *request, const struct mg_field *f,
                                  struct mg_str name, struct mg_arena *arena)
 {
-    struct choice list[CHOICES_MAX];
+    struct mg_choice list[MG_CHOICES_MAX];
     unsigned n;
     bool weighted =
         mg_str_eq(name, MG_STR("accept-encoding")) || mg_str_eq(name, MG_STR("accept-language"));
-    if (weighted && read_choices(request, f, arena, list, &n))
+    if (weighted && mg_choices_read(request, f, arena, list, &n))
         return weights_value(list, n, arena);
     return text_value(request, f, arena);
 }
@@ -299,17 +200,17 @@ bool mg_vary_language_key_of_response(struct mg_str names, const struct mg_field
     if (!f || !has_language(names) || mg_fields_next(response, f) ||
         !mg_is_token(mg_field_value(f)))
         return false;
-    *key = make_key(names, request, lower(arena, mg_field_value(f)), arena);
+    *key = make_key(names, request, mg_arena_lower(arena, mg_field_value(f)), arena);
     return true;
 }
 
 bool mg_vary_language_key_of_request(struct mg_str names, const struct mg_fields *request,
                                      struct mg_arena *arena, struct mg_str *key)
 {
-    struct choice list[CHOICES_MAX];
+    struct mg_choice list[MG_CHOICES_MAX];
     unsigned n;
     const struct mg_field *f = mg_fields_find(request, MG_STR("Accept-Language"));
-    if (!f || !has_language(names) || !read_choices(request, f, arena, list, &n) || n == 0)
+    if (!f || !has_language(names) || !mg_choices_read(request, f, arena, list, &n) || n == 0)
         return false;
     bool favourite = list[0].weight > 0 && !mg_str_eq(list[0].name, MG_STR("*")) &&
                      (n == 1 || list[1].weight < list[0].weight);

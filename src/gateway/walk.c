@@ -6,6 +6,7 @@
  * answer that comes while the walk's own loop is on the stack into one more round of that loop.
  */
 #include "base/log.h"
+#include "gateway/content.h"
 #include "gateway/exchange.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
@@ -109,6 +110,7 @@ static void on_response_collected(void *arg, enum mg_collect_result result)
 
 static bool collect_response(struct mg_walk *w)
 {
+    mg_content_read_response(w->res, w->ex->worker, w->req->arena);
     struct collecting *c = mg_arena_alloc(w->req->arena, sizeof *c);
     enum mg_collect_result result;
     c->walk = w;

@@ -28,6 +28,7 @@ static void on_housekeeping(void *arg)
     mg_pool_trim(&w->chunks);
     mg_pool_trim(&w->blocks);
     mg_pool_trim(&w->request_blocks);
+    mg_coding_memory_trim(&w->coding);
     mg_tls_desk_trim(&w->tls);
     mg_timer_set(&w->housekeeping, mg_loop_now(w->loop) + HOUSEKEEPING_NS);
 }
@@ -128,6 +129,7 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     *w = (struct mg_worker){.number = number, .loop = loop, .hooks = hooks, .random = random};
     mg_pool_init(&w->chunks, CHUNK_BYTES);
     mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES));
+    mg_coding_memory_init(&w->coding);
     mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES));
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
     mg_tls_desk_init(&w->tls, loop);
@@ -173,6 +175,7 @@ void mg_worker_release(struct mg_worker *w)
     mg_pool_release(&w->chunks);
     mg_pool_release(&w->blocks);
     mg_pool_release(&w->request_blocks);
+    mg_coding_memory_release(&w->coding);
     mg_pipe_close_all();
 }
 

@@ -7,6 +7,7 @@
 
 #include "gateway/door.h"
 #include "gateway/exchange.h"
+#include "http/coding_memory.h"
 #include "net/proxy_accept.h"
 
 /* What an instance of a step has, by step index; row 6 fills it in when it builds the worker's
@@ -59,9 +60,10 @@ struct mg_worker_generation {
 struct mg_worker {
     uint32_t number;
     struct mg_loop *loop;
-    struct mg_pool chunks;         /* of arenas */
-    struct mg_pool blocks;         /* read buffers */
-    struct mg_pool request_blocks; /* the same, larger, for what clients send */
+    struct mg_pool chunks;          /* of arenas */
+    struct mg_pool blocks;          /* read buffers */
+    struct mg_pool request_blocks;  /* the same, larger, for what clients send */
+    struct mg_coding_memory coding; /* of coders of bodies */
     struct mg_tls_desk tls;
     struct mg_proxy_gate proxy_gate;
     struct mg_doors doors; /* by listener */

@@ -8,6 +8,7 @@
 #include "script/lib_body.h"
 
 #include "base/log.h"
+#include "gateway/content.h"
 #include "http/body_edit.h"
 #include "script/fail.h"
 #include "script/json.h"
@@ -63,6 +64,14 @@ static void check_declared(lua_State *L, const struct mg_handle *h)
         "policy '%s' reads the %s body without declaring it; add body = { %s = \"buffer\" } (or "
         "\"stream\") to its module",
         step->policy.p, side, side);
+}
+
+void mg_lib_body_decode(const struct mg_handle *h)
+{
+    if (h->kind == MG_HANDLE_REQUEST)
+        mg_content_read_request(h->object);
+    else
+        mg_content_read_response(h->object, h->ctx->wg->worker, h->ctx->arena);
 }
 
 /* --- reading all of it --- */
@@ -149,6 +158,8 @@ static int read_all(lua_State *L, const char *what, lua_KFunction k)
     struct mg_handle *h = mg_handle_check_any(L, 1);
     size_t limit = check_limit(L, h);
     struct mg_str bytes;
+    if (h->kind == MG_HANDLE_RESPONSE)
+        mg_lib_body_decode(h);
     if (buffered(h, &bytes)) {
         if (bytes.n > limit && !lua_isnoneornil(L, 2))
             return push_too_large(L, limit);
@@ -207,6 +218,7 @@ int mg_lib_body_json(lua_State *L)
     struct mg_handle *h = mg_handle_check_any(L, 1);
     struct mg_str bytes;
     lua_settop(L, 1);
+    mg_lib_body_decode(h);
     /* Straight from the buffer: no Lua string in between. */
     return buffered(h, &bytes) ? push_json(L, bytes) : read_all(L, "json", parse_json);
 }
@@ -298,6 +310,7 @@ int mg_lib_body_chunks(lua_State *L)
             return luaL_error(L, "chunks: the body has been read already");
         note_reader(L, h);
     } else {
+        mg_lib_body_decode(h);
         p->body = buffered(h, &bytes) ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
     }
     lua_pushvalue(L, 1);
@@ -627,6 +640,7 @@ int mg_lib_body_transform(lua_State *L)
         luaL_checktype(L, 2, LUA_TFUNCTION);
     check_not_sent(L, h);
     check_declared(L, h);
+    mg_lib_body_decode(h);
     if (rules)
         return transform_by_editor(L, h, rules);
     struct made *m = new_made(L, 2, h->ctx);

@@ -7,6 +7,7 @@
  */
 #include "script/lib_fetch.h"
 
+#include "gateway/content.h"
 #include "gateway/expr.h"
 #include "script/call_options.h"
 #include "script/fail.h"
@@ -105,8 +106,7 @@ static void on_collected(void *arg, enum mg_collect_result result)
     if (result == MG_COLLECT_BROKEN && call_again(c))
         return;
     if (result == MG_COLLECT_BROKEN) {
-        fail_call(c, mg_lib_body_error_code(&c->fetch.out->response_body, false),
-                  mg_str_c(c->fetch.out->response_body.reason));
+        fail_call(c, mg_lib_body_error_code(c->res.body, false), mg_str_c(c->res.body->reason));
         return;
     }
     mg_response_set_body(&c->res, c->group->ctx->arena, mg_str(c->collector.bytes, c->collector.n));
@@ -136,8 +136,9 @@ static void on_response(struct mg_fetch *f)
         return;
     }
     size_t limit = (size_t)c->group->ctx->wg->gen->buffered_body_bytes;
-    if (mg_body_collect(&c->collector, &f->out->response_body, c->group->ctx->arena, limit,
-                        on_collected, c, &result))
+    mg_content_read_response(&c->res, c->group->ctx->wg->worker, c->group->ctx->arena);
+    if (mg_body_collect(&c->collector, c->res.body, c->group->ctx->arena, limit, on_collected, c,
+                        &result))
         on_collected(c, result);
 }
 

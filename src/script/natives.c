@@ -1,12 +1,64 @@
 /* The policies that C runs, and how their options are read. Control thread. */
 #include "script/natives.h"
 
+#include "gateway/compress.h"
 #include "gateway/group.h"
 #include "script/steps.h"
+
+static enum mg_coding coding_at(struct mg_config_build *b, int list, lua_Integer i)
+{
+    lua_rawgeti(b->L, list, i);
+    enum mg_coding coding = mg_coding_of(mg_config_copy(b, -1));
+    lua_pop(b->L, 1);
+    return coding;
+}
+
+static const void *build_compress(struct mg_config_build *b, int conf,
+                                  const struct mg_config_place *place)
+{
+    struct mg_compress *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
+    (void)place;
+    o->types = mg_config_texts(b, conf, "types", &o->type_count);
+    o->min_bytes = mg_config_integer(b, conf, "min_size");
+    o->level = (int)mg_config_integer(b, conf, "level");
+    o->coding_count = mg_config_list(b, conf, "codings"); /* the schema lets no more in */
+    for (size_t i = 0; i < o->coding_count; i++)
+        o->codings[i] = coding_at(b, lua_gettop(b->L), (lua_Integer)i + 1);
+    lua_pop(b->L, 1);
+    return o;
+}
+
+static const void *build_decompress(struct mg_config_build *b, int conf,
+                                    const struct mg_config_place *place)
+{
+    struct mg_decompress *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
+    (void)place;
+    o->request = mg_config_flag(b, conf, "request");
+    o->response = mg_config_flag(b, conf, "response");
+    o->always = mg_config_flag(b, conf, "always");
+    o->limits.bytes = mg_config_integer(b, conf, "max_request");
+    o->limits.ratio = (unsigned)mg_config_integer(b, conf, "max_ratio");
+    o->response_bytes = mg_config_integer(b, conf, "max_response");
+    return o;
+}
 
 static const struct mg_native natives[] = {
     {"any", MG_STEP_HAS_REQUEST, {.enter = mg_steps_enter_native, .request = mg_group_any}, NULL},
     {"all", MG_STEP_HAS_REQUEST, {.enter = mg_steps_enter_native, .request = mg_group_all}, NULL},
+    {"compress",
+     MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,
+     {.enter = mg_steps_enter_late,
+      .enter_response = mg_steps_enter_late_response,
+      .request = mg_compress_request,
+      .response = mg_compress_response},
+     build_compress},
+    {"decompress",
+     MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,
+     {.enter = mg_steps_enter_native,
+      .enter_response = mg_steps_enter_native_response,
+      .request = mg_decompress_request,
+      .response = mg_decompress_response},
+     build_decompress},
 };
 
 const struct mg_native *mg_native_find(struct mg_str name)

@@ -8,9 +8,9 @@
 
 #include "base/list.h"
 
-/* What an encoder takes without giving anything, at most: then it is made to give. It bounds the
- * time of a call where the source never has to wait. */
-#define SILENT_BYTES (256 << 10)
+/* What one call takes of a source that never has to wait. An encoder that has given nothing for it
+ * is made to. */
+#define TURN_BYTES (256 << 10)
 /* Of the source's bytes in one run of the coder. */
 #define PIECE_BYTES (32 << 10)
 
@@ -92,16 +92,17 @@ static void run_coder(struct coded *c, struct mg_str *in)
     }
 }
 
-/* Gives the coder some of what the source has. */
-static void take_piece(struct coded *c, struct mg_str bytes)
+/* Gives the coder some of what the source has; returns how much it took. */
+static size_t take_piece(struct coded *c, struct mg_str bytes)
 {
     struct mg_str in = mg_str(bytes.p, bytes.n < PIECE_BYTES ? bytes.n : PIECE_BYTES);
     size_t before = in.n;
-    c->op = c->silent < SILENT_BYTES ? MG_CODER_GO : MG_CODER_FLUSH;
+    c->op = c->silent < TURN_BYTES ? MG_CODER_GO : MG_CODER_FLUSH;
     c->dirty = c->op == MG_CODER_GO;
     run_coder(c, &in);
     if (!c->cancelled)
         mg_body_consume(c->source, before - in.n);
+    return before - in.n;
 }
 
 static void run_op(struct coded *c, enum mg_coder_op op)
@@ -113,10 +114,16 @@ static void run_op(struct coded *c, enum mg_coder_op op)
     run_coder(c, &none);
 }
 
-/* Until there is output, or no more can be had now. */
+static bool has_room(const struct coded *c)
+{
+    return c->blocks->block_bytes - c->n >= MG_CODER_ROOM_MIN;
+}
+
+/* As much output as there is room for, or can be had now: a reader pays for each piece. */
 static enum mg_body_state fill(struct coded *c)
 {
-    while (c->n == 0 && !c->ended) {
+    size_t taken = 0;
+    while (!c->ended && has_room(c) && (c->n == 0 || taken < TURN_BYTES)) {
         struct mg_str bytes;
         if (c->busy) {
             run_op(c, c->op);
@@ -124,11 +131,11 @@ static enum mg_body_state fill(struct coded *c)
         }
         switch (mg_body_peek(c->source, &bytes)) {
         case MG_BODY_BYTES:
-            take_piece(c, bytes);
+            taken += take_piece(c, bytes);
             break;
         case MG_BODY_WAIT:
             if (!c->dirty)
-                return MG_BODY_WAIT;
+                return c->n ? MG_BODY_BYTES : MG_BODY_WAIT;
             run_op(c, MG_CODER_FLUSH);
             break;
         case MG_BODY_END:

@@ -3,8 +3,14 @@
  *
  * Bytes go to one sink at a time: out as they are, or held until it is known what becomes of them
  * (the gap before a name, a name, a scalar to cast), or nowhere. From `_from` on the bytes of the
- * piece at hand have not been given to the sink yet; so a long run that no rule touches is copied
- * at once.
+ * piece at hand have not been given to a sink yet: when a name turns out to have no rule, the gap
+ * before it and all before that are still one run, and fields that no rule touches are copied at
+ * once.
+ *
+ *     ... :1 , "name" : ...
+ *     ^     ^  ^     ^
+ *     _from |  |     p
+ *     _gap_at  _name_at          (NULL: not in this run)
  */
 #include "base/json_edit.h"
 
@@ -68,6 +74,14 @@ static void write_gap(struct mg_json_edit *e, struct mg_json_frame *f)
     f->wrote = true;
 }
 
+/* The field whose name was held goes. */
+static void skip_field(struct mg_json_edit *e, struct mg_json_frame *f)
+{
+    mg_buf_reset(&e->_gap);
+    f->dropped = true;
+    e->_sink = SKIP;
+}
+
 /* A name that is longer than any rule's. */
 static void give_up_name(struct mg_json_edit *e, struct mg_str rest)
 {
@@ -76,8 +90,7 @@ static void give_up_name(struct mg_json_edit *e, struct mg_str rest)
     if (fields)
         f->field = NULL;
     if (fields && f->rule->only) {
-        mg_buf_reset(&e->_gap);
-        e->_sink = SKIP;
+        skip_field(e, f);
         return;
     }
     if (fields)
@@ -108,14 +121,14 @@ static void hold_scalar(struct mg_json_edit *e, struct mg_str s)
     e->_sink = COPY;
 }
 
-/* Gives the sink all up to `p`. */
-static void flush(struct mg_json_edit *e, const unsigned char *p)
+/* Gives the sink all from `_from` up to `p`. */
+static void give(struct mg_json_edit *e, enum sink sink, const unsigned char *p)
 {
     struct mg_str s = mg_str((const char *)e->_from, (size_t)(p - e->_from));
     e->_from = p;
     if (!s.n)
         return;
-    switch ((enum sink)e->_sink) {
+    switch (sink) {
     case COPY:
         write_str(e, s);
         break;
@@ -131,6 +144,17 @@ static void flush(struct mg_json_edit *e, const unsigned char *p)
     case SKIP:
         break;
     }
+}
+
+/* Gives the sinks all up to `p`. */
+static void flush(struct mg_json_edit *e, const unsigned char *p)
+{
+    if (e->_gap_at)
+        give(e, COPY, e->_gap_at);
+    if (e->_name_at)
+        give(e, GAP, e->_name_at);
+    e->_gap_at = e->_name_at = NULL;
+    give(e, (enum sink)e->_sink, p);
 }
 
 static void turn_to(struct mg_json_edit *e, enum sink sink, const unsigned char *p)
@@ -176,10 +200,10 @@ static const struct mg_json_rule *find_field(const struct mg_json_rule *r, struc
     return NULL;
 }
 
-/* The rule for the name that was held, which may have escapes. */
-static const struct mg_json_rule *find_held(struct mg_json_edit *e, const struct mg_json_rule *r)
+/* The rule for a name with its quotes, which may have escapes. */
+static const struct mg_json_rule *find_quoted(struct mg_json_edit *e, const struct mg_json_rule *r,
+                                              struct mg_str quoted)
 {
-    struct mg_str quoted = mg_str(e->_key.p, e->_key_n);
     struct mg_str inner = mg_str(quoted.p + 1, quoted.n - 2);
     struct mg_json_reader reader;
     if (mg_str_find(inner, '\\') < 0)
@@ -313,7 +337,7 @@ static void push_frame(struct mg_json_edit *e, const struct mg_json_rule *rule, 
     struct mg_json_frame *f = &e->_frames[e->_frame_count++];
     size_t at =
         below ? below->seen_at + (below->object ? (below->rule->rule_count + 7) / 8 : 0) : 0;
-    *f = (struct mg_json_frame){rule, NULL, e->_lexer.depth, at, object, false};
+    *f = (struct mg_json_frame){rule, NULL, e->_lexer.depth, at, object, false, false};
     if (object && rule->rule_count)
         memset(e->_seen + at, 0, (rule->rule_count + 7) / 8);
 }
@@ -349,6 +373,8 @@ static void restart(struct mg_json_edit *e, const struct mg_json_rule *root,
     mg_buf_reset(&e->_key);
     mg_buf_reset(&e->_scalar);
     e->_key_n = 0;
+    e->_gap_at = e->_name_at = NULL;
+    e->_captures_left = 0;
     e->_frame_count = 0;
     e->_sink = COPY;
     e->_failed = false;
@@ -375,6 +401,7 @@ static void look(struct mg_json_edit *e, const struct mg_json_rule *rule, const 
         prepare(e->_looker, e->_seen_bytes, e->_values);
     }
     restart(e->_looker, rule->look, MG_JSON_CASE_NONE);
+    e->_looker->_captures_left = rule->look_slot_count;
     run(e->_looker, mg_str((const char *)from, (size_t)(e->_end - from)), SIZE_MAX);
 }
 
@@ -399,8 +426,7 @@ static bool begin_field(struct mg_json_edit *e, const struct mg_json_rule *rule,
     struct mg_json_frame *f = top_frame(e);
     flush(e, p);
     if (fields && drops(e, f, rule)) {
-        mg_buf_reset(&e->_gap);
-        e->_sink = SKIP;
+        skip_field(e, f);
         return false;
     }
     if (fields)
@@ -456,9 +482,17 @@ static void end_value(struct mg_json_edit *e, const unsigned char *p)
     if (rule && rule->capture != MG_JSON_EDIT_NO_SLOT && e->_sink != SKIP) {
         struct mg_str *slot = &e->_values[rule->capture];
         slot->n = (size_t)((const char *)p - slot->p);
+        e->_captures_left--;
     }
-    if (f->object || e->_sink != COPY)
-        turn_to(e, f->object ? GAP : COPY, p);
+    if (!f->object) {
+        if (e->_sink != COPY)
+            turn_to(e, COPY, p);
+    } else if (e->_sink == COPY) {
+        e->_gap_at = p;
+        e->_sink = GAP;
+    } else {
+        turn_to(e, GAP, p);
+    }
 }
 
 static void open_value(struct mg_json_edit *e, const unsigned char *p, enum mg_json_event event)
@@ -492,21 +526,47 @@ static void begin_name(struct mg_json_edit *e, const unsigned char *p)
 {
     if (e->_sink == SKIP || (e->_sink == COPY && e->_to_case == MG_JSON_CASE_NONE))
         return;
-    turn_to(e, NAME, p - 1);
     mg_buf_reset(&e->_key);
     e->_key_n = 0;
+    if (e->_gap_at) {
+        e->_name_at = p - 1;
+        e->_sink = NAME;
+    } else {
+        turn_to(e, NAME, p - 1);
+    }
+}
+
+/* The name up to `p` has no rule and stays: does all before it, too? */
+static bool stays(const struct mg_json_edit *e, const struct mg_json_frame *f)
+{
+    return e->_name_at && !f->field && !f->rule->only && e->_to_case == MG_JSON_CASE_NONE &&
+           (f->wrote || !f->dropped);
 }
 
 static void end_name(struct mg_json_edit *e, const unsigned char *p)
 {
+    struct mg_json_frame *f = at_fields(e) ? top_frame(e) : NULL;
     if (e->_sink != NAME)
         return;
+    if (e->_name_at) {
+        f->field =
+            find_quoted(e, f->rule, mg_str((const char *)e->_name_at, (size_t)(p - e->_name_at)));
+        if (stays(e, f)) {
+            e->_gap_at = e->_name_at = NULL;
+            e->_sink = COPY;
+            f->wrote = true;
+            return;
+        }
+        flush(e, p);
+        e->_key_n = e->_sink == NAME ? e->_key.n : 0;
+        return;
+    }
     flush(e, p);
     if (e->_sink != NAME)
         return;
     e->_key_n = e->_key.n;
-    if (at_fields(e))
-        top_frame(e)->field = find_held(e, top_frame(e)->rule);
+    if (f)
+        f->field = find_quoted(e, f->rule, mg_buf_str(&e->_key));
 }
 
 /* --- the run --- */
@@ -555,10 +615,10 @@ static void on_event(struct mg_json_edit *e, const unsigned char *p, enum mg_jso
     }
 }
 
-/* A looker ends with its value; what comes then is not its own. */
+/* A looker ends when it has found all; or with its value, as what comes then is not its own. */
 static bool stops(const struct mg_json_edit *e)
 {
-    return e->_failed || (!e->_out && mg_json_lexer_is_done(&e->_lexer));
+    return e->_failed || (!e->_out && (!e->_captures_left || mg_json_lexer_is_done(&e->_lexer)));
 }
 
 static size_t run(struct mg_json_edit *e, struct mg_str piece, size_t soft_limit)

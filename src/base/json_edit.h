@@ -86,7 +86,8 @@ struct mg_json_frame {
     const struct mg_json_rule *field; /* of the name that was read last, or NULL */
     unsigned depth;                   /* of its members */
     size_t seen_at;
-    bool object, wrote;
+    bool object;
+    bool wrote, dropped; /* a field, so far */
 };
 
 struct mg_json_edit {
@@ -94,12 +95,13 @@ struct mg_json_edit {
     enum mg_json_case _to_case;
     struct mg_str *_values; /* by slot; p NULL: nothing */
     struct mg_buf *_out;    /* NULL: only looks */
-    const unsigned char *_from, *_end;
+    const unsigned char *_from, *_gap_at, *_name_at, *_end;
     struct mg_json_lexer _lexer;
     struct mg_buf _gap, _key, _scalar;
     size_t _key_n; /* of it the name; then come the colon and its space */
     uint8_t *_seen;
     size_t _seen_bytes;
+    size_t _captures_left;        /* of a looker */
     struct mg_json_edit *_looker; /* made when first needed */
     struct mg_json_frame _frames[MG_JSON_EDIT_DEPTH + 2];
     unsigned _frame_count;

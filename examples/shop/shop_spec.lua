@@ -48,6 +48,40 @@ describe("shop", function()
     end
   end)
 
+  describe("serves clients of version 1", function()
+    local V1 = '{"user_name":"ann","items":[{"product_id":7,"qty":2,"price":9.90}]}'
+    local V2 = '{"userName":"ann","orderItems":[{"productId":7,"quantity":2,"unitPrice":9.90}]}'
+    local TYPE = { ["Content-Type"] = "application/json" }
+
+    local function order(version)
+      local t = T.load(FOLDER .. "moongate.yaml", { upstreams = {
+        orders = { headers = TYPE, body = V2 }, auth = auth,
+        users = echo, products = echo, reviews = echo, inventory = echo, payments = echo,
+      } })
+      local res = t:request { method = "POST", path = "/api/orders?user_id=7", body = V1, client_ip = "10.1.2.3",
+        headers = {
+        Authorization = "Bearer ann", ["Content-Type"] = "application/json", ["X-Api-Version"] = version,
+      } }
+      local _, last = t:seen "orders"
+      return res, last
+    end
+
+    it("with requests that the service understands", function()
+      local _, last = order "v1"
+      assert.equal("userId=7&user=1", last.query)
+      assert.equal(V2, last:text())
+      assert.equal(tostring(#V2), last:header "Content-Length")
+    end)
+
+    it("with answers that they understand", function()
+      local res = order "v1"
+      assert.equal(V1, res:text())
+      assert.header(res, "Content-Length", tostring(#V1))
+      assert.equal(V2, order "v2":text())
+      assert.equal(V2, order(nil):text())
+    end)
+  end)
+
   it("puts three services together under two paths", function()
     for _, path in ipairs { "/product-details/1", "/api/product-details/1" } do
       local body = shop():request(path):json()
@@ -136,6 +170,8 @@ describe("shop", function()
       local res = ask("orders", { path = "/orders", json = { product = 2 }, headers = { ["X-User-Id"] = "1" } })
       assert.status(res, 201)
       assert.json(res, { product = 2, status = "open", user = "1" })
+      local items = { { productId = 2, quantity = 1 } }
+      assert.same(items, ask("orders", { path = "/orders", json = { orderItems = items } }):json().orderItems)
       assert.problem(ask("orders", { path = "/orders", json = { product = "two" } }), 400, "bad-order")
       assert.problem(ask("orders", { path = "/orders", body = "{" }), 400, "bad-order")
     end)

@@ -224,6 +224,7 @@ function E.limit(seconds) end
 ---@field port? integer|false of the first listener
 ---@field ports (integer|false)[]
 ---@field addresses string[]
+---@field admin? string address of the admin listener
 ---@field pid integer
 ---@field folder string
 ---@field tls? boolean|moongate.e2e.TlsOptions
@@ -243,6 +244,16 @@ function Gateway:request(req) end
 ---@param options? moongate.e2e.RequestOptions
 ---@return moongate.e2e.Response
 function Gateway:get(path, options) end
+
+---One request to the admin listener. A config given as a table has one.
+---@param req string|moongate.e2e.RequestOptions
+---@return moongate.e2e.Response
+function Gateway:ask_admin(req) end
+
+---What the gateway has counted: `requests_count` with `success` and `error`, `latency_ms` with `average`, `p95` and
+---`p99`.
+---@return { requests_count: table<string, integer>, latency_ms: table<string, number> }
+function Gateway:stats() end
 
 ---Sends these bytes; gives all that comes until the connection ends, and how it ended.
 ---@param bytes string

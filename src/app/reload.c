@@ -34,13 +34,13 @@ static void stop_waiting(struct mg_reload *r)
     mg_discovery_forget_waiter(r->discovery, on_names_settled, r);
 }
 
-static void end(struct mg_reload *r, bool ok)
+static void end(struct mg_reload *r, bool ok, struct mg_str said)
 {
     r->state = MG_RELOAD_IDLE;
     stop_waiting(r);
     r->gen = NULL;
     r->sockets = NULL;
-    r->on_done(r->arg, ok);
+    r->on_done(r->arg, ok, said);
     if (!r->again || r->stopping)
         return;
     r->again = false;
@@ -88,7 +88,7 @@ static void give_up(struct mg_reload *r, struct mg_str why)
         mg_sockets_give_back(r->sockets);
         mg_sockets_free(r->sockets);
     }
-    end(r, false);
+    end(r, false, why);
 }
 
 /* --- what can only be changed by a restart --- */
@@ -181,21 +181,21 @@ static void on_names_settled(void *arg)
 
 void mg_reload_start(struct mg_reload *r)
 {
-    struct mg_buf diagnostics;
     if (r->stopping)
         return;
     if (r->state != MG_RELOAD_IDLE) {
         r->again = true;
         return;
     }
+    r->number++;
     r->started_ns = mg_loop_now(r->loop);
-    mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    r->gen = mg_reload_read(r->options, r->stores, &diagnostics);
+    mg_buf_reset(&r->said);
+    r->gen = mg_reload_read(r->options, r->stores, &r->said);
     if (!r->gen) {
-        give_up(r, mg_buf_str(&diagnostics));
+        give_up(r, mg_buf_str(&r->said));
     } else {
-        if (diagnostics.n)
-            mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&diagnostics)));
+        if (r->said.n)
+            mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&r->said)));
         warn_of_workers(r);
         inherit_services(r);
         inherit_sessions(r);
@@ -206,7 +206,6 @@ void mg_reload_start(struct mg_reload *r)
         mg_timer_set(&r->patience, mg_loop_now(r->loop) + PATIENCE_NS);
         mg_discovery_when_settled(r->discovery, on_names_settled, r);
     }
-    mg_buf_release(&diagnostics);
 }
 
 void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure)
@@ -215,7 +214,7 @@ void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure)
         give_up(r, mg_str_c(failure->text));
     } else if (r->stopping) {
         mg_crew_discard(r->crew);
-        give_up(r, MG_STR_NONE);
+        give_up(r, MG_STR("the gateway stops"));
     } else {
         r->state = MG_RELOAD_ADOPTING;
         mg_crew_adopt(r->crew, r->sockets);
@@ -231,7 +230,7 @@ void mg_reload_adopted(struct mg_reload *r)
     watch(r, old.gen, false);
     mg_log_configure(r->gen->log_level, r->gen->log_format);
     mg_generation_unref(old.gen);
-    end(r, true);
+    end(r, true, mg_buf_str(&r->said));
 }
 
 /* --- life --- */
@@ -239,6 +238,7 @@ void mg_reload_adopted(struct mg_reload *r)
 void mg_reload_init(struct mg_reload *r)
 {
     r->state = MG_RELOAD_IDLE;
+    mg_buf_init(&r->said, DIAGNOSTICS_MAX);
     mg_timer_init(&r->patience, r->loop, on_patience_over, r);
 }
 
@@ -246,7 +246,7 @@ void mg_reload_stop(struct mg_reload *r)
 {
     r->stopping = true;
     if (r->state == MG_RELOAD_SETTLING)
-        give_up(r, MG_STR_NONE);
+        give_up(r, MG_STR("the gateway stops"));
 }
 
 void mg_reload_release(struct mg_reload *r)
@@ -254,6 +254,7 @@ void mg_reload_release(struct mg_reload *r)
     if (!r->loop)
         return;
     mg_timer_release(&r->patience);
+    mg_buf_release(&r->said);
     if (r->sockets) {
         mg_sockets_give_back(r->sockets);
         mg_sockets_free(r->sockets);

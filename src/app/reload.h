@@ -32,8 +32,9 @@ struct mg_reload {
     struct mg_issuers *issuers;
     struct mg_checker *checker;
     struct mg_crew *crew;
-    struct mg_serving *serving;          /* changed here */
-    void (*on_done)(void *arg, bool ok); /* after each */
+    struct mg_serving *serving; /* changed here */
+    /* After each, also before mg_reload_start returns. `said`: why not, or warnings; borrowed. */
+    void (*on_done)(void *arg, bool ok, struct mg_str said);
     void *arg;
     /* The one under way. */
     enum mg_reload_state {
@@ -42,6 +43,8 @@ struct mg_reload {
         MG_RELOAD_PREPARING,
         MG_RELOAD_ADOPTING
     } state;
+    uint64_t number; /* of this one, or of the last; the first is 1 */
+    struct mg_buf said;
     bool again;    /* asked for once more meanwhile */
     bool stopping; /* the process ends */
     uint64_t started_ns;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "app/admin.h"
 #include "app/cpus.h"
 #include "app/crew.h"
 #include "app/expiry.h"
@@ -54,6 +55,7 @@ struct gateway {
     struct mg_expiry expiry;
     struct mg_crew *crew;
     struct mg_reload reload;
+    struct mg_admin *admin;
     struct mg_timer limit; /* of starting, then of stopping */
     uint64_t started_ns;
     bool built, names_settled, waited;
@@ -71,6 +73,8 @@ static void say(const struct gateway *g, const char *word, const char *message, 
         mg_buf_printf(&all, "%s%s", i ? ", " : "", mg_sockets_name(s->sockets, i));
         printf("moongate: listening on %s\n", mg_sockets_name(s->sockets, i));
     }
+    if (mg_admin_name(g->admin))
+        printf("moongate: admin on %s\n", mg_admin_name(g->admin));
     printf("moongate: %s\n", word);
     fflush(stdout);
     mg_log_info(message, MG_LOG_STR("listen", mg_buf_str(&all)), MG_LOG_INT("workers", g->workers),
@@ -160,13 +164,35 @@ static void on_adopted(void *arg)
     mg_reload_adopted(&((struct gateway *)arg)->reload);
 }
 
-static void on_reloaded(void *arg, bool ok)
+static void take_over(struct gateway *g)
+{
+    struct mg_error err;
+    g->expiry.gen = g->serving.gen;
+    if (mg_admin_listen(g->admin, &err) != MG_OK)
+        mg_log_error("the admin listener stays where it is", MG_LOG_C("error", err.text));
+    say(g, "reloaded", "config reloaded", g->reload.started_ns);
+}
+
+static void on_reloaded(void *arg, bool ok, struct mg_str said)
 {
     struct gateway *g = arg;
-    if (!ok)
-        return;
-    g->expiry.gen = g->serving.gen;
-    say(g, "reloaded", "config reloaded", g->reload.started_ns);
+    if (ok)
+        take_over(g);
+    mg_admin_reloaded(g->admin, ok, said);
+}
+
+static enum mg_page_state admin_state(void *arg)
+{
+    static const enum mg_page_state states[] = {
+        [STARTING] = MG_PAGE_STARTING, [SERVING] = MG_PAGE_READY, [STOPPING] = MG_PAGE_DRAINING};
+    return states[((struct gateway *)arg)->state];
+}
+
+static void on_drain(void *arg)
+{
+    struct gateway *g = arg;
+    if (g->state != STOPPING)
+        stop(g);
 }
 
 static void on_signal(void *arg, int number)
@@ -236,6 +262,19 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     return true;
 }
 
+static bool start_admin(struct gateway *g, struct mg_error *err)
+{
+    const struct mg_admin_host host = {.loop = g->loop,
+                                       .serving = &g->serving,
+                                       .stores = &g->stores,
+                                       .reload = &g->reload,
+                                       .state = admin_state,
+                                       .drain = on_drain,
+                                       .arg = g};
+    g->admin = mg_admin_new(&host);
+    return mg_admin_listen(g->admin, err) == MG_OK;
+}
+
 static bool start_crew(struct gateway *g, struct mg_error *err)
 {
     const struct mg_crew_events events = {.on_built = on_built,
@@ -281,6 +320,7 @@ static void raise_descriptor_limit(void)
 static void release(struct gateway *g)
 {
     mg_crew_free(g->crew);
+    mg_admin_free(g->admin);
     mg_reload_release(&g->reload);
     mg_expiry_stop(&g->expiry);
     mg_checker_free(g->checker);
@@ -307,7 +347,8 @@ int mg_run(const struct mg_options *options)
     raise_descriptor_limit();
     if (!load_config(&g)) {
         g.status = 1;
-    } else if (open_sockets(&g, &err) && start_control(&g, &err) && start_crew(&g, &err)) {
+    } else if (open_sockets(&g, &err) && start_control(&g, &err) && start_admin(&g, &err) &&
+               start_crew(&g, &err)) {
         serve(&g);
     } else {
         fprintf(stderr, "moongate: %s\n", err.text);

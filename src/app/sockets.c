@@ -75,18 +75,29 @@ static int open_another(const struct mg_sockets *s, uint32_t listener, struct mg
     return fd;
 }
 
-static enum mg_rc open_listener(struct mg_sockets *s, uint32_t listener, const char *address,
-                                struct mg_error *err)
+static int open_first(const char *address, char **name, struct mg_error *err)
 {
     struct mg_addr bound;
     char text[MG_IP_TEXT_MAX];
     int fd = mg_listener_open(address, &bound, err);
+    if (fd >= 0)
+        *name = is_unix(address) ? mg_strdup(mg_str_c(address))
+                                 : mg_strdup(mg_str(text, mg_ip_format_port(&bound, text)));
+    return fd;
+}
+
+int mg_sockets_open_one(const char *address, char **name, struct mg_error *err)
+{
+    return check_free(address, NULL, err) == MG_OK ? open_first(address, name, err) : -1;
+}
+
+static enum mg_rc open_listener(struct mg_sockets *s, uint32_t listener, const char *address,
+                                struct mg_error *err)
+{
+    int fd = open_first(address, &s->names[listener], err);
     if (fd < 0)
         return MG_FAIL;
     *place(s, listener, 0) = fd;
-    s->names[listener] = is_unix(address)
-                             ? mg_strdup(mg_str_c(address))
-                             : mg_strdup(mg_str(text, mg_ip_format_port(&bound, text)));
     for (uint32_t w = 1; w < s->workers; w++) {
         *place(s, listener, w) = open_another(s, listener, err);
         if (*place(s, listener, w) < 0)

@@ -20,6 +20,9 @@ struct mg_sockets;
 struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
                                    const struct mg_sockets *old,
                                    struct mg_error *err) MG_MUST_CHECK;
+/* One socket alone, for the control thread: returns its descriptor and sets *name as below (the
+ * caller frees it), or -1 with `err` set. */
+int mg_sockets_open_one(const char *address, char **name, struct mg_error *err);
 /* Which of the old listeners this one is; MG_SOCKETS_NONE: a new one. */
 uint32_t mg_sockets_before(const struct mg_sockets *s, uint32_t listener);
 /* Descriptors of both are those of `s` alone from now on ... */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/uri.h"
 #include "gateway/forward.h"
+#include "gateway/page.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
 #include "net/security.h"
@@ -15,6 +16,39 @@
 static uint64_t now(const struct mg_exchange *ex)
 {
     return mg_loop_now(ex->worker->loop);
+}
+
+/* --- counting --- */
+
+static void count(const struct mg_exchange *ex, enum mg_tally_class class)
+{
+    const struct mg_worker_generation *wg = ex->wg;
+    if (!wg->tally || ex->uncounted)
+        return;
+    mg_tally_count(wg->tally, class);
+    if (ex->req.route)
+        mg_tally_count(wg->tallies[ex->req.route->index], class);
+}
+
+/* What is answered in the turn that it came in took less than the loop's clock can tell. */
+static uint64_t duration(const struct mg_exchange *ex)
+{
+    uint64_t end = now(ex);
+    if (end == ex->in->started_ns)
+        end = mg_loop_clock(ex->worker->loop);
+    return end - ex->in->started_ns;
+}
+
+/* How long a tunnel was open says nothing of how quickly we answer. */
+static void count_time(const struct mg_exchange *ex)
+{
+    const struct mg_worker_generation *wg = ex->wg;
+    if (!wg->tally || ex->uncounted || !ex->answered || ex->res->msg->status < 200)
+        return;
+    uint64_t took_ns = duration(ex);
+    mg_tally_time(wg->tally, took_ns);
+    if (ex->req.route)
+        mg_tally_time(wg->tallies[ex->req.route->index], took_ns);
 }
 
 /* --- the end --- */
@@ -61,6 +95,9 @@ static void over(struct mg_exchange *ex, const char *reason)
 {
     ex->ended = true;
     ex->reason = reason;
+    if (reason)
+        count(ex, MG_TALLY_CUT);
+    count_time(ex);
     mg_wait_cancel_children(&ex->wait);
     if (ex->reached)
         run_finish(ex);
@@ -116,6 +153,7 @@ static void respond(struct mg_exchange *ex, struct mg_response *res)
     if (res->source == MG_SOURCE_UPSTREAM)
         mg_fields_add_id(&m->fields, m->arena, MG_FIELD_VIA,
                          m->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate"));
+    count(ex, mg_tally_class(m->status)); /* before the client can ask for it */
     mg_inbound_respond(ex->in, m, res->body);
 }
 
@@ -243,6 +281,24 @@ static struct mg_response *find_route(struct mg_exchange *ex)
     return NULL;
 }
 
+/* What of the gateway's state the config has this path tell. */
+static struct mg_response *public_page(struct mg_exchange *ex)
+{
+    struct mg_request *req = &ex->req;
+    const struct mg_generation *gen = req->wg->gen;
+    const struct mg_page *page = NULL;
+    for (uint32_t i = 0; i < gen->public_count && !page; i++)
+        if (mg_str_eq(gen->publics[i].path, req->msg->path))
+            page = gen->publics[i].page;
+    if (!page)
+        return NULL;
+    ex->uncounted = true;
+    struct mg_page_view view = {.gen = gen,
+                                .now_ns = now(ex),
+                                .state = ex->worker->draining ? MG_PAGE_DRAINING : MG_PAGE_READY};
+    return mg_page_response(page, req->msg, req->arena, &view);
+}
+
 static struct mg_exchange *new_exchange(struct mg_worker_generation *wg, struct mg_inbound *in)
 {
     struct mg_exchange *ex = mg_arena_alloc(&in->arena, sizeof *ex);
@@ -297,7 +353,9 @@ static void on_request(void *ctx, struct mg_inbound *in)
 {
     struct mg_exchange *ex = new_exchange(((struct mg_worker *)ctx)->current, in);
     const struct mg_pipeline *fallback = &ex->wg->gen->fallback;
-    struct mg_response *refusal = find_route(ex);
+    struct mg_response *refusal = ex->wg->gen->public_count ? public_page(ex) : NULL;
+    if (!refusal)
+        refusal = find_route(ex);
     if (!refusal && ex->refuse && fallback->count == 0)
         refusal = ex->refuse(&ex->req);
     if (refusal) {
@@ -332,6 +390,7 @@ void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
                         const struct mg_pipeline *pipeline, uint32_t first)
 {
     struct mg_exchange *ex = new_exchange(like->wg, in);
+    ex->uncounted = true;
     follow_request(&ex->req, like);
     ex->refuse = like->ex ? like->ex->refuse : NULL;
     set_deadline(ex);

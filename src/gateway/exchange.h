@@ -156,6 +156,7 @@ struct mg_exchange {
     bool *reached; /* steps of the pipeline and in them, by place; NULL: none has a finish */
     void *script;  /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
+    bool uncounted; /* no client's request, or one that asks for the counts */
 };
 
 extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */

@@ -23,12 +23,38 @@ void mg_generation_ref(struct mg_generation *g)
     atomic_fetch_add(&g->refs, 1);
 }
 
+void mg_generation_open_tallies(struct mg_generation *g, struct mg_tallies *registry)
+{
+    uint32_t services = mg_generation_request_services(g);
+    g->tally_registry = registry;
+    g->tally = mg_tallies_get(registry, MG_TALLY_OF_ALL, MG_STR_NONE);
+    g->route_tallies = mg_arena_alloc(&g->arena, g->route_count * sizeof(struct mg_tally *));
+    for (uint32_t i = 0; i < g->route_count; i++)
+        g->route_tallies[i] = mg_tallies_get(registry, MG_TALLY_OF_ROUTE, g->routes[i].name);
+    g->service_tallies = mg_arena_alloc(&g->arena, services * sizeof(struct mg_tally *));
+    for (uint32_t i = 0; i < services; i++)
+        g->service_tallies[i] =
+            mg_tallies_get(registry, MG_TALLY_OF_SERVICE, mg_service_config(g->services[i])->name);
+}
+
+static void close_tallies(struct mg_generation *g)
+{
+    if (!g->tally_registry)
+        return;
+    mg_tallies_put(g->tally_registry, g->tally);
+    for (uint32_t i = 0; i < g->route_count; i++)
+        mg_tallies_put(g->tally_registry, g->route_tallies[i]);
+    for (uint32_t i = 0; i < mg_generation_request_services(g); i++)
+        mg_tallies_put(g->tally_registry, g->service_tallies[i]);
+}
+
 void mg_generation_unref(struct mg_generation *g)
 {
     if (!g || atomic_fetch_sub(&g->refs, 1) != 1)
         return;
     if (g->script)
         g->script_free(g->script);
+    close_tallies(g);
     for (uint32_t i = 0; i < g->service_count; i++)
         if (g->services[i])
             mg_service_unref(g->services[i]);

@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "redis/conn.h"
 #include "shared/caches.h"
+#include "shared/tally.h"
 #include "tls/server.h"
 #include "upstream/service.h"
 
@@ -95,6 +96,21 @@ struct mg_default_response {
     struct mg_fields headers;
 };
 
+struct mg_page;
+
+/* A page (gateway/page.h) that the listeners for requests have. */
+struct mg_public_page {
+    struct mg_str path;
+    const struct mg_page *page;
+};
+
+/* How the running gateway is talked to. */
+struct mg_admin_settings {
+    struct mg_str address; /* NUL-terminated; empty: it is not */
+    bool by_default;       /* the config does not name it */
+    struct mg_str token;   /* what clients must show; empty: nothing */
+};
+
 /* A cache of the config. */
 struct mg_generation_cache {
     struct mg_str name;
@@ -117,6 +133,16 @@ struct mg_generation {
     struct mg_caches *cache_registry; /* of the process; borrowed; NULL: there are no caches */
     struct mg_generation_cache *caches;
     uint32_t cache_count;
+    struct mg_admin_settings admin;
+    struct mg_public_page *publics;
+    uint32_t public_count;
+    struct mg_str shown; /* the config as JSON, without what is secret; n 0: it is not kept */
+    char hash[65];       /* SHA-256 of `shown`, in hex; "" then */
+    struct mg_tallies *tally_registry; /* of the process; borrowed; NULL: nobody counts */
+    /* Refs of the registry; all are there when it is. */
+    struct mg_tally *tally;            /* of all requests */
+    struct mg_tally **route_tallies;   /* by route index */
+    struct mg_tally **service_tallies; /* by service index, of those for requests */
     struct mg_route *routes;
     uint32_t route_count;
     struct mg_pipeline fallback; /* the policies of the file, for requests that no route takes */
@@ -145,14 +171,15 @@ void mg_generation_ref(struct mg_generation *g);
 void mg_generation_unref(struct mg_generation *g);
 /* Fills in `all` and the places of an outermost pipeline, once its steps are there. */
 void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p);
-/* Index of the service of that name that requests may be sent to, or MG_NO_SERVICE. */
+/* Opens the tallies of a generation that has all its routes and services. */
+void mg_generation_open_tallies(struct mg_generation *g, struct mg_tallies *registry);
 /* The definition of the cache of that name, or NULL. */
 const struct mg_generation_cache *mg_generation_find_cache(const struct mg_generation *g,
                                                            struct mg_str name);
 /* That cache itself, opened for the life of the generation, which is still being built. NULL: there
  * is none of that name, or nothing is going to run. */
 struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str name);
-/* Index of the service of that name, or MG_NO_SERVICE. */
+/* Index of the service of that name that requests may be sent to, or MG_NO_SERVICE. */
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
 /* Services from this index on are where a Redis is. */
 static inline uint32_t mg_generation_request_services(const struct mg_generation *g)

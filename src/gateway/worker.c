@@ -47,6 +47,7 @@ static void free_generation(struct mg_worker_generation *wg)
         mg_picker_release(&wg->pickers[i]);
     }
     free(wg->pickers);
+    free(wg->tallies);
     free(wg->step_flags);
     free(wg->route_finish);
     mg_generation_unref(wg->gen);
@@ -79,6 +80,20 @@ static enum mg_rc make_clients(struct mg_worker_generation *wg, struct mg_error 
     return MG_OK;
 }
 
+static void take_cells(struct mg_worker_generation *wg)
+{
+    const struct mg_generation *gen = wg->gen;
+    uint32_t number = wg->worker->number;
+    if (!gen->tally_registry)
+        return;
+    wg->tally = mg_tally_cell(gen->tally, number);
+    wg->tallies = mg_calloc(gen->route_count, sizeof(struct mg_tally_cell *));
+    for (uint32_t i = 0; i < gen->route_count; i++)
+        wg->tallies[i] = mg_tally_cell(gen->route_tallies[i], number);
+    for (uint32_t i = 0; i < mg_generation_request_services(gen); i++)
+        wg->pickers[i].tally = mg_tally_cell(gen->service_tallies[i], number);
+}
+
 static struct mg_worker_generation *new_generation(struct mg_worker *w, struct mg_generation *gen,
                                                    struct mg_error *err)
 {
@@ -93,6 +108,7 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
     wg->route_finish = mg_calloc(gen->route_count, 1);
     for (uint32_t i = 0; i < gen->service_count; i++)
         mg_picker_init(&wg->pickers[i], gen->services[i], mg_worker_random(w) | 1);
+    take_cells(wg);
     mg_worker_redis_make(wg);
     if (make_clients(wg, err) != MG_OK || (w->hooks && w->hooks->build(wg, err) != MG_OK)) {
         free_generation(wg);

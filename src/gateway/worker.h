@@ -51,6 +51,8 @@ struct mg_worker_generation {
     struct mg_worker_redis *redises; /* by index in the generation; worker_redis.h */
     uint8_t *step_flags;             /* by step index */
     uint8_t *route_finish;           /* by route index: some step of it has a finish */
+    struct mg_tally_cell *tally;     /* this worker's, of all requests; NULL: nobody counts */
+    struct mg_tally_cell **tallies;  /* the same by route index */
     bool fallback_finish;            /* the same of requests without a route */
     void *script;                    /* row 6's */
     struct mg_link exchanges;

@@ -99,6 +99,11 @@ uint64_t mg_loop_now(const struct mg_loop *loop)
     return loop->now_ns;
 }
 
+uint64_t mg_loop_clock(const struct mg_loop *loop)
+{
+    return loop->base ? read_clock(CLOCK_MONOTONIC) : loop->now_ns;
+}
+
 double mg_loop_wall(const struct mg_loop *loop)
 {
     if (!loop->base)

@@ -31,6 +31,8 @@ bool mg_loop_is_simulated(const struct mg_loop *loop);
 
 /* Monotonic nanoseconds, as of the start of the current turn. Never 0. */
 uint64_t mg_loop_now(const struct mg_loop *loop);
+/* The same clock as it stands now, for what takes less than a turn. 20 ns. */
+uint64_t mg_loop_clock(const struct mg_loop *loop);
 /* Seconds since 1970, as of the current turn. */
 double mg_loop_wall(const struct mg_loop *loop);
 

@@ -485,6 +485,7 @@ static int build(lua_State *L)
     b->config = 1;
     mg_config_build_secrets(b);
     mg_config_build_keys(b);
+    mg_config_build_admin(b);
     build_listens(b);
     build_services(b);
     mg_config_build_redises(b);
@@ -498,6 +499,8 @@ static int build(lua_State *L)
     if (b->report->errors == 0) /* routes name services */
         mg_config_build_routes(b);
     mg_config_build_plan(b);
+    if (b->report->errors == 0 && b->source->stores)
+        mg_generation_open_tallies(b->gen, b->source->stores->tallies);
     return 0;
 }
 

@@ -95,6 +95,9 @@ struct mg_str mg_config_secret(const struct mg_config_build *b, struct mg_str na
 /* Secrets of the plan. Before all that needs them. */
 void mg_config_build_secrets(struct mg_config_build *b);
 
+/* How the running gateway is talked to, and what it shows. After the secrets. */
+void mg_config_build_admin(struct mg_config_build *b);
+
 /* Keys of the plan. After the secrets. */
 void mg_config_build_keys(struct mg_config_build *b);
 

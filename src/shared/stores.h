@@ -4,12 +4,14 @@
 
 #include "shared/caches.h"
 #include "shared/dicts.h"
+#include "shared/tally.h"
 #include "shared/token_cache.h"
 
 struct mg_stores {
     struct mg_dicts *dicts;
     struct mg_token_cache *tokens;
     struct mg_caches *caches;
+    struct mg_tallies *tallies;
 };
 
 /* Empty ones. */

@@ -22,6 +22,19 @@ bool mg_fetch_is_idempotent(enum mg_method m)
            m == MG_METHOD_DELETE || m == MG_METHOD_OPTIONS || m == MG_METHOD_TRACE;
 }
 
+/* --- counting --- */
+
+/* Once for each fetch: what it came to, whoever asked for it. */
+static void count(struct mg_fetch *f, enum mg_tally_class class)
+{
+    struct mg_tally_cell *tally = f->picker->tally;
+    if (!tally || f->_counted)
+        return;
+    f->_counted = true;
+    mg_tally_count(tally, class);
+    mg_tally_time(tally, now(f) - f->started_ns);
+}
+
 /* --- the circuit breaker --- */
 
 static void report(struct mg_fetch *f, enum mg_breaker_outcome outcome)
@@ -160,6 +173,7 @@ static void fail(struct mg_fetch *f)
 {
     mg_timer_stop(&f->_timer);
     report(f, judge_failure(f->error));
+    count(f, MG_TALLY_CUT);
     f->on_failed(f);
 }
 
@@ -362,6 +376,7 @@ static void win(struct mg_fetch *f, struct mg_try *t)
     f->connected_ns = t->connected_ns;
     f->first_byte_ns = now(f);
     report_response(f);
+    count(f, mg_tally_class(f->out->response.status));
     f->on_response(f);
 }
 
@@ -402,7 +417,7 @@ static void init(struct mg_fetch *f)
     f->started_ns = now(f);
     f->connected_ns = f->first_byte_ns = f->retry_after_ns = 0;
     f->_try_count = f->_running = f->_tried_count = f->_failovers = f->_retries = 0;
-    f->_ended = f->_admitted = f->_trial = f->_queued = f->_inside = false;
+    f->_ended = f->_admitted = f->_trial = f->_queued = f->_inside = f->_counted = false;
     if (!f->body || !mg_body_is_fixed(f->body, &f->_body_bytes))
         f->_body_bytes = MG_STR_NONE;
     mg_timer_init(&f->_timer, f->pools->loop, on_timer, f);
@@ -479,6 +494,7 @@ void mg_fetch_end(struct mg_fetch *f)
         return;
     f->_ended = true;
     report_given_up(f);
+    count(f, MG_TALLY_CUT);
     mg_soon_cancel(&f->_soon);
     mg_timer_release(&f->_timer);
     for (uint32_t i = 0; i < f->_try_count; i++)

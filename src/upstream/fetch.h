@@ -66,7 +66,7 @@ struct mg_fetch {
     struct mg_timer _timer; /* for one thing at a time: */
     enum { MG_FETCH_TO_HEDGE, MG_FETCH_TO_RETRY, MG_FETCH_TO_LEAVE_QUEUE } _timer_is;
     struct mg_soon _soon; /* for failing later */
-    bool _ended, _admitted, _trial, _queued, _inside;
+    bool _ended, _admitted, _trial, _queued, _inside, _counted;
 };
 
 void mg_fetch_start(struct mg_fetch *f);

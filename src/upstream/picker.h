@@ -15,6 +15,7 @@
 #ifndef MG_UPSTREAM_PICKER_H
 #define MG_UPSTREAM_PICKER_H
 
+#include "shared/tally.h"
 #include "tls/client.h"
 #include "upstream/service.h"
 
@@ -23,6 +24,8 @@ struct mg_picker {
     struct mg_service *service; /* a ref */
     struct mg_tls_client
         *tls; /* how its backends are reached; NULL: plain. Set and freed by the owner */
+    struct mg_tally_cell *tally; /* this worker's of the service; NULL: nobody counts. Set by the
+                                    owner */
     struct mg_members *_members;
     uint64_t _version;
     uint64_t _random;

@@ -317,6 +317,61 @@ routes:
   end)
 end)
 
+describe("the admin listener", function()
+  local function admin(text)
+    local out = load_ok(text).admin
+    return { out.address, out.by_default }
+  end
+
+  it("is on this machine alone, unless its place is named", function()
+    assert.same({ "127.0.0.1:9901", true }, admin "routes: []")
+    assert.same({ "127.0.0.1:9901", true }, admin "admin: {}")
+    assert.same({ "127.0.0.1:8001", false }, admin "admin: { address: 8001 }")
+    assert.same({ "[::1]:8001", false }, admin "admin: { address: '[::1]:8001' }")
+    assert.same({ "unix:a.sock", false }, admin "admin: { address: 'unix:a.sock' }")
+    assert.same({ "0.0.0.0:8001", false },
+      admin "admin: { address: '0.0.0.0:8001', token: t }\nsecrets: { t: { env: PORT } }")
+  end)
+
+  it("is not there when it is off", function()
+    assert.same({ "", false }, admin "admin: off")
+    assert.same({ "", false }, admin "admin: { address: off }")
+  end)
+
+  it("lists what is public by name", function()
+    assert.same({ { name = "health", path = "/health" }, { name = "stats", path = "/s" } },
+      load_ok("admin: { public: { stats: /s, health: /health } }").admin.public)
+  end)
+end)
+
+describe("a config that is shown", function()
+  local show = require("moongate.config.show").show
+
+  local function shown(text) return show((load_ok(text))) end
+
+  it("has what the gateway serves by, with defaults and without places", function()
+    local out = shown "services: { a: { backends: [b] } }\nroutes: [{ match: /*, service: a }]"
+    assert.equal("b:80", out.services.a.backends[1].address)
+    assert.equal("a", out.routes[1].service)
+    assert.equal(60, out.limits.request_time)
+    assert.is_nil(out.routes[1].line)
+    assert.is_nil(out.files)
+  end)
+
+  it("names secrets and has none", function()
+    local out = shown [[
+secrets: { s: { env: PORT } }
+keys: { a: { secret: s }, b: { secret: plain-text-in-the-config } }
+default_response: { headers: { Authorization: "Basic abc", X-Api-Key: k, X-Other: "http://u:p@h/" } }
+]]
+    assert.same({ env = "PORT" }, out.secrets.s)
+    assert.equal("s", out.keys.a.secret)
+    assert.equal("***", out.keys.b.secret)
+    assert.same({ Authorization = "***", ["X-Api-Key"] = "***", ["X-Other"] = "http://***@h/" },
+      out.default_response.headers)
+  end)
+end)
+
 describe("errors", function()
   local cases = {
     -- the text
@@ -325,7 +380,7 @@ describe("errors", function()
     { "- 1", "1:1: expected map, got list" },
     { "hello", '1:1: expected map, got string "hello"' },
     -- top level
-    { "admin: {}", "1:1: admin: unknown field" },
+    { "mood: {}", "1:1: mood: unknown field" },
     { "liste: 80", "1:1: liste: unknown field, did you mean 'listen'?" },
     { "version: 2", "1:10: version: must be one of 1" },
     { "dev: yes", '1:6: dev: expected boolean, got string "yes"' },
@@ -395,6 +450,14 @@ describe("errors", function()
       "1:43: listen[0].tls.client_ca: does nothing without 'client_auth'" },
     { "listen: [{ address: 80, tls: { min_version: 1.1 } }]",
       '1:45: listen[0].tls.min_version: must be one of 1.2, 1.3' },
+    -- admin
+    { "admin: { address: '0.0.0.0:9901' }",
+      "1:19: admin.address: needs a 'token', since others than this machine can reach it" },
+    { "admin: { token: none }", "1:17: admin.token: unknown secret 'none'" },
+    { "admin: { public: { reload: /reload } }",
+      "1:20: admin.public.reload: unknown field; known are 'config', 'health', 'ready', 'routes', 'services', "
+      .. "'stats'" },
+    { "admin: { public: { stats: stats } }", "1:27: admin.public.stats: must begin with '/'" },
     -- services
     { "services: { a: {} }", "1:16: services.a: needs one of 'backends', 'url', 'dns'" },
     { "services: { a: { backends: [], }, }", "1:28: services.a.backends: must have at least 1 item" },
@@ -513,8 +576,8 @@ describe("errors", function()
       "3:6: services.a: needs one of 'backends', 'url', 'dns'",
       "5:12: routes[0].match: must begin with '/', or with '~' for a regular expression",
       "6:16: routes[0].policies[0]: unknown policy 'core', did you mean 'cors'?",
-      "7:1: adminn: unknown field",
-    }, faults "listen: x\nservices:\n  a: {}\nroutes:\n  - match: a\n    policies: [core]\nadminn: 1")
+      "7:1: moods: unknown field",
+    }, faults "listen: x\nservices:\n  a: {}\nroutes:\n  - match: a\n    policies: [core]\nmoods: 1")
   end)
 
   it("are shown with their line and a caret", function()

@@ -22,6 +22,7 @@
 -- sequences. What differs from the written form:
 --
 --     listen        { { name=?, address=, host=, port= | unix=, proxy_protocol=, tls=? }, ... }
+--     admin         { address = "" | "IP:port" | "unix:path", by_default=, token=?, public = { { name=, path= } ... } }
 --     workers       0 for "auto"
 --     services      [name] = { backends = { { address=, host=, port=, weight=, priority=, zone=? }, ... },
 --                   path = "" | "/base", dns=?, ... }; `url` becomes a backend and `path`
@@ -164,6 +165,38 @@ local function finish_listen(main)
   return out
 end
 
+local ADMIN_DEFAULT = "127.0.0.1:9901"
+
+local function is_loopback(address)
+  return address.unix or address.host:match "^127%." or address.host == "::1"
+end
+
+-- Whoever reaches it may reload and stop the gateway.
+local function check_admin_token(main, admin, address)
+  if is_loopback(address) or admin.token then return end
+  local place = walk.child(walk.child(walk.root(), main.value, "admin"), main.value.admin, "address")
+  main.walk:fail(place, "needs a 'token', since others than this machine can reach it")
+end
+
+-- { address = "" | "IP:port" | "unix:path", by_default=, token=?, public = { { name=, path= }, ... } }
+local function finish_admin(main)
+  local admin = main.checked.admin or {} -- when it is wrong, that is an error already
+  if admin == "off" then admin = { address = "off", public = {} } end
+  local out = { address = "", token = admin.token, by_default = admin.address == nil, public = {} }
+  if admin.address == nil then
+    out.address = ADMIN_DEFAULT
+  elseif admin.address ~= "off" then
+    local address = admin.address
+    if math.type(main.value.admin.address) == "integer" then address = net.listen("127.0.0.1:" .. address.port) end
+    check_admin_token(main, admin, address)
+    out.address = address.address
+  end
+  for _, name in ipairs(walk.sorted_keys(admin.public or {})) do
+    out.public[#out.public + 1] = { name = name, path = admin.public[name] }
+  end
+  return out
+end
+
 -- Gives each item of a list to fn, with its place.
 local function each_item(doc, part, fn)
   local raw = doc.value[part]
@@ -223,6 +256,7 @@ end
 local function finish(main, parts, opts)
   local config = main.checked
   config.listen = parts.listen
+  config.admin = parts.admin
   config.include = nil
   config.policies = nil
   config.pipelines = nil
@@ -356,7 +390,8 @@ local function link(docs)
   check_consumers(docs[1])
   local services, homes = merge(docs, "services")
   check_zones(docs[1], services, homes)
-  local parts = { services = services, listen = finish_listen(docs[1]), routes = routes.collect(docs) }
+  local parts = { services = services, listen = finish_listen(docs[1]), admin = finish_admin(docs[1]),
+    routes = routes.collect(docs) }
   parts.fallback = routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
   return parts, homes
 end

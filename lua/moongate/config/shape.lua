@@ -156,6 +156,28 @@ local listener = s.record {
 local listen = s.list(s.any_of { listen_address(), listener },
   { single = true, len = { 1, 64 }, default = 8080, help = "a port, an address, or a list" })
 
+-- What the listeners for requests may tell of the gateway, and where. What changes something is not among it.
+local function public_path(help)
+  return literal_path { help = help }
+end
+
+local admin = s.any_of {
+  s.enum { "off" },
+  s.record {
+    address = s.any_of { s.enum { "off" }, listen_address(), help = "off, a port of this machine, or an address" },
+    token = s.secret { help = "what clients show: `Authorization: Bearer ...`" },
+    public = s.record({
+      health = public_path "alive, and the hash of the config",
+      ready = public_path "503 while it starts or drains",
+      stats = public_path "requests and latencies",
+      routes = public_path(),
+      services = public_path "backends, their health, circuit breakers",
+      config = public_path "without its secrets",
+    }, { default = {} }),
+  },
+  default = {},
+}
+
 local limits = s.record({
   header_bytes = s.size { default = "32KiB", ge = 1024, le = 1 << 20 },
   headers = s.integer { default = 100, ge = 1, le = 10000 },
@@ -368,6 +390,7 @@ M.main = with_shared {
   include = s.list(s.string { len = { 1 } }, { single = true, help = "files with more services, pipelines, routes" }),
   base_path = literal_path(),
   listen = listen,
+  admin = admin,
   zone = balance.zone,
   workers = s.any_of { s.enum { "auto" }, s.integer { ge = 1, le = 1024 }, default = "auto" },
   dev = s.boolean { default = false },

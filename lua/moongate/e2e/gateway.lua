@@ -111,6 +111,23 @@ function Gateway:raw(bytes, options)
   return answer, why
 end
 
+-- ------------------------------------------------------------------------------------------------ the admin listener
+
+-- One request to it, as Gateway:request. A config given as a table has one on a free port; others must name it.
+function Gateway:ask_admin(req)
+  if not self.admin then error("this gateway has no admin listener: its config gives it none", 2) end
+  if type(req) == "string" then req = { path = req } end
+  local port = math.tointeger(tonumber(self.admin:match ":(%d+)$"))
+  local to = port and { port = port } or { unix = self.admin:match "^unix:(.*)$" }
+  to.tls = false
+  return self:request(setmetatable(to, { __index = req }))
+end
+
+-- What it has counted: { requests_count = { success =, error = }, latency_ms = { average =, p95 =, p99 = } }.
+function Gateway:stats()
+  return self:ask_admin("/stats"):json()
+end
+
 -- ------------------------------------------------------------------------------------------------ the log
 
 local function log_lines(self)
@@ -232,11 +249,11 @@ local function write_files(folder, files)
   end
 end
 
--- A table gets what a spec seldom cares for: a free port of this machine, one worker.
+-- A table gets what a spec seldom cares for: free ports of this machine, one worker.
 local function write_config(folder, options)
   local text, name = options.config, options.name or "moongate.yaml"
   if type(text) == "table" then
-    local whole = { listen = "127.0.0.1:0", workers = 1 }
+    local whole = { listen = "127.0.0.1:0", admin = { address = "127.0.0.1:0" }, workers = 1 }
     for key, value in pairs(text) do whole[key] = value end
     text, name = lua_text(whole), options.name or "moongate.lua"
   end
@@ -248,11 +265,14 @@ end
 
 -- What it listens on, as it said last: when it was ready, or had reloaded.
 local function note_addresses(self)
-  local said = {}
+  local said, admin = {}, nil
   self.addresses = {}
   for line in self.process:stdout():gmatch "moongate: ([^\n]*)\n" do
     said[#said + 1] = line:match "^listening on (%S+)$"
-    if line == "ready" or line == "reloaded" then self.addresses, said = said, {} end
+    admin = line:match "^admin on (%S+)$" or admin
+    if line == "ready" or line == "reloaded" then
+      self.addresses, self.admin, said, admin = said, admin, {}, nil
+    end
   end
   self.ports = {}
   for i, address in ipairs(self.addresses) do
@@ -271,7 +291,8 @@ end
 -- Starts the gateway and waits until it is ready. options: config (a table, or text), name (of its file; moongate.lua
 -- or moongate.yaml), files ({ [path] = text } beside it), env, args, tls (how its client connects, see
 -- Gateway:connect). `%{folder}` in the config is its folder.
--- Members of what it gives: port, ports (of all listeners), addresses, pid, folder.
+-- Members of what it gives: port, ports (of all listeners), addresses, admin (address of the admin listener), pid,
+-- folder.
 function M.start(options)
   local folder = process.folder()
   write_files(folder, options.files)

@@ -1,0 +1,47 @@
+/*
+ * The admin listener: the running gateway tells of itself, and does what it is told. An HTTP server
+ * of its own on the control thread, so that it answers also when all workers are busy.
+ *
+ *     GET  /health /ready /stats /routes /services /config    gateway/page.h
+ *     GET  /cache                                             what the caches hold
+ *     POST /cache/purge?cache=&key=|prefix=|tag=&soft=true    without all of them: everything
+ *     POST /reload                                            answers when it is done
+ *     POST /drain                                             as SIGTERM does
+ *
+ * With a token in the config all but /health and /ready ask for it. Without one, browsers are kept
+ * out: a page of somebody else's must not reach it by way of its visitor's machine.
+ */
+#ifndef MG_APP_ADMIN_H
+#define MG_APP_ADMIN_H
+
+#include "app/reload.h"
+#include "gateway/page.h"
+
+struct mg_admin;
+
+/* Borrowed for the admin's life. */
+struct mg_admin_host {
+    struct mg_loop *loop;
+    const struct mg_serving *serving;
+    const struct mg_stores *stores;
+    struct mg_reload *reload; /* initialised before the first request */
+    enum mg_page_state (*state)(void *arg);
+    void (*drain)(void *arg);
+    void *arg;
+};
+
+struct mg_admin *mg_admin_new(const struct mg_admin_host *host);
+/* NULL is fine. Open requests are cut. */
+void mg_admin_free(struct mg_admin *a);
+
+/* Listens where the generation that serves says; it does so already, or nowhere, is fine, too. An
+ * address of the default that is taken is a warning: there are other gateways here. MG_FAIL with
+ * `err`: it cannot, and goes on where it was. */
+enum mg_rc mg_admin_listen(struct mg_admin *a, struct mg_error *err) MG_MUST_CHECK;
+/* The bound address, as mg_sockets_name has it; NULL: it does not listen. */
+const char *mg_admin_name(const struct mg_admin *a);
+
+/* A reload has ended: for those who wait for it. */
+void mg_admin_reloaded(struct mg_admin *a, bool ok, struct mg_str said);
+
+#endif

@@ -26,7 +26,7 @@ enum sink {
     SKIP,
 };
 
-#define GAP_MAX 256     /* longer ones are space, which shrinks */
+#define GAP_MAX 1024    /* more of it is space, which goes */
 #define NAME_MAX 8192   /* longer ones have no rule */
 #define SCALAR_MAX 1024 /* longer ones have no other type */
 
@@ -50,16 +50,15 @@ static bool at_fields(struct mg_json_edit *e)
     return f && f->object && f->depth == e->_lexer.depth;
 }
 
+/* The first bytes of it, and always its comma: the same wherever the text is cut. */
 static void hold_gap(struct mg_json_edit *e, struct mg_str s)
 {
-    bool comma;
-    if (e->_gap.n + s.n <= GAP_MAX) {
-        mg_buf_add_str(&e->_gap, s);
-        return;
-    }
-    comma = mg_str_find(mg_buf_str(&e->_gap), ',') >= 0 || mg_str_find(s, ',') >= 0;
-    mg_buf_reset(&e->_gap);
-    mg_buf_add_str(&e->_gap, comma ? MG_STR(",") : MG_STR(" "));
+    size_t room = e->_gap.n < GAP_MAX ? GAP_MAX - e->_gap.n : 0;
+    size_t n = s.n < room ? s.n : room;
+    struct mg_str rest = mg_str(s.p + n, s.n - n);
+    mg_buf_add(&e->_gap, s.p, n);
+    if (mg_str_find(rest, ',') >= 0)
+        mg_buf_add_char(&e->_gap, ',');
 }
 
 /* Writes the gap before a field. When all fields before it went, so does the comma. */
@@ -383,7 +382,7 @@ static void restart(struct mg_json_edit *e, const struct mg_json_rule *root,
 /* Allocates what a run needs; restart() does the rest. */
 static void prepare(struct mg_json_edit *e, size_t seen_bytes, struct mg_str *values)
 {
-    mg_buf_init(&e->_gap, GAP_MAX);
+    mg_buf_init(&e->_gap, GAP_MAX + 1);
     mg_buf_init(&e->_key, NAME_MAX + 1);
     mg_buf_init(&e->_scalar, NAME_MAX);
     e->_values = values;
@@ -539,8 +538,8 @@ static void begin_name(struct mg_json_edit *e, const unsigned char *p)
 /* The name up to `p` has no rule and stays: does all before it, too? */
 static bool stays(const struct mg_json_edit *e, const struct mg_json_frame *f)
 {
-    return e->_name_at && !f->field && !f->rule->only && e->_to_case == MG_JSON_CASE_NONE &&
-           (f->wrote || !f->dropped);
+    return e->_name_at - e->_gap_at <= GAP_MAX && !f->field && !f->rule->only &&
+           e->_to_case == MG_JSON_CASE_NONE && (f->wrote || !f->dropped);
 }
 
 static void end_name(struct mg_json_edit *e, const unsigned char *p)

@@ -18,10 +18,14 @@ local function is_json(full)
   return full == "application/json" or full == "text/json" or full:find "^[^/]+/[^/]+%+json$" ~= nil
 end
 
--- What is compressed says nothing.
-local function is_coded(message)
-  local coding = message:header "Content-Encoding"
-  return coding ~= nil and coding:lower() ~= "identity"
+local KNOWN = { identity = true, gzip = true, ["x-gzip"] = true, br = true, deflate = true }
+
+-- Whoever reads a body gets its content; in a coding that nobody knows it says nothing.
+local function is_readable(message)
+  for coding in (message:header "Content-Encoding" or ""):gmatch "[^%s,]+" do
+    if not KNOWN[coding:lower()] then return false end
+  end
+  return true
 end
 
 local function problem(err, res)
@@ -56,7 +60,7 @@ function M.json(ops)
 
   return function(req, res)
     local message = res or req
-    if not is_json(media_type(message)) or is_coded(message) then return nil end
+    if not is_json(media_type(message)) or not is_readable(message) then return nil end
     if res and (BODILESS[res.status] or res.status == 206) then return nil end
     if res and req.method == "HEAD" then return forget_length(res) end
     local values = values_for(req, res)
@@ -80,7 +84,7 @@ end
 -- function(req) -> problem or nil: `edit(text, req)` gives the new text of a form.
 function M.form(edit)
   return function(req)
-    if media_type(req) ~= FORM or is_coded(req) then return nil end
+    if media_type(req) ~= FORM or not is_readable(req) then return nil end
     local text, err = req:text()
     if not text then return problem(err) end
     local edited = text ~= "" and edit(text, req)

@@ -300,9 +300,9 @@ static void test_long(void **state)
     const struct mg_json_rule *a = RULE(.name = MG_STR("\"b\""), .cast = MG_JSON_CAST_NUMBER);
     struct mg_json_rules rules = {.root = RULE(FIELDS({MG_STR("a"), a}))};
     struct mg_buf in, out;
-    static char x[9001], space[701];
+    static char x[9001], space[1501];
     memset(x, 'x', 9000);
-    memset(space, ' ', 700);
+    memset(space, ' ', 1500);
     assert_true(mg_json_rules_finish(&rules));
     mg_buf_init(&in, 1 << 20);
     mg_buf_init(&out, 1 << 20);

@@ -21,6 +21,7 @@ local http = require "moongate.e2e.http"
 local jwt = require "moongate.test.jwt"
 local loop = require "moongate.e2e.loop"
 local redis = require "moongate.e2e.redis"
+local redis_cluster = require "moongate.e2e.redis_cluster"
 local socket = require "moongate.e2e.socket"
 local upstream = require "moongate.e2e.upstream"
 
@@ -31,6 +32,7 @@ local E = {
   run = gateway.run,             -- the program, run to its end
   upstream = upstream.start,     -- a backend
   redis = redis.start,           -- a redis-server
+  redis_cluster = redis_cluster.start, -- several that are a cluster
   authority = authority.new,     -- one that issues certificates
   command = command,             -- any other program, run to its end
   jwt = jwt.sign,                -- a signed token

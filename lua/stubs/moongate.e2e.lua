@@ -64,6 +64,15 @@ function E.upstream(answer, options) end
 ---@return moongate.e2e.Redis
 function E.redis(options) end
 
+---@class moongate.e2e.RedisClusterOptions: moongate.e2e.RedisOptions
+---@field nodes? integer masters; 3
+---@field replicas? integer of each; 0
+
+---Servers that are one cluster. They end with the block of the spec.
+---@param options? moongate.e2e.RedisClusterOptions
+---@return moongate.e2e.RedisCluster
+function E.redis_cluster(options) end
+
 ---@class moongate.e2e.AuthorityOptions
 ---@field name? string
 ---@field subject? string "/O=Example/CN=ann"
@@ -424,6 +433,34 @@ function Authority:authority(options) end
 
 ---@package
 function Authority:close() end
+
+---@class moongate.e2e.RedisCluster
+---@field nodes moongate.e2e.Redis[] masters first, then their replicas
+---@field addresses string[] of the masters
+local RedisCluster = {}
+
+---The slot of a key.
+---@param key string
+---@return integer
+function RedisCluster:slot(key) end
+
+---The master that has a slot.
+---@param slot integer
+---@return moongate.e2e.Redis
+function RedisCluster:owner(slot) end
+
+---A command for one key, on the master that has it.
+---@param name string
+---@param key string
+---@param ... string|number
+---@return any
+function RedisCluster:command(name, key, ...) end
+
+---Moves a slot with its keys; `between` is called while it is on its way, "before" its keys move and "after".
+---@param slot integer
+---@param to moongate.e2e.Redis
+---@param between? fun(when: string, from: moongate.e2e.Redis)
+function RedisCluster:move(slot, to, between) end
 
 ---@class moongate.e2e.Redis
 ---@field address string

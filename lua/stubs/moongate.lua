@@ -385,7 +385,7 @@ local Redis = {}
 ---@field kind? string "WRONGTYPE", "ERR" ...
 ---@field results? table of a pipeline: what came, errors among it
 
----Sends a command. Waits. Errors: redis, down, timeout, closed, busy, bad_reply.
+---Sends a command. Waits. Errors: redis, down, timeout, closed, busy, bad_reply, route.
 ---@async
 ---@param name string
 ---@param ... string|number

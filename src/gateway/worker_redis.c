@@ -29,7 +29,8 @@ static bool same_settings(const struct mg_redis_settings *a, const struct mg_red
 {
     return mg_str_eq(a->username, b->username) && mg_str_eq(a->password, b->password) &&
            a->database == b->database && a->timeout_ns == b->timeout_ns &&
-           a->connect_timeout_ns == b->connect_timeout_ns && a->pool == b->pool;
+           a->connect_timeout_ns == b->connect_timeout_ns && a->pool == b->pool &&
+           a->cluster == b->cluster;
 }
 
 static bool same_redis(const struct mg_redis_definition *a, const struct mg_redis_definition *b)

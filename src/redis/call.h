@@ -21,6 +21,7 @@ enum mg_redis_error {
     MG_REDIS_ROUTE,   /* a cluster: the keys have no node, or more than one; nothing was done */
 };
 
+struct mg_redis_cluster;
 struct mg_redis_conn;
 
 struct mg_redis_call {
@@ -42,10 +43,23 @@ struct mg_redis_call {
     struct mg_redis_conn *_conn; /* that it was sent on; NULL: none */
     uint64_t _number;            /* among those sent on it */
     uint64_t _deadline_ns;
+    struct mg_redis_cluster *_cluster; /* which may send it elsewhere yet; NULL: none */
+    struct mg_link _detour;            /* in its list of those that it watches the time of */
+    int _slot;                         /* of its keys; when bound, of all */
+    uint8_t _redirections;
+    bool _asking; /* ASKING goes before it: its slot is on its way to that node */
+    bool _bound;  /* to others, as a transaction is: it cannot be sent again alone */
 };
 
 /* Takes it back: on_done does not come. A reply that still comes is dropped. Does nothing to one
  * that is over, or that never started but was zeroed. */
 void mg_redis_call_cancel(struct mg_redis_call *call);
+
+/* For this folder. Makes it ready for mg_redis_node_send. */
+void mg_redis_call_init(struct mg_redis_call *call, uint64_t deadline_ns);
+/* For this folder. It is on no connection and no list any more; this is what came of it: `error`
+ * with `detail`, or `reply`. Calls on_done, unless its cluster sends it elsewhere. */
+void mg_redis_call_finish(struct mg_redis_call *call, enum mg_redis_error error, const char *detail,
+                          const struct mg_redis_reply *reply);
 
 #endif

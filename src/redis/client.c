@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "redis/cluster.h"
 
 struct mg_redis_client {
     uint32_t refs;
     char *name;
     char *texts; /* of the settings */
     struct mg_redis_settings settings;
-    struct mg_redis_node node;
+    struct mg_redis_cluster *cluster; /* or NULL, and then */
+    struct mg_redis_node node;        /* the only one */
 };
 
 static struct mg_str copy_text(char **at, struct mg_str s)
@@ -40,7 +42,9 @@ struct mg_redis_client *mg_redis_client_new(struct mg_str name, struct mg_loop *
     c->refs = 1;
     c->name = mg_strdup(name);
     copy_settings(c, settings);
-    mg_redis_node_init(&c->node, c->name, loop, chunks, &c->settings, dialer, seed);
+    if (settings->cluster)
+        c->cluster = mg_redis_cluster_new(c->name, loop, chunks, &c->settings, dialer, seed);
+    mg_redis_node_init(&c->node, c->name, NULL, loop, chunks, &c->settings, dialer, seed);
     return c;
 }
 
@@ -54,6 +58,7 @@ bool mg_redis_client_unref(struct mg_redis_client *c)
 {
     if (!c || --c->refs)
         return false;
+    mg_redis_cluster_free(c->cluster);
     mg_redis_node_release(&c->node);
     explicit_bzero((char *)c->settings.password.p, c->settings.password.n);
     free(c->texts);
@@ -65,6 +70,8 @@ bool mg_redis_client_unref(struct mg_redis_client *c)
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,
                                           uint32_t count)
 {
+    if (c->cluster)
+        return mg_redis_cluster_start(c->cluster, calls, count);
     return mg_redis_node_start(&c->node, calls, count);
 }
 

@@ -1,6 +1,6 @@
 /*
- * One worker's client of one Redis of the config. Counted, so that a reload that leaves the Redis
- * as it is leaves its connections too. One thread.
+ * One worker's client of one Redis of the config, which may be a cluster. Counted, so that a reload
+ * that leaves the Redis as it is leaves its connections too. One thread.
  */
 #ifndef MG_REDIS_CLIENT_H
 #define MG_REDIS_CLIENT_H
@@ -21,7 +21,7 @@ struct mg_redis_client *mg_redis_client_ref(struct mg_redis_client *c);
  * NULL. */
 bool mg_redis_client_unref(struct mg_redis_client *c);
 
-/* As mg_redis_node_start. */
+/* As mg_redis_node_start and mg_redis_cluster_start. */
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,
                                           uint32_t count) MG_MUST_CHECK;
 

@@ -43,14 +43,6 @@ static void free_conn(void *memory)
     free(c);
 }
 
-static void give_failure(struct mg_redis_call *call, enum mg_redis_error error, const char *detail)
-{
-    call->_conn = NULL;
-    call->error = error;
-    call->detail = detail;
-    call->on_done(call);
-}
-
 static void fail_all(struct mg_redis_conn *c, enum mg_redis_error error, const char *reason)
 {
     while (c->pending) {
@@ -58,7 +50,7 @@ static void fail_all(struct mg_redis_conn *c, enum mg_redis_error error, const c
         c->_first++;
         c->pending--;
         if (call)
-            give_failure(call, error, reason);
+            mg_redis_call_finish(call, error, reason, NULL);
     }
 }
 
@@ -114,7 +106,7 @@ static void expire(struct mg_redis_conn *c)
         s->call = NULL;
         if (!call)
             continue;
-        give_failure(call, MG_REDIS_TIMEOUT, "no reply in time");
+        mg_redis_call_finish(call, MG_REDIS_TIMEOUT, "no reply in time", NULL);
         if (!c->_closed)
             c->_events->on_late(c->_owner, c);
     }
@@ -145,11 +137,8 @@ static void deliver(struct mg_redis_conn *c, const struct mg_redis_reply *reply)
     if (!call)
         return;
     c->_events->on_answer(c->_owner, c);
-    call->_conn = NULL;
-    call->error = MG_REDIS_OK;
-    call->reply = reply;
     bool demoted = c->_settings->master && mg_redis_reply_is_error(reply, MG_STR("READONLY"));
-    call->on_done(call);
+    mg_redis_call_finish(call, MG_REDIS_OK, NULL, reply);
     if (demoted)
         mg_redis_conn_close(c, MG_REDIS_CLOSED, "it is no master any more");
 }
@@ -259,6 +248,8 @@ static bool append(struct mg_redis_conn *c, const struct mg_redis_call *call)
         bytes += call->lengths[i]; /* of things in memory: no overflow */
     if (bytes > OUT_MAX)
         return false; /* hiredis counts in an int */
+    if (call->_asking)
+        mg_buf_add_str(&c->_out, MG_STR("*1\r\n$6\r\nASKING\r\n"));
     int n = redisFormatCommandArgv(&wire, call->argc, call->argv, call->lengths);
     if (n < 0)
         return false;
@@ -281,17 +272,27 @@ static bool append_all(struct mg_redis_conn *c, const struct mg_redis_call *call
     return true;
 }
 
+static void expect_reply(struct mg_redis_conn *c, struct mg_redis_call *call, uint64_t deadline_ns)
+{
+    *sent_at(c, c->_first + c->pending) = (struct mg_redis_sent){call, deadline_ns};
+    c->pending++;
+}
+
 enum mg_redis_error mg_redis_conn_send(struct mg_redis_conn *c, struct mg_redis_call *calls,
                                        uint32_t count)
 {
-    if (!make_room(c, count) || !append_all(c, calls, count))
+    uint32_t replies = count;
+    for (uint32_t i = 0; i < count; i++)
+        replies += calls[i]._asking;
+    if (!make_room(c, replies) || !append_all(c, calls, count))
         return MG_REDIS_BUSY;
     for (uint32_t i = 0; i < count; i++) {
         struct mg_redis_call *call = &calls[i];
+        if (call->_asking)
+            expect_reply(c, NULL, call->_deadline_ns);
         call->_conn = c;
         call->_number = c->_first + c->pending;
-        *sent_at(c, call->_number) = (struct mg_redis_sent){call, call->_deadline_ns};
-        c->pending++;
+        expect_reply(c, call, call->_deadline_ns);
     }
     if (!mg_timer_is_set(&c->_timer))
         mg_timer_set(&c->_timer, calls->_deadline_ns);

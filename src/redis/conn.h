@@ -21,6 +21,7 @@ struct mg_redis_settings {
     uint64_t connect_timeout_ns; /* of a connection, until it may be used */
     uint32_t pool;               /* most connections to one address */
     bool master;                 /* nothing but a master will do */
+    bool cluster;                /* servers that share the keys, of which some are named */
     struct mg_redis_limits limits;
 };
 

@@ -40,13 +40,6 @@ static struct mg_redis_call *first_waiting(struct mg_redis_node *n)
 
 /* --- calls that wait --- */
 
-static void fail_call(struct mg_redis_call *call, enum mg_redis_error error, const char *detail)
-{
-    call->error = error;
-    call->detail = detail;
-    call->on_done(call);
-}
-
 static struct mg_redis_call *take_waiting(struct mg_redis_node *n)
 {
     struct mg_redis_call *call = first_waiting(n);
@@ -64,7 +57,7 @@ static void fail_waiting(struct mg_redis_node *n, enum mg_redis_error error, con
     while (!mg_list_empty(&failed)) {
         struct mg_redis_call *call = MG_CONTAINER_OF(failed.next, struct mg_redis_call, _link);
         mg_list_remove(&call->_link);
-        fail_call(call, error, detail);
+        mg_redis_call_finish(call, error, detail, NULL);
     }
 }
 
@@ -72,7 +65,7 @@ static void on_waiting_timer(void *arg)
 {
     struct mg_redis_node *n = arg;
     while (!mg_list_empty(&n->_waiting) && first_waiting(n)->_deadline_ns <= now(n))
-        fail_call(take_waiting(n), MG_REDIS_TIMEOUT, "no connection in time");
+        mg_redis_call_finish(take_waiting(n), MG_REDIS_TIMEOUT, "no connection in time", NULL);
     if (!mg_list_empty(&n->_waiting))
         mg_timer_set(&n->_waiting_timer, first_waiting(n)->_deadline_ns);
 }
@@ -87,7 +80,7 @@ static void send_waiting(struct mg_redis_node *n, struct mg_redis_conn *c)
         struct mg_redis_call *call = take_waiting(n);
         fits = mg_redis_conn_send(c, call, 1) == MG_REDIS_OK;
         if (!fits)
-            fail_call(call, MG_REDIS_BUSY, too_busy);
+            mg_redis_call_finish(call, MG_REDIS_BUSY, too_busy, NULL);
     }
     if (fits)
         return;
@@ -238,7 +231,7 @@ static void connect_one(struct mg_redis_node *n)
     const char *reason = "";
     if (is_connecting(n))
         return;
-    n->_dial = n->_dialer.start(n->_dialer.ctx, NULL, on_dialled, n, &reason);
+    n->_dial = n->_dialer.start(n->_dialer.ctx, n->_address, on_dialled, n, &reason);
     if (n->_dial)
         mg_timer_set(&n->_connect_timer, now(n) + n->_settings->connect_timeout_ns);
     else
@@ -284,15 +277,9 @@ static void wait_for_connection(struct mg_redis_node *n, struct mg_redis_call *c
         mg_timer_set(&n->_waiting_timer, calls[0]._deadline_ns);
 }
 
-enum mg_redis_error mg_redis_node_start(struct mg_redis_node *n, struct mg_redis_call *calls,
-                                        uint32_t count)
+enum mg_redis_error mg_redis_node_send(struct mg_redis_node *n, struct mg_redis_call *calls,
+                                       uint32_t count)
 {
-    uint64_t deadline_ns = now(n) + n->_settings->timeout_ns;
-    for (uint32_t i = 0; i < count; i++) {
-        mg_list_init(&calls[i]._link);
-        calls[i]._conn = NULL;
-        calls[i]._deadline_ns = deadline_ns;
-    }
     struct mg_redis_conn *c = n->_down ? NULL : choose(n);
     if (n->_down)
         return refuse(calls, count, MG_REDIS_DOWN, n->_reason);
@@ -303,13 +290,41 @@ enum mg_redis_error mg_redis_node_start(struct mg_redis_node *n, struct mg_redis
     return MG_REDIS_OK;
 }
 
+enum mg_redis_error mg_redis_node_start(struct mg_redis_node *n, struct mg_redis_call *calls,
+                                        uint32_t count)
+{
+    uint64_t deadline_ns = now(n) + n->_settings->timeout_ns;
+    for (uint32_t i = 0; i < count; i++)
+        mg_redis_call_init(&calls[i], deadline_ns);
+    return mg_redis_node_send(n, calls, count);
+}
+
+bool mg_redis_node_is_down(const struct mg_redis_node *n)
+{
+    return n->_down;
+}
+
+bool mg_redis_node_is_idle(const struct mg_redis_node *n)
+{
+    if (!mg_list_empty(&n->_waiting))
+        return false;
+    MG_LIST_FOREACH(it, &n->_conns)
+    {
+        if (conn_of(it)->pending)
+            return false;
+    }
+    return true;
+}
+
 /* --- life --- */
 
-void mg_redis_node_init(struct mg_redis_node *n, const char *name, struct mg_loop *loop,
-                        struct mg_pool *chunks, const struct mg_redis_settings *settings,
+void mg_redis_node_init(struct mg_redis_node *n, const char *name, const char *address,
+                        struct mg_loop *loop, struct mg_pool *chunks,
+                        const struct mg_redis_settings *settings,
                         const struct mg_redis_dialer *dialer, uint64_t seed)
 {
     *n = (struct mg_redis_node){.name = name,
+                                ._address = address,
                                 ._loop = loop,
                                 ._chunks = chunks,
                                 ._settings = settings,

@@ -30,7 +30,8 @@ struct mg_redis_dialer {
 };
 
 struct mg_redis_node {
-    const char *name; /* for the log; borrowed */
+    const char *name;     /* for the log; borrowed */
+    const char *_address; /* borrowed */
     struct mg_loop *_loop;
     struct mg_pool *_chunks;
     const struct mg_redis_settings *_settings;
@@ -51,9 +52,11 @@ struct mg_redis_node {
     char _reason[192]; /* why it is down */
 };
 
-/* Borrows name, pool and settings for its life. Connects when first asked to. `seed`: not 0. */
-void mg_redis_node_init(struct mg_redis_node *n, const char *name, struct mg_loop *loop,
-                        struct mg_pool *chunks, const struct mg_redis_settings *settings,
+/* Borrows name, address (as the dialer takes it), pool and settings for its life. Connects when
+ * first asked to. `seed`: not 0. */
+void mg_redis_node_init(struct mg_redis_node *n, const char *name, const char *address,
+                        struct mg_loop *loop, struct mg_pool *chunks,
+                        const struct mg_redis_settings *settings,
                         const struct mg_redis_dialer *dialer, uint64_t seed);
 /* Closes all; calls that are not over fail first. */
 void mg_redis_node_release(struct mg_redis_node *n);
@@ -63,5 +66,12 @@ void mg_redis_node_release(struct mg_redis_node *n);
  * done, and each says why. */
 enum mg_redis_error mg_redis_node_start(struct mg_redis_node *n, struct mg_redis_call *calls,
                                         uint32_t count) MG_MUST_CHECK;
+/* The same for calls that mg_redis_call_init has made ready: they keep their time. */
+enum mg_redis_error mg_redis_node_send(struct mg_redis_node *n, struct mg_redis_call *calls,
+                                       uint32_t count) MG_MUST_CHECK;
+
+bool mg_redis_node_is_down(const struct mg_redis_node *n);
+/* Are no calls under way? */
+bool mg_redis_node_is_idle(const struct mg_redis_node *n);
 
 #endif

@@ -11,18 +11,18 @@ static void fail_at(struct mg_config_build *b, struct mg_str path, const char *m
     mg_config_error(b, &(struct mg_config_place){.path = path}, "%s", message);
 }
 
-/* Where it is, or those who know. */
+/* Where it is, or those who know; or some of a cluster. */
 static struct mg_backend_config *read_addresses(struct mg_config_build *b, int table, size_t *count)
 {
-    struct mg_str *sentinels = mg_config_texts(b, table, "sentinels", count);
-    struct mg_str address = mg_config_text(b, table, "address");
-    if (*count == 0) {
-        sentinels = &address;
-        *count = 1;
-    }
+    struct mg_str address = mg_config_text(b, table, "address"), *texts = &address;
+    *count = 1;
+    if (!address.n)
+        texts = mg_config_texts(b, table, "sentinels", count);
+    if (!address.n && *count == 0)
+        texts = mg_config_texts(b, table, "cluster", count);
     struct mg_backend_config *v = mg_arena_calloc(&b->gen->arena, *count * sizeof *v);
     for (size_t i = 0; i < *count; i++)
-        v[i] = (struct mg_backend_config){.address = sentinels[i], .weight = 1};
+        v[i] = (struct mg_backend_config){.address = texts[i], .weight = 1};
     return v;
 }
 
@@ -54,6 +54,13 @@ static struct mg_str read_secret(struct mg_config_build *b, int table, const cha
     return name.n ? mg_config_secret(b, name) : MG_STR_NONE;
 }
 
+static bool has_list(struct mg_config_build *b, int table, const char *key)
+{
+    size_t count = mg_config_list(b, table, key);
+    lua_pop(b->L, 1);
+    return count > 0;
+}
+
 static void read_settings(struct mg_config_build *b, struct mg_redis_definition *d)
 {
     int table = lua_gettop(b->L);
@@ -66,6 +73,7 @@ static void read_settings(struct mg_config_build *b, struct mg_redis_definition 
         .connect_timeout_ns = mg_config_ns(b, table, "connect_timeout"),
         .pool = (uint32_t)mg_config_integer(b, table, "pool"),
         .master = d->master.n > 0,
+        .cluster = has_list(b, table, "cluster"),
         .limits = {.reply_bytes = REPLY_BYTES, .items = REPLY_ITEMS},
     };
     d->sentinel = d->settings;

@@ -259,6 +259,136 @@ describe("sentinels", function()
   end)
 end)
 
+describe("a cluster", function()
+  local c, g, seeds
+  setup(function()
+    c = E.redis_cluster { nodes = 3 }
+    seeds = { "127.0.0.1:" .. E.refused(), table.unpack(c.addresses) }
+    g = start({
+      ["/incr/{key}"] = [[
+        local r = mg.redis "main"
+        return { request = function(req)
+          local n, err = r:command("INCR", req.params.key)
+          return mg.reply_json(200, { n = n, code = err and err.code, message = err and err.message })
+        end }]],
+      ["/script/{key}"] = [[
+        local script = mg.redis("main"):script "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+        return { request = function(req)
+          local n, err = script:run({ req.params.key }, { 2 })
+          return mg.reply_json(200, { n = n, code = err and err.code, message = err and err.message })
+        end }]],
+      ["/pipeline"] = answering [[return r:pipeline(function(p)
+        for i = 1, 60 do p:command("SET", "p" .. i, i) end
+        for i = 1, 60 do p:command("GET", "p" .. i) end
+      end)]],
+      ["/transaction"] = answering [[return r:pipeline(function(p)
+        p:command("MULTI")
+        p:command("INCR", "{t}1")
+        p:command("INCR", "{t}2")
+        p:command("EXEC")
+      end)]],
+      ["/cross"] = answering [[return r:command("MGET", "a", "b")]],
+      ["/cross-transaction"] = answering [[return r:pipeline(function(p)
+        p:command("MULTI")
+        p:command("INCR", "a")
+        p:command("INCR", "b")
+        p:command("EXEC")
+      end)]],
+      ["/echo"] = answering [[return r:command("ECHO", "here")]],
+    }, { cluster = seeds })
+  end)
+
+  -- Commands for `key` by several clients until stop(), which gives how many there were; each must do what it says.
+  local function load(path)
+    local on, done, bad, tasks = true, 0, {}, {}
+    for i = 1, 4 do
+      tasks[i] = E.spawn(function()
+        local client = g:connect()
+        while on do
+          local answer = client:request(path):json()
+          if answer.n then done = done + 1 else bad[#bad + 1] = tostring(answer.code) .. ": " .. answer.message end
+        end
+      end)
+    end
+    return function()
+      on = false
+      for _, task in ipairs(tasks) do task:wait() end
+      assert.same({}, bad)
+      return done
+    end, function(n)
+      local before = done
+      E.until_true(function() return done >= before + n or #bad > 0 end, 20)
+    end
+  end
+
+  it("has each key on the server of its slot", function()
+    for i = 1, 30 do assert.equal(1, g:get("/incr/k" .. i):json().n) end
+    for i = 1, 30 do assert.equal("1", c:command("GET", "k" .. i)) end
+    for _, node in ipairs(c.nodes) do assert.is_true(node:command "DBSIZE" > 0) end
+    assert.equal(2, g:get("/script/s1"):json().n)
+    assert.same({ "here" }, g:get("/echo"):json())
+  end)
+
+  it("takes pipelines apart, and answers in order", function()
+    local results = g:get("/pipeline"):json()[1]
+    for i = 1, 60 do assert.equal(tostring(i), results[60 + i]) end
+    assert.same({ 1, 1 }, g:get("/transaction"):json()[1][4])
+  end)
+
+  it("says what cannot be done before it is sent", function()
+    for _, path in ipairs { "/cross", "/cross-transaction" } do
+      local answer = g:get(path):json()
+      assert.equal("route", answer[2].code)
+      assert.matches("more than one slot", answer[2].message)
+    end
+    for _, node in ipairs(c.nodes) do assert.not_matches("cmdstat_mget", node:command("INFO", "commandstats")) end
+  end)
+
+  it("moves a slot under load, and no command fails", function()
+    for _, path in ipairs { "/incr/moving", "/script/scripted" } do
+      local key, by = path:match "([^/]+)$", path:find "script" and 2 or 1
+      local slot = c:slot(key)
+      local stop, wait = load(path)
+      wait(50)
+      local from = c:owner(slot)
+      for _, node in ipairs(c.nodes) do
+        if node ~= from then c:move(slot, node, function() wait(50) end) end
+      end
+      wait(50)
+      local done = stop()
+      assert.equal(tostring(done * by), c:command("GET", key))
+    end
+  end)
+end)
+
+describe("a master of a cluster", function()
+  it("that dies costs its slots alone, until a replica has them", function()
+    local c = E.redis_cluster { nodes = 3, replicas = 1 }
+    local g = start({ ["/{key}"] = [[
+      local r = mg.redis "main"
+      return { request = function(req)
+        local n, err = r:command("INCR", req.params.key)
+        return mg.reply_json(200, { n = n, code = err and err.code })
+      end }]] }, { cluster = c.addresses, timeout = "300ms" })
+    local keys, lost = {}, c.nodes[2]
+    for i = 1, 20 do
+      keys[i] = { name = "k" .. i, owner = c:owner(c:slot("k" .. i)) }
+      assert.equal(1, g:get("/k" .. i):json().n)
+    end
+    assert.equal(1, lost:command("WAIT", 1, 1000))
+    lost:kill()
+    for _, key in ipairs(keys) do
+      local seconds, answer = E.timed(function() return g:get("/" .. key.name):json() end)
+      assert.is_true(seconds < E.limit(1))
+      if key.owner ~= lost then assert.equal(2, answer.n) end
+    end
+    E.eventually(function()
+      for _, key in ipairs(keys) do assert.is_truthy(g:get("/" .. key.name):json().n) end
+    end, E.limit(30))
+    assert.is_true(#g:log "redis is down" > 0)
+  end)
+end)
+
 describe("a reload", function()
   it("keeps the connections of a Redis that stays as it is", function()
     local redis = E.redis()

@@ -74,6 +74,7 @@ local redis_address = text_kind("redis_address", "address", " (HOST:PORT or unix
   return address_with_port(6379)(value)
 end)
 
+local cluster_address = text_kind("cluster_address", "address", " (HOST:PORT)", address_with_port(6379))
 local sentinel_address = text_kind("sentinel_address", "address", " (HOST:PORT)", address_with_port(26379))
 
 local host_pattern = text_kind("host_pattern", "host", " (api.example.com or *.example.com)", pattern.host)
@@ -355,6 +356,8 @@ local redis = s.record {
   sentinels = s.list(sentinel_address(), { single = true, len = { 1, 32 }, help = "they know where the master is" }),
   master = s.string { len = { 1, 128 }, match = "^[^%c%s]+$", help = "its name among the sentinels" },
   sentinel_password = s.secret(),
+  cluster = s.list(cluster_address(), { single = true, len = { 1, 32 },
+    help = "some servers of a cluster, which name the others" }),
   username = s.string { len = { 1, 255 }, help = "of an ACL; the default user when left out" },
   password = s.secret(),
   database = s.integer { default = 0, ge = 0, le = 65535 },
@@ -368,7 +371,8 @@ local redis = s.record {
   for _, name in ipairs { "master", "sentinel_password" } do
     if value[name] and not value.sentinels then return "does nothing without 'sentinels'", name end
   end
-end):check(exactly_one("address", "sentinels"))
+  if value.cluster and value.database ~= 0 then return "must be 0 in a cluster", "database" end
+end):check(exactly_one("address", "sentinels", "cluster"))
 
 -- ------------------------------------------------------------------------------------------------ the files
 

@@ -49,7 +49,8 @@ end
 
 -- ------------------------------------------------------------------------------------------------ life
 
-local function free_port()
+-- Of this machine, just now.
+function M.free_port()
   local raw = assert(tcp.tcp4())
   assert(raw:bind("127.0.0.1", 0))
   local _, port = raw:getsockname()
@@ -153,7 +154,7 @@ function M.start(options)
   options = options or {}
   local folder = process.folder()
   local self = setmetatable({ options = options, folder = folder, path = folder .. "/redis.sock" }, Redis)
-  self.port = options.port or free_port()
+  self.port = options.port or M.free_port()
   self.address = options.unix and "unix:" .. self.path or "127.0.0.1:" .. self.port
   self:start()
   return scope.add(self)

@@ -71,10 +71,12 @@ local function name_in_redis(rules, names, all_same, step)
     local name = #rules == 1 and step or names[i]
     if #rules == 1 then
       rule.redis_key = function(key) return name .. ":" .. key end
-    elseif all_same then
-      rule.redis_key = function(key) return ("%s:{%s}"):format(name, key) end
     else
-      rule.redis_key = function(key) return ("{%s}:%s:%s"):format(step, name, key) end
+      rule.redis_key = function(key)
+        -- A client without a key, or one that closes the braces at once, would tear its keys apart.
+        if all_same and key:find "^[^}]" then return ("%s:{%s}"):format(name, key) end
+        return ("{%s}:%s:%s"):format(step, name, key)
+      end
     end
   end
 end

@@ -85,7 +85,7 @@ static int set_up(void **state)
                                              .pool = 2,
                                              .limits = {.reply_bytes = 1 << 20, .items = 1000}};
     struct mg_redis_dialer dialer = {start_dial, cancel_dial, s};
-    mg_redis_node_init(&s->node, "test", s->loop, &s->pool, &s->settings, &dialer, 1);
+    mg_redis_node_init(&s->node, "test", NULL, s->loop, &s->pool, &s->settings, &dialer, 1);
     return 0;
 }
 

@@ -40,6 +40,32 @@ describe("a limit of all workers", function()
     end)
   end
 
+  it("grants no more than the limit in any window that slides over the load", function()
+    local limit, window = 20, 0.5
+    local g = E.start { config = config(up, { limit = limit, window = "500ms", algorithm = "sliding-window" }) }
+    local grants, tasks, from = {}, {}, E.now()
+    for i = 1, CLIENTS do
+      tasks[i] = E.spawn(function()
+        local client = g:connect()
+        while E.now() < from + 4 * window do
+          local asked = E.now()
+          if client:request("/").status == 200 then grants[#grants + 1] = { asked = asked, told = E.now() } end
+        end
+      end)
+    end
+    for _, task in ipairs(tasks) do task:wait() end
+    assert.is_true(#grants > 2 * limit, "the window slides on")
+    -- When a request was granted is not seen: after it was asked, and before that was told. So many more than the limit
+    -- as were both asked and told within one window are too many.
+    for _, first in ipairs(grants) do
+      local inside = 0
+      for _, grant in ipairs(grants) do
+        if grant.asked >= first.asked and grant.told < first.asked + window then inside = inside + 1 end
+      end
+      assert.is_true(inside <= limit, inside .. " in one window")
+    end
+  end)
+
   it("counts on through a reload, and with another limit from then on", function()
     local g = E.start { config = config(up, { limit = 100, window = "1d" }) }
     assert.same({ [200] = 48 }, ask(g, 48))

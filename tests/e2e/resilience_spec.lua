@@ -38,6 +38,27 @@ describe("a backend that dies under load", function()
     end)
     assert.same({ [200] = 800 }, counts)
   end)
+
+  it("costs at most the one request of each connection that may not be sent twice", function()
+    local a, b = E.upstream { body = "a", delay = 0.01 }, E.upstream { body = "b" }
+    local g = start { backends = { a.address, b.address }, retries = { attempts = 2, on = { "connect", "reset" } } }
+    local clients, ok, failed, tasks = 8, 0, 0, {}
+    for i = 1, clients do
+      tasks[i] = E.spawn(function()
+        local client, mine = g:connect(), 0
+        for n = 1, 100 do
+          local res = client:request { method = "POST", path = "/", body = "x" }
+          if n == 10 then a:stop() end
+          if res.status == 200 then ok = ok + 1 else mine = mine + 1 end
+          if res:header "connection" == "close" then client = g:connect() end
+        end
+        assert.is_true(mine <= 1, mine .. " requests of one client failed")
+        failed = failed + mine
+      end)
+    end
+    for _, task in ipairs(tasks) do task:wait(20) end
+    assert.equal(clients * 100, ok + failed)
+  end)
 end)
 
 describe("a circuit", function()

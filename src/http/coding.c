@@ -316,7 +316,8 @@ static bool is_too_large(const struct mg_coder *c)
 enum mg_coder_state mg_coder_run(struct mg_coder *c, struct mg_str *in, enum mg_coder_op op,
                                  char *out, size_t room, size_t *n)
 {
-    struct transfer t = {.in = in->p, .in_n = in->n, .out = out, .room = room};
+    /* No input may be a null pointer, which nobody may add to. */
+    struct transfer t = {.in = in->n ? in->p : "", .in_n = in->n, .out = out, .room = room};
     enum mg_coder_state state;
     size_t in_before = in->n;
     MG_BUG_ON(room < MG_CODER_ROOM_MIN);

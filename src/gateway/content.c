@@ -47,8 +47,7 @@ void mg_content_weaken_etag(struct mg_message *m)
                      mg_arena_printf(m->arena, "W/%.*s", MG_STR_ARGS(old)));
 }
 
-/* What described the old bytes does not describe the new ones. */
-static void forget_bytes(struct mg_message *m)
+void mg_content_forget_bytes(struct mg_message *m)
 {
     struct mg_fields *fields = &m->fields;
     mg_fields_remove_id(fields, MG_FIELD_CONTENT_ENCODING);
@@ -58,6 +57,12 @@ static void forget_bytes(struct mg_message *m)
     mg_fields_remove_id(fields, MG_FIELD_CONTENT_MD5);
     mg_fields_remove(fields, MG_STR("Accept-Ranges"));
     mg_content_weaken_etag(m);
+}
+
+/* Other bytes come, nobody knows how many. */
+static void expect_other_bytes(struct mg_message *m)
+{
+    mg_content_forget_bytes(m);
     m->content_length = -1;
 }
 
@@ -117,8 +122,9 @@ enum mg_content_verdict mg_content_decode_request(struct mg_request *req,
         mg_fields_remove_id(&req->msg->fields, MG_FIELD_CONTENT_ENCODING);
         return MG_CONTENT_PLAIN;
     }
-    forget_bytes(req->msg);
+    expect_other_bytes(req->msg);
     req->is_buffered = req->body_taken = false;
+    req->decoded = true;
     req->body = decoded(body, req->wg->worker, req->arena, list, n, limits, 400, 413);
     return MG_CONTENT_DECODED;
 }
@@ -139,7 +145,7 @@ enum mg_content_verdict mg_content_decode_response(struct mg_response *res,
         return MG_CONTENT_UNKNOWN;
     if (n == 0 || res->msg->status == 206 || res->msg->status == 304)
         return MG_CONTENT_PLAIN;
-    forget_bytes(res->msg);
+    expect_other_bytes(res->msg);
     if (!res->body || res->body->length == 0)
         return MG_CONTENT_PLAIN;
     res->is_buffered = false;
@@ -159,7 +165,7 @@ void mg_content_encode_response(struct mg_response *res, struct mg_request *req,
 {
     struct mg_worker *worker = req->wg->worker;
     int64_t length = res->body ? res->body->length : -1;
-    forget_bytes(res->msg);
+    expect_other_bytes(res->msg);
     mg_fields_add_id(&res->msg->fields, res->msg->arena, MG_FIELD_CONTENT_ENCODING,
                      mg_coding_name(coding));
     if (!res->body)

@@ -41,6 +41,8 @@ void mg_content_read_response(struct mg_response *res, struct mg_worker *worker,
 void mg_content_encode_response(struct mg_response *res, struct mg_request *req,
                                 enum mg_coding coding, int level);
 
+/* The fields of a message whose bytes are others than they tell of, but for its length. */
+void mg_content_forget_bytes(struct mg_message *m);
 /* Has it a coding (other than identity)? */
 bool mg_content_is_coded(const struct mg_message *m);
 /* Says that the response depends on Accept-Encoding, unless it does so already. */

@@ -27,6 +27,7 @@ struct mg_request {
     struct mg_body *body;   /* never NULL */
     struct mg_str buffered; /* the whole body, once it was collected */
     bool is_buffered;
+    bool decoded;                      /* its content codings were taken off (content.h) */
     bool body_taken;                   /* somebody read it as a stream: it cannot be sent again */
     const struct mg_step *body_reader; /* ... a step, for good; NULL: none */
     struct mg_str body_read_at;        /* "file:line: " where it did */

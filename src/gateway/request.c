@@ -1,6 +1,7 @@
 /* Requests and responses as steps see them. Worker thread. */
 #include "crypto/base64.h"
 #include "crypto/random.h"
+#include "gateway/content.h"
 #include "gateway/exchange.h"
 #include "gateway/forwarded.h"
 #include "gateway/worker.h"
@@ -110,8 +111,13 @@ static void restore_body(struct mg_request *req, const struct mg_request_state *
     req->body_reader = now->body_reader;
     req->body_read_at = now->body_read_at;
     req->msg->content_length = content_length;
-    if (state->req.is_buffered)
+    req->decoded = now->decoded;
+    if (state->req.is_buffered) {
         mg_request_set_body(req, state->req.buffered);
+        req->decoded = state->req.decoded;
+    } else if (now->decoded && !state->req.decoded) {
+        mg_content_forget_bytes(req->msg);
+    }
 }
 
 void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,

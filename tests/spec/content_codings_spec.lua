@@ -150,6 +150,27 @@ describe("a request that came coded", function()
     assert.same({ body, 7 }, { text, n })
   end)
 
+  it("stays content when the alternative that read it has refused", function()
+    local names = {}
+    local function wants(name)
+      return { lua = ([[return { request = function(req)
+        if req:json().name ~= "%s" then return mg.reply(401) end
+        req:set_header("X-Way", "%s")
+      end }]]):format(name, name) }
+    end
+    local t = T.new { policies = { { ["any-of"] = { wants "ann", wants "bob" } } }, upstreams = {
+      api = function(req)
+        names[1], names[2] = req:header "X-Way", req:header "Content-Encoding"
+        return { body = req:text() }
+      end,
+    } }
+    local text = '{"name":"bob"}'
+    local res = t:request { method = "POST", body = coded(text, "br"),
+      headers = { ["Content-Encoding"] = "br", ["Content-Type"] = "application/json" } }
+    assert.same({ "bob", text }, { names[1], res:text() })
+    assert.is_nil(names[2])
+  end)
+
   it("is an error for who reads it when it is broken", function()
     local err
     send(function(req)

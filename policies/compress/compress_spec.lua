@@ -173,6 +173,12 @@ describe("compress", function()
     assert.is_nil(ask(t, "gzip", { path = "/?s=200", headers = { Cookie = "a=b" } }):header "Content-Encoding")
   end)
 
+  it("is no look at who asks", function()
+    local nobody = { respond = { status = 403 }, when = "false" }
+    local t = T.new { policies = { { ["any-of"] = { { nobody, "compress" } } } }, upstreams = { api = text() } }
+    assert.problem(t:request "/", 403, "no-alternative")
+  end)
+
   it("compresses what the gateway itself says", function()
     local t = T.new { policies = { { compress = { min_size = 1 } }, { respond = { body = TEXT } } } }
     assert.equal(TEXT, content(ask(t, "gzip")))

@@ -88,10 +88,10 @@ static bool is_short(const struct mg_compress *o, const struct mg_response *res)
     return length >= 0 && (uint64_t)length < o->min_bytes;
 }
 
-enum mg_step_result mg_compress_request(const struct mg_step *step, struct mg_walk *w)
+enum mg_step_entry mg_compress_enter(const struct mg_step *step, struct mg_walk *w)
 {
     note_accepted(step, w);
-    return MG_STEP_NEXT;
+    return MG_STEP_SKIP;
 }
 
 enum mg_step_result mg_compress_response(const struct mg_step *step, struct mg_walk *w)

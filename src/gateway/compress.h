@@ -26,9 +26,10 @@ struct mg_decompress {
     uint64_t response_bytes;         /* 0: no limit */
 };
 
-/* For mg_step_ops, with a struct mg_compress as the step's options. The request phase notes what
- * the client would take: steps further in may change the field. */
-enum mg_step_result mg_compress_request(const struct mg_step *step, struct mg_walk *w);
+/* For mg_step_ops, with a struct mg_compress as the step's options. On the way in, what the client
+ * would take is noted, since steps further in may change the field; that is no request phase, which
+ * in an alternative of a group would count as a look at who asks. */
+enum mg_step_entry mg_compress_enter(const struct mg_step *step, struct mg_walk *w);
 enum mg_step_result mg_compress_response(const struct mg_step *step, struct mg_walk *w);
 
 /* With a struct mg_decompress. */

@@ -1,6 +1,7 @@
 /* Blocks of coders, kept by a worker. The sizes are few: the same coder asks for the same ones. */
 #include "http/coding_memory.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -26,8 +27,11 @@ void mg_coding_memory_init(struct mg_coding_memory *m)
 
 static void drop(struct mg_coding_memory *m, size_t count)
 {
-    while (count-- > 0)
-        free(m->_kept[--m->count]);
+    while (count-- > 0) {
+        struct mg_coding_block *b = m->_kept[--m->count];
+        m->bytes -= b->bytes;
+        free(b);
+    }
 }
 
 void mg_coding_memory_release(struct mg_coding_memory *m)
@@ -49,6 +53,7 @@ static struct mg_coding_block *take_kept(struct mg_coding_memory *m, size_t n)
         if (b->bytes < n || b->bytes > n + n / 4)
             continue;
         m->_kept[i - 1] = m->_kept[--m->count];
+        m->bytes -= b->bytes;
         if (m->low > m->count)
             m->low = m->count;
         return b;
@@ -67,14 +72,23 @@ void *mg_coding_memory_get(struct mg_coding_memory *m, size_t n)
     return b->data;
 }
 
+/* Others choose how large the windows of what they send are. */
+static bool is_worth_keeping(const struct mg_coding_memory *m, const struct mg_coding_block *b)
+{
+    return b->bytes >= KEEP_MIN && m->count < MG_CODING_KEPT_MAX &&
+           b->bytes <= MG_CODING_KEPT_BYTES - m->bytes;
+}
+
 void mg_coding_memory_put(struct mg_coding_memory *m, void *p)
 {
     if (!p)
         return;
     struct mg_coding_block *b = block_of(p);
     m->live--;
-    if (b->bytes >= KEEP_MIN && m->count < MG_CODING_KEPT_MAX)
-        m->_kept[m->count++] = b;
-    else
+    if (!is_worth_keeping(m, b)) {
         free(b);
+        return;
+    }
+    m->_kept[m->count++] = b;
+    m->bytes += b->bytes;
 }

@@ -8,10 +8,12 @@
 #include <stddef.h>
 
 #define MG_CODING_KEPT_MAX 32
+#define MG_CODING_KEPT_BYTES (16 << 20)
 
 struct mg_coding_memory {
     size_t live;  /* blocks handed out; tests look that it comes back to 0 */
     size_t count; /* of kept blocks */
+    size_t bytes; /* of these, at most MG_CODING_KEPT_BYTES */
     size_t low;   /* fewest kept since the last trim: so many were not needed */
     struct mg_coding_block *_kept[MG_CODING_KEPT_MAX];
 };

@@ -620,13 +620,7 @@ enum mg_step_entry mg_steps_enter_native_response(const struct mg_step *step, st
     return slot && slot->skipped ? MG_STEP_SKIP : MG_STEP_ENTER;
 }
 
-enum mg_step_entry mg_steps_enter_late(const struct mg_step *step, struct mg_walk *w)
-{
-    (void)step, (void)w;
-    return MG_STEP_ENTER;
-}
-
-enum mg_step_entry mg_steps_enter_late_response(const struct mg_step *step, struct mg_walk *w)
+enum mg_step_entry mg_steps_enter_response_only(const struct mg_step *step, struct mg_walk *w)
 {
     return enter_if(step, w);
 }

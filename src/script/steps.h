@@ -12,10 +12,9 @@ size_t mg_steps_log_fields(const struct mg_task *t, struct mg_log_field *out, si
  * and remembers the answer for the way back. Lua is entered only where there is a `when`. */
 enum mg_step_entry mg_steps_enter_native(const struct mg_step *step, struct mg_walk *w);
 enum mg_step_entry mg_steps_enter_native_response(const struct mg_step *step, struct mg_walk *w);
-/* The same for those that act on the way back only, and look at the request beforehand: their
- * `when` is asked on the way back, and sees the response. */
-enum mg_step_entry mg_steps_enter_late(const struct mg_step *step, struct mg_walk *w);
-enum mg_step_entry mg_steps_enter_late_response(const struct mg_step *step, struct mg_walk *w);
+/* For those without a request phase: their `when` is asked on the way back, and sees the response.
+ */
+enum mg_step_entry mg_steps_enter_response_only(const struct mg_step *step, struct mg_walk *w);
 
 /* The list of the tasks that end with a context; for mg_script.tasks_of. */
 struct mg_link *mg_steps_tasks_of(void *context);

@@ -315,6 +315,25 @@ static void memory_is_used_again(void **state)
     mg_coding_memory_release(&memory);
 }
 
+static void no_more_is_kept_than_that(void **state)
+{
+    struct mg_coding_memory memory;
+    void *blocks[20];
+    (void)state;
+    mg_coding_memory_init(&memory);
+    for (size_t i = 0; i < COUNT(blocks); i++)
+        blocks[i] = mg_coding_memory_get(&memory, 1 << 20);
+    void *huge = mg_coding_memory_get(&memory, MG_CODING_KEPT_BYTES + 1);
+    mg_coding_memory_put(&memory, huge);
+    assert_int_equal(memory.count, 0);
+    for (size_t i = 0; i < COUNT(blocks); i++)
+        mg_coding_memory_put(&memory, blocks[i]);
+    assert_int_equal(memory.bytes, MG_CODING_KEPT_BYTES);
+    assert_int_equal(memory.live, 0);
+    mg_coding_memory_release(&memory);
+    assert_int_equal(memory.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_flush_gives_what_came),
         cmocka_unit_test(bombs_meet_a_limit),
         cmocka_unit_test(memory_is_used_again),
+        cmocka_unit_test(no_more_is_kept_than_that),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

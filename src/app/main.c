@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/check.h"
+#include "app/ndjson.h"
 #include "app/options.h"
 #include "app/run.h"
 #include "app/tools.h"
@@ -39,6 +40,8 @@ int main(int argc, char **argv)
         return mg_run(&options);
     case MG_COMMAND_CHECK:
         return mg_check(&options);
+    case MG_COMMAND_NDJSON:
+        return mg_ndjson(&options);
     case MG_COMMAND_VERSION:
         return print_version();
     case MG_COMMAND_HELP:

@@ -22,6 +22,9 @@ const char mg_options_usage[] =
     "                 list the policies, or tell all options of one\n"
     "  token [-c FILE] [--key NAME] [CLAIM=VALUE]...\n"
     "                 sign a JSON Web Token with a key of the config\n"
+    "  ndjson [-c FILE]\n"
+    "                 answer routing messages on standard input, by the routes of a\n"
+    "                 config or of an init message; nothing is sent to backends\n"
     "  version        of the program and its libraries\n"
     "  help           this text\n"
     "\n"
@@ -82,6 +85,19 @@ static enum mg_rc parse_run(struct args *a, struct mg_options *out)
     return MG_OK;
 }
 
+static enum mg_rc parse_ndjson(struct args *a, struct mg_options *out)
+{
+    out->config = NULL;
+    while ((a->option = *a->at)) {
+        a->at++;
+        if (!is(a->option, "-c") && !is(a->option, "--config"))
+            return mg_error_set(a->err, "ndjson: unknown argument '%s'", a->option);
+        if (take_value(a, &out->config) != MG_OK)
+            return MG_FAIL;
+    }
+    return MG_OK;
+}
+
 static enum mg_rc parse_check(struct args *a, struct mg_options *out)
 {
     a->option = *a->at ? *a->at : "";
@@ -123,6 +139,10 @@ enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
     if (is(command, "check")) {
         out->command = MG_COMMAND_CHECK;
         return parse_check(&a, out);
+    }
+    if (is(command, "ndjson")) {
+        out->command = MG_COMMAND_NDJSON;
+        return parse_ndjson(&a, out);
     }
     if (is(command, "version") || is(command, "--version"))
         out->command = MG_COMMAND_VERSION;

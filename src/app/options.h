@@ -7,11 +7,17 @@
 
 #include "base/error.h"
 
-enum mg_command { MG_COMMAND_HELP, MG_COMMAND_RUN, MG_COMMAND_CHECK, MG_COMMAND_VERSION };
+enum mg_command {
+    MG_COMMAND_HELP,
+    MG_COMMAND_RUN,
+    MG_COMMAND_CHECK,
+    MG_COMMAND_NDJSON,
+    MG_COMMAND_VERSION,
+};
 
 struct mg_options {
     enum mg_command command;
-    const char *config; /* file */
+    const char *config; /* file; NULL: none (ndjson) */
     const char *port;   /* digits, at most 65535; NULL: as the config says */
     uint32_t workers;   /* 0: as the config says */
     bool dev;

@@ -290,17 +290,17 @@ end
 
 -- Starts the gateway and waits until it is ready. options: config (a table, or text), name (of its file; moongate.lua
 -- or moongate.yaml), files ({ [path] = text } beside it), env, args, tls (how its client connects, see
--- Gateway:connect). `%{folder}` in the config is its folder.
+-- Gateway:connect), program (a link to it by a name that means `run`). `%{folder}` in the config is its folder.
 -- Members of what it gives: port, ports (of all listeners), addresses, admin (address of the admin listener), pid,
 -- folder.
 function M.start(options)
   local folder = process.folder()
   write_files(folder, options.files)
   local file = write_config(folder, options)
-  local args = { "run", "-c", file }
+  local args = options.program and { "-c", file } or { "run", "-c", file }
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
   local self = setmetatable({ folder = folder, expected = {}, tls = options.tls }, Gateway)
-  self.process = process.start(folder, M.program, args, environment(options))
+  self.process = process.start(folder, options.program or M.program, args, environment(options))
   self.pid = self.process.pid
   self.note_addresses = function() note_addresses(self) end
   self.write_config = function(config)

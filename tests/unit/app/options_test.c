@@ -36,6 +36,8 @@ static void test_good(void **unused)
         {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false}},
         {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
         {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
+        {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false}},
+        {{"ndjson", "-c", "a.json"}, {MG_COMMAND_NDJSON, "a.json", NULL, 0, false}},
         {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
         {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
         {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
@@ -49,7 +51,7 @@ static void test_good(void **unused)
         if (parse(cases[i].words, &got, &err) != MG_OK)
             fail_msg("case %zu: %s", i, err.text);
         assert_int_equal(got.command, want->command);
-        assert_string_equal(got.config, want->config);
+        assert_string_equal(got.config ? got.config : "none", want->config ? want->config : "none");
         assert_string_equal(got.port ? got.port : "none", want->port ? want->port : "none");
         assert_int_equal(got.workers, want->workers);
         assert_int_equal(got.dev, want->dev);
@@ -98,6 +100,7 @@ static void test_bad(void **unused)
         {{"run", "--workers", "99999999999999999999"}, "--workers must be a number from 1 to 1024"},
         {{"check", "a", "b"}, "check: one file at a time, 'b' is one more"},
         {{"check", "--dev"}, "check: unknown argument '--dev'"},
+        {{"ndjson", "a.json"}, "ndjson: unknown argument 'a.json'"},
         {{"check", "-c"}, "-c needs a value"},
     };
     (void)unused;

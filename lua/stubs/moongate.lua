@@ -57,6 +57,8 @@
 ---@class moongate.Error
 ---@field code string a word for programs
 ---@field message string
+---@field status? integer of a call whose status was the failure
+---@field index? integer of the value of a template that has no JSON
 
 -- Requests and responses ------------------------------------------------------------------------------------
 
@@ -341,7 +343,7 @@ function mg.stream(status, headers, fn) end
 ---@field retries? integer at most 15; not in `race`
 ---@field stream? boolean return when the headers are there
 ---@field optional? boolean in `fetch_all`: may fail
----@field accept? "any" in `fetch_all` and `race`: a status of 500 or more is no failure
+---@field accept? "any"|string statuses that are no failure, "200-299, 404"; "any" in `fetch_all` and `race`
 
 ---A service's name or a URL, and options.
 ---@class moongate.Call: moongate.FetchOptions
@@ -370,7 +372,7 @@ function mg.fetch(service, options) end
 ---@param calls table<string, moongate.Call>
 ---@param options? moongate.FetchAllOptions
 ---@return table<string, moongate.Response>? responses
----@return moongate.FetchAllError? err
+---@return moongate.FetchAllError|table<string, moongate.FetchAllError>? err by name, of the optional ones that failed
 ---@nodiscard
 function mg.fetch_all(calls, options) end
 
@@ -826,6 +828,32 @@ local JsonEditor = {}
 ---@return boolean
 ---@nodiscard
 function JsonEditor:streams() end
+
+---Texts between which values go; made in `new`.
+---@class moongate.JsonTemplate
+local JsonTemplate = {}
+
+---A response with these values, or an error (bad_value) with `index`.
+---@param status integer
+---@param headers? moongate.Headers
+---@param ... any
+---@return moongate.Response? res
+---@return moongate.Error? err
+---@nodiscard
+function JsonTemplate:reply(status, headers, ...) end
+
+---The text with these values.
+---@param ... any
+---@return string? text
+---@return moongate.Error? err
+---@nodiscard
+function JsonTemplate:text(...) end
+
+---Raises when the texts are no JSON with values between them.
+---@param texts string[]
+---@return moongate.JsonTemplate
+---@nodiscard
+function json.template(texts) end
 
 -- log -------------------------------------------------------------------------------------------------------
 

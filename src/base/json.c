@@ -557,6 +557,19 @@ enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error 
     return mg_error_set(err, "line %zu column %zu: %s", place.line, place.column, r->fault);
 }
 
+enum mg_rc mg_json_check(struct mg_str text, struct mg_error *err)
+{
+    struct mg_json_reader r;
+    struct mg_buf strings;
+    enum mg_json_token token;
+    mg_buf_init(&strings, text.n + 4); /* what the reader asks for at most */
+    mg_json_reader_init(&r, text, NULL, &strings);
+    while ((token = mg_json_next(&r)) > MG_JSON_END)
+        ;
+    mg_buf_release(&strings);
+    return token == MG_JSON_END ? MG_OK : mg_json_reader_error(&r, err);
+}
+
 /* Appends the escape for a quote, a backslash or a control character. */
 static void write_escape(struct mg_buf *out, unsigned char c)
 {

@@ -83,6 +83,10 @@ void mg_json_reader_refuse(struct mg_json_reader *r, const char *fault);
 /* Sets "line 3 column 7: <fault>" after ERROR. Returns MG_FAIL. */
 enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error *err);
 
+/* Whether `text` is one JSON value, no deeper than MG_JSON_DEPTH; else MG_FAIL with the place of
+ * what is wrong. */
+enum mg_rc mg_json_check(struct mg_str text, struct mg_error *err) MG_MUST_CHECK;
+
 /* Where a byte of `input` is. Reads from the start: for error texts only. */
 struct mg_json_place mg_json_place(struct mg_str input, size_t offset);
 

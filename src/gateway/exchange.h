@@ -54,6 +54,7 @@ struct mg_response {
     struct mg_body *body; /* NULL: none */
     struct mg_str buffered;
     bool is_buffered;
+    bool is_json; /* `buffered` was read as JSON, and was */
     bool fetched; /* a step's own: it has asked a service for it */
     enum mg_source source;
     bool error_handled;         /* the route's on_error steps have seen it */

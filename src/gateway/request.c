@@ -153,6 +153,7 @@ void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struc
 {
     res->buffered = bytes;
     res->is_buffered = true;
+    res->is_json = false;
     res->body = mg_body_fixed(arena, bytes);
     res->msg->content_length = (int64_t)bytes.n;
 }

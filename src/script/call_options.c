@@ -146,6 +146,51 @@ static uint32_t read_retries(lua_State *L, const char *what)
     return (uint32_t)n;
 }
 
+/* --- accept --- */
+
+/* 404, or a range such as 200-299; false: neither. */
+static bool parse_statuses(struct mg_str text, uint64_t *first, uint64_t *last)
+{
+    ptrdiff_t dash = mg_str_find(text, '-');
+    struct mg_str from = dash < 0 ? text : mg_str(text.p, (size_t)dash);
+    struct mg_str to = dash < 0 ? text : mg_str(text.p + dash + 1, text.n - (size_t)dash - 1);
+    return mg_str_to_u64(from, 599, first) && mg_str_to_u64(to, 599, last) && *first >= 100 &&
+           *first <= *last;
+}
+
+static void check_accept(lua_State *L, const char *what, bool ok)
+{
+    if (!ok)
+        luaL_error(L, "%s: accept: expected \"any\" or statuses such as \"200-299, 404\"", what);
+}
+
+/* "any", or statuses and ranges of them: "200-299, 404". */
+static void set_accept(lua_State *L, const char *what, struct mg_call_options *o)
+{
+    struct mg_str rest = MG_STR_NONE, item;
+    check_accept(L, what, lua_type(L, -1) == LUA_TSTRING);
+    rest.p = lua_tolstring(L, -1, &rest.n);
+    if (mg_str_eq(rest, MG_STR("any"))) {
+        o->accept = MG_CALL_ACCEPT_ANY;
+        return;
+    }
+    check_accept(L, what, rest.n > 0);
+    o->accept = MG_CALL_ACCEPT_LISTED;
+    while (mg_str_split(&rest, ',', &item)) {
+        uint64_t first = 0, last = 0;
+        check_accept(L, what, parse_statuses(mg_str_trim(item), &first, &last));
+        for (uint64_t status = first; status <= last; status++)
+            o->statuses[status / 64] |= UINT64_C(1) << status % 64;
+    }
+}
+
+bool mg_call_refuses(const struct mg_call_options *o, unsigned status, bool strict)
+{
+    if (o->accept == MG_CALL_ACCEPT_LISTED)
+        return status > 599 || !(o->statuses[status / 64] >> status % 64 & 1);
+    return strict && o->accept == MG_CALL_ACCEPT_DEFAULT && status >= 500;
+}
+
 static void read_option(lua_State *L, struct mg_context *ctx, const char *what, const char *key,
                         struct mg_call_options *o)
 {
@@ -166,7 +211,7 @@ static void read_option(lua_State *L, struct mg_context *ctx, const char *what, 
     else if (strcmp(key, "optional") == 0)
         o->optional = lua_toboolean(L, -1);
     else if (strcmp(key, "accept") == 0)
-        o->accept_any = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "any") == 0;
+        set_accept(L, what, o);
     else if (strcmp(key, "query") != 0 && strcmp(key, "json") != 0 && strcmp(key, "pass") != 0)
         luaL_error(L, "%s: unknown option '%s'", what, key);
 }

@@ -5,6 +5,10 @@
 #include "script/adhoc.h"
 #include "script/context.h"
 
+#define MG_CALL_STATUS_WORDS (600 / 64 + 1)
+
+enum mg_call_accept { MG_CALL_ACCEPT_DEFAULT, MG_CALL_ACCEPT_ANY, MG_CALL_ACCEPT_LISTED };
+
 struct mg_call_options {
     struct mg_picker *picker;
     struct mg_adhoc *adhoc;    /* named by URL; NULL: a service of the config */
@@ -13,8 +17,14 @@ struct mg_call_options {
     bool has_body;
     uint64_t timeout_ns; /* 0: none of its own */
     uint32_t retries;
-    bool stream, optional, accept_any;
+    bool stream, optional;
+    enum mg_call_accept accept;
+    uint64_t statuses[MG_CALL_STATUS_WORDS]; /* MG_CALL_ACCEPT_LISTED: a bit for each */
 };
+
+/* Is a response with this status a failure? `strict`: of fetch_all and race, which without an
+ * option take those from 500. */
+bool mg_call_refuses(const struct mg_call_options *o, unsigned status, bool strict);
 
 /* Reads service (or URL) at `service_index` and the table (or nil) at `options_index`; an item at
  * [1] of the table is the service again and passed over. Raises, with `what` in front, for what is

@@ -289,6 +289,7 @@ struct encoder {
     const void *null, *array_mark;
     unsigned depth, depth_limit;
     bool sort, pretty;
+    bool (*stands_for)(lua_State *L, int index, struct mg_json_text *out);
     struct mg_error *err;
     char path[200]; /* where it failed, from the inside out: ends at the end, begins at path_at */
     size_t path_at;
@@ -576,10 +577,21 @@ static bool encode_table(struct encoder *e)
     return ok;
 }
 
+/* The userdata on top, which has a JSON text. It goes out without a value in between. */
+static bool encode_text(struct encoder *e, const struct mg_json_text *t)
+{
+    struct mg_error why;
+    if (!t->checked && mg_json_check(t->text, &why) != MG_OK)
+        return fail(e, "not JSON: %s", why.text);
+    mg_buf_add_str(e->out, t->text);
+    return true;
+}
+
 /* The value on top, which stays there. */
 static bool encode_value(struct encoder *e)
 {
     lua_State *L = e->L;
+    struct mg_json_text text;
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
         return encode_string(e, -1);
@@ -591,6 +603,8 @@ static bool encode_value(struct encoder *e)
         mg_buf_add_str(e->out, lua_toboolean(L, -1) ? MG_STR("true") : MG_STR("false"));
         return true;
     case LUA_TUSERDATA:
+        if (e->stands_for && e->stands_for(L, -1, &text))
+            return encode_text(e, &text);
         if (lua_touserdata(L, -1) != e->null)
             break;
         mg_buf_add_str(e->out, MG_STR("null"));
@@ -612,6 +626,7 @@ enum mg_rc mg_json_encode(lua_State *L, int index, struct mg_buf *out,
         return mg_error_set(err, "not enough stack");
     unsigned limit = o->depth_limit ? o->depth_limit : MG_JSON_DEPTH;
     struct encoder e = {.L = L, .out = out, .sort = o->sort, .pretty = o->pretty, .err = err};
+    e.stands_for = o->stands_for;
     e.depth_limit = limit < MG_JSON_DEPTH_MAX ? limit : MG_JSON_DEPTH_MAX;
     e.path_at = sizeof e.path;
 

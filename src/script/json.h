@@ -33,10 +33,19 @@
 #define MG_JSON_BAD "bad_json"
 #define MG_JSON_BAD_VALUE "bad_value"
 
+/* JSON text that is there already. */
+struct mg_json_text {
+    struct mg_str text;
+    bool checked; /* it is known to be JSON */
+};
+
 struct mg_json_encode_options {
     bool sort;            /* fields by the bytes of their names */
     bool pretty;          /* a line for each item and field, two spaces a level */
     unsigned depth_limit; /* 0: MG_JSON_DEPTH; more than MG_JSON_DEPTH_MAX counts as that */
+    /* The text that the userdata at `index` stands for, which is written as it is when it is JSON;
+     * false: for none. Never raises. NULL: no userdata stands for any. */
+    bool (*stands_for)(lua_State *L, int index, struct mg_json_text *out);
 };
 
 /* Pushes the module: decode, encode, null, array, is_array. Call it once for each state, before the

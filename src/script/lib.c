@@ -14,6 +14,7 @@
 #include "script/lib_regex.h"
 #include "script/lib_secret.h"
 #include "script/lib_shared.h"
+#include "script/lib_template.h"
 #include "script/lib_url.h"
 
 static char env_key; /* its address is the key in the registry */
@@ -50,5 +51,6 @@ void mg_lib_open_pure(lua_State *L)
     mg_lib_regex_open(L);
     mg_lib_secret_open(L);
     mg_lib_shared_open(L);
+    mg_lib_template_open(L);
     mg_lib_url_open(L);
 }

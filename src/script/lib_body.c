@@ -219,8 +219,12 @@ int mg_lib_body_json(lua_State *L)
     struct mg_str bytes;
     lua_settop(L, 1);
     mg_lib_body_decode(h);
-    /* Straight from the buffer: no Lua string in between. */
-    return buffered(h, &bytes) ? push_json(L, bytes) : read_all(L, "json", parse_json);
+    if (!buffered(h, &bytes))
+        return read_all(L, "json", parse_json);
+    int n = push_json(L, bytes); /* straight from the buffer: no Lua string in between */
+    if (n == 1 && h->kind == MG_HANDLE_RESPONSE && h->object)
+        ((struct mg_response *)h->object)->is_json = true;
+    return n;
 }
 
 /* --- reading in pieces --- */
@@ -361,12 +365,31 @@ int mg_lib_body_set_body(lua_State *L)
     return 0;
 }
 
+/* A response in a value that is encoded. */
+static bool response_text(lua_State *L, int index, struct mg_json_text *out)
+{
+    struct mg_handle *h = mg_handle_peek(L, index, MG_HANDLE_RESPONSE);
+    if (!h)
+        return false;
+    mg_lib_body_decode(h);
+    if (!buffered(h, &out->text))
+        return false;
+    out->checked = ((struct mg_response *)h->object)->is_json;
+    return true;
+}
+
+enum mg_rc mg_lib_body_add_json(lua_State *L, int index, struct mg_buf *out, struct mg_error *err)
+{
+    static const struct mg_json_encode_options options = {.stands_for = response_text};
+    return mg_json_encode(L, index, out, &options, err);
+}
+
 struct mg_str mg_lib_body_encode_json(lua_State *L, int index, struct mg_context *ctx)
 {
     struct mg_instances *i = ctx->wg->script;
     struct mg_error err;
     mg_buf_reset(&i->scratch);
-    if (mg_json_encode(L, index, &i->scratch, NULL, &err) != MG_OK)
+    if (mg_lib_body_add_json(L, index, &i->scratch, &err) != MG_OK)
         luaL_error(L, "%s", err.text);
     return mg_arena_str(ctx->arena, mg_buf_str(&i->scratch));
 }

@@ -29,7 +29,11 @@ struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *
 /* The word for a body that broke, as err.code has it. */
 const char *mg_lib_body_error_code(const struct mg_body *b, bool request);
 
-/* Encodes the value at `index` as JSON into the arena; raises when it cannot be. */
+/* Encodes the value at `index` as JSON into the arena; raises when it cannot be. In it a response
+ * whose body is in memory stands for that body, which goes out as it came. */
 struct mg_str mg_lib_body_encode_json(lua_State *L, int index, struct mg_context *ctx);
+/* The same at the end of `out`, or MG_FAIL. Never raises. */
+enum mg_rc mg_lib_body_add_json(lua_State *L, int index, struct mg_buf *out,
+                                struct mg_error *err) MG_MUST_CHECK;
 
 #endif

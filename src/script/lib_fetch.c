@@ -37,6 +37,7 @@ struct call {
     enum call_state state;
     const char *code; /* why it failed: "connect_failed", "timeout", "status" ... */
     struct mg_str detail;
+    unsigned status;                /* that it failed for; 0: for something else */
     bool open;                      /* fetch is to be ended */
     struct mg_adhoc_wait name_wait; /* waits for its host's name to be looked up */
 };
@@ -124,7 +125,8 @@ static void on_response(struct mg_fetch *f)
                                   .source = MG_SOURCE_UPSTREAM,
                                   .fetched = true,
                                   .fetch = f};
-    if (f->out->response.status >= 500 && c->group->kind != ONE && !c->o.accept_any) {
+    if (mg_call_refuses(&c->o, f->out->response.status, c->group->kind != ONE)) {
+        c->status = f->out->response.status;
         fail_call(c, "status",
                   mg_arena_printf(c->group->ctx->arena, "status %u", f->out->response.status));
         return;
@@ -175,8 +177,9 @@ static const struct mg_retry_config *retry_rule(struct call *c)
                                             .backoff_ns = BACKOFF_NS};
     c->retry.attempts = c->o.retries;
     c->retry.methods = 0;
-    for (unsigned status = 500; c->group->kind == ALL && !c->o.accept_any && status < 600; status++)
-        mg_retry_add_status(&c->retry, status);
+    for (unsigned status = 500; c->group->kind == ALL && status < 600; status++)
+        if (mg_call_refuses(&c->o, status, true))
+            mg_retry_add_status(&c->retry, status);
     return &c->retry;
 }
 
@@ -250,30 +253,63 @@ static int push_error(lua_State *L, const struct call *c)
     lua_pushnil(L);
     lua_pushlstring(L, c->detail.n ? c->detail.p : "", c->detail.n);
     mg_fail_wrap(L, c->code);
+    if (c->status) {
+        lua_pushinteger(L, c->status);
+        lua_setfield(L, -2, "status");
+    }
     return 2;
+}
+
+/* The error of one of many. */
+static void push_named_error(lua_State *L, const struct call *c)
+{
+    push_error(L, c);
+    lua_remove(L, -2);
+    lua_pushlstring(L, c->name.p, c->name.n);
+    lua_setfield(L, -2, "name");
+    lua_pushfstring(L, "%s: %s", c->code, c->detail.n ? c->detail.p : "");
+    lua_setfield(L, -2, "reason");
+}
+
+/* Those that failed and may, by name; nil when there are none. */
+static void push_failures(lua_State *L, const struct group *g, uint32_t count)
+{
+    if (count == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, (int)count);
+    for (uint32_t i = 0; i < g->count; i++) {
+        const struct call *c = &g->calls[i];
+        if (c->state != CALL_FAILED)
+            continue;
+        lua_pushlstring(L, c->name.p, c->name.n);
+        push_named_error(L, c);
+        lua_rawset(L, -3);
+    }
 }
 
 static int push_all(lua_State *L, struct group *g)
 {
-    const struct call *failed = g->decided;
-    if (failed) {
-        push_error(L, failed);
-        lua_pushlstring(L, failed->name.p, failed->name.n);
-        lua_setfield(L, -2, "name");
-        lua_pushfstring(L, "%s: %s", failed->code, failed->detail.n ? failed->detail.p : "");
-        lua_setfield(L, -2, "reason");
+    uint32_t failed = 0;
+    if (g->decided) {
+        lua_pushnil(L);
+        push_named_error(L, g->decided);
         return 2;
     }
     lua_createtable(L, 0, (int)g->count);
     for (uint32_t i = 0; i < g->count; i++) {
         struct call *c = &g->calls[i];
-        if (c->state != CALL_OK)
+        if (c->state != CALL_OK) {
+            failed++;
             continue;
+        }
         lua_pushlstring(L, c->name.p, c->name.n);
         mg_handle_push(L, g->ctx, MG_HANDLE_RESPONSE, &c->res);
         lua_rawset(L, -3);
     }
-    return 1;
+    push_failures(L, g, failed);
+    return 2;
 }
 
 /* Runs as Lua code, so that it may run out of memory without harm: the continuation of the wait. */

@@ -52,6 +52,7 @@ local function see_objects(req, res)
   live["moongate.SharedDict"] = stubs.describe(req.ctx.dict)
   live["moongate.Limiter"] = stubs.describe(req.ctx.limiter)
   live["moongate.AdaptiveLimiter"] = stubs.describe(req.ctx.adaptive)
+  live["moongate.JsonTemplate"] = stubs.describe(mg.json.template { "", "" })
   live["moongate.IpMatcher"] = stubs.describe(req.ctx.inside)
   live["moongate.Regex"] = stubs.describe(req.ctx.regex)
   live["moongate.JsonEditor"] = stubs.describe(req.ctx.editor)
@@ -120,7 +121,7 @@ end)
 
 local CLASSES = {
   "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
-  "moongate.Regex", "moongate.JsonEditor",
+  "moongate.Regex", "moongate.JsonEditor", "moongate.JsonTemplate",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
   "moongate.Grant", "moongate.LeakyGrant", "moongate.Limiter", "moongate.AdaptiveLimiter",
   "moongate.Url", "moongate.Env", "moongate.FinishInfo",

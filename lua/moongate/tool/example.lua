@@ -34,6 +34,9 @@ local GUESSES = {
   string = { "text", "other" },
   url = { "https://www.example.com/", "https://api.example.com/" },
   any = { "value" },
+  template = { { id = "${params.id}" } },
+  template_expression = { "auth.subject" },
+  template_text = { "/${params.id}" },
 }
 
 -- Strings must often match a pattern that only people can read; the help text tends to have one that does.

@@ -459,6 +459,20 @@ static void test_refuse(void **state)
     mg_buf_release(&scratch);
 }
 
+static void test_check(void **state)
+{
+    (void)state;
+    struct mg_error err;
+    static const char *const good[] = {"1", " {\"a\" : [\"\\u0041\", null]}\n", "\"x\""};
+    static const char *const bad[] = {"", " ", "{", "1 2", "[1,]", "\"\xff\"", "nul"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_int_equal(mg_json_check(mg_str_c(good[i]), &err), MG_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(mg_json_check(mg_str_c(bad[i]), &err), MG_FAIL);
+        assert_memory_equal(err.text, "line 1 column ", 14);
+    }
+}
+
 static void test_write_string(void **state)
 {
     (void)state;
@@ -670,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_scratch_limit),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_write_string),
         cmocka_unit_test(test_write_limit),
         cmocka_unit_test(test_write_numbers),

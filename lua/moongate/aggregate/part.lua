@@ -1,0 +1,150 @@
+-- Asks for one part of an aggregation. Waits.
+--
+--     part.ask(part, run) -> what stands for it in the answer, its value where expressions look into it; or nil, nil
+--         and an error object
+--
+-- A run has `v`, `raw` and `req`, as moongate.aggregate.plan's functions want them.
+
+local mg = require "moongate"
+
+local M = {}
+
+local null = mg.json.null
+
+-- ------------------------------------------------------------------------------------------------ through steps
+
+-- Fields that belong to a connection, or are written anew.
+local OWN = {
+  connection = true, ["content-length"] = true, expect = true, host = true, ["keep-alive"] = true,
+  ["proxy-connection"] = true, te = true, ["transfer-encoding"] = true, upgrade = true,
+}
+
+-- The client's request as one for the part: what its steps see, and may change.
+local function request_for(part, spec, req)
+  local copy, kept, dropped = req:copy(), {}, {}
+  for _, name in ipairs(part.pass or {}) do kept[name:lower()] = true end
+  for name in copy:headers() do
+    local lower = name:lower()
+    if not kept[lower] and not OWN[lower] then dropped[#dropped + 1] = name end
+  end
+  for _, name in ipairs(dropped) do copy:del_header(name) end
+  for name, value in pairs(spec.headers or {}) do copy:set_header(name, value) end
+  local path, query = spec.path:match "^([^?]*)[?]?(.*)$"
+  if spec.query then query = mg.url.query(spec.query) end
+  copy.service, copy.method, copy.path = part.service, spec.method or "GET", path
+  copy.query = query ~= "" and query or nil
+  if spec.body then copy:set_body(spec.body) end
+  return copy
+end
+
+local function headers_of(req)
+  local headers = {}
+  for name in req:headers() do
+    if not OWN[name:lower()] then headers[name] = req:header_values(name) end
+  end
+  return headers
+end
+
+-- Behind the last step.
+local function send(spec, copy)
+  return mg.fetch(copy.service, {
+    method = copy.method, path = copy.path, query = copy.query, headers = headers_of(copy),
+    body = spec.body and copy:text(), timeout = spec.timeout, retries = spec.retries, accept = "any",
+  })
+end
+
+-- Its own pipeline: what the steps make of an answer counts, and they may answer themselves.
+local function ask_through_steps(part, spec, req)
+  local fault
+  local res = part.use(request_for(part, spec, req), function(copy)
+    local res, err = send(spec, copy)
+    if res then return res end
+    fault = err
+    return mg.problem(err.code == "timeout" and 504 or 502, "upstream-failed")
+  end)
+  if not part.accepts[res.status] then
+    return nil, fault or { code = "status", message = "status " .. res.status, status = res.status }
+  end
+  local _, err = res:text() -- into memory
+  if err then return nil, err end
+  return res
+end
+
+-- ------------------------------------------------------------------------------------------------ values
+
+local EMPTY = { [204] = true, [205] = true, [304] = true }
+
+-- What a response is in the answer, and its value.
+local function take(part, res)
+  if EMPTY[res.status] then return nil, nil end
+  if not part.decoded then return res, nil end
+  local value, err = res:json()
+  if err then return nil, nil, { code = err.code, message = "not JSON: " .. err.message } end
+  if value == null then value = nil end
+  return res, value
+end
+
+M.take = take
+
+local function ask_one(part, run)
+  local spec, err = part.make(run.v, run.raw, run.req)
+  if not spec then return nil, nil, err end
+  local res
+  if part.use then
+    res, err = ask_through_steps(part, spec, run.req)
+  else
+    res, err = mg.fetch(part.service, spec)
+  end
+  if not res then return nil, nil, err end
+  return take(part, res)
+end
+
+-- ------------------------------------------------------------------------------------------------ one for each item
+
+local function calls_for(part, run, list)
+  local calls = {}
+  for i, item in ipairs(list) do
+    if item == null then item = nil end
+    local spec, err = part.make(run.v, run.raw, run.req, item)
+    if spec then
+      calls[("%03d"):format(i)] = spec
+    elseif not part.optional then
+      return nil, err
+    end
+  end
+  return calls
+end
+
+local function take_each(part, list, got)
+  local raw, values = {}, {}
+  for i = 1, #list do
+    local res, value, err = got[("%03d"):format(i)], nil, nil
+    if res then res, value, err = take(part, res) end
+    if err and not part.optional then return nil, nil, err end
+    raw[i] = res == nil and null or res
+    values[i] = value == nil and null or value
+  end
+  return mg.json.array(raw), part.decoded and mg.json.array(values) or nil
+end
+
+local function ask_each(part, run)
+  local list = part.each(run.v, run.raw, run.req)
+  if list == nil then list = {} end
+  if type(list) ~= "table" or (#list == 0 and next(list) ~= nil) then
+    return nil, nil, { code = "no_list", message = "'each' gives no list" }
+  elseif #list > part.max_items then
+    return nil, nil, { code = "too_many", message = ("'each' gives more than %d items"):format(part.max_items) }
+  end
+  local calls, err = calls_for(part, run, list)
+  if not calls then return nil, nil, err end
+  local got, failed = mg.fetch_all(calls, { max = part.parallel })
+  if not got then return nil, nil, failed end
+  return take_each(part, list, got)
+end
+
+function M.ask(part, run)
+  if part.each then return ask_each(part, run) end
+  return ask_one(part, run)
+end
+
+return M

@@ -10,7 +10,7 @@
 --     compile.json(tree, scope)        a tree of moongate.template.kinds: { texts =, gaps = { { code =, uses = } } }
 --     compile.load(source, C)          the function that a text of Lua returns; it sees F and C
 --
--- Code is on `F`, `v`, `raw`, `req` and `it`, see moongate.template.expression. Of the names in scope.spliced a template
+--     compile.json(tree, scope)        a tree of moongate.template.kinds: texts, and gaps with their code and names
 -- takes `raw.NAME` where they stand alone: what a service has said goes on as it is. Faults are raised as a table with
 -- `fault`; compile.try(fn, ...) gives nil and the text instead.
 

@@ -32,23 +32,6 @@ end
 
 -- ------------------------------------------------------------------------------------------------ pieces of source
 
--- The code of a table of texts; one that never changes is made once.
-local function table_code(map, scope, wrap, C, slot)
-  local fields, constants, changes = {}, {}, false
-  for _, name in ipairs(sorted(map)) do
-    local parts = compile.within(name, compile.parse, map[name])
-    if #parts == 1 then
-      constants[name], fields[#fields + 1] = parts[1], ("[%q] = %q"):format(name, parts[1])
-    else
-      changes = true
-      fields[#fields + 1] = ("[%q] = %s(%s)"):format(name, wrap, compile.within(name, compile.value, map[name], scope))
-    end
-  end
-  if changes then return "{ " .. table.concat(fields, ", ") .. " }" end
-  C[slot] = constants
-  return "C." .. slot
-end
-
 local JSON_TYPE = "application/json"
 
 -- The headers, with a type for a body that is JSON.
@@ -107,7 +90,7 @@ local function make_function(conf, scope, looked_into, tolerant)
   local headers = headers_of(conf)
   for name, map in pairs { query = conf.query or false, headers = headers or false } do
     local wrap = name == "query" and "F.argument" or "F.field_value"
-    local code = map and compile.within(name, table_code, map, inner, wrap, C, name)
+    local code = map and compile.within(name, compile.table_code, map, inner, wrap, C, name)
     if code then fields[#fields + 1] = ("%s = %s"):format(name, code) end
   end
   local call = ("return { C.service, path = path, %s }"):format(table.concat(fields, ", "))
@@ -214,7 +197,7 @@ local function answer_of(conf, scope)
   local C = { template = mg.json.template(json.texts) }
   local inner = { values = scope.values, uses = json.looked_into }
   local headers = conf.headers
-    and compile.within("headers", table_code, conf.headers, inner, "F.field_value", C, "headers") or "nil"
+    and compile.within("headers", compile.table_code, conf.headers, inner, "F.field_value", C, "headers") or "nil"
   local codes = compile.gap_codes(json)
   local source = ("return function(v, raw, req, status) return C.template:reply(status, %s%s) end"):format(
     headers, codes ~= "" and ", " .. codes or "")

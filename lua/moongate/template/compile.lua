@@ -7,10 +7,11 @@
 --     compile.value(text, scope)       of a value
 --     compile.path(text, scope)        of a path, whose values are encoded; it gives nil where one is missing
 --     compile.expression(text, scope)  of an expression without `${}` around it
---     compile.json(tree, scope)        a tree of moongate.template.kinds: { texts =, gaps = { { code =, uses = } } }
+--     compile.json(tree, scope)        a tree of moongate.template.kinds: texts, and gaps with their code and names
+--     compile.json_text(text, scope)   the same of a JSON text
 --     compile.load(source, C)          the function that a text of Lua returns; it sees F and C
 --
---     compile.json(tree, scope)        a tree of moongate.template.kinds: texts, and gaps with their code and names
+-- Code is on `F`, `v`, `raw`, `req` and `it`, see moongate.template.expression. Of the names in scope.spliced a template
 -- takes `raw.NAME` where they stand alone: what a service has said goes on as it is. Faults are raised as a table with
 -- `fault`; compile.try(fn, ...) gives nil and the text instead.
 
@@ -76,20 +77,26 @@ local function code_of(node, scope, text)
   return code
 end
 
--- The parts as arguments in turn: texts quoted, values as their code.
-local function arguments(parts, scope, text)
-  local out = {}
+-- The code of a text: what F.NAME, called with the texts and the values in turn, makes of them. `wrap` may name a
+-- function of F for the n-th expression, and say that it wants what a path has captured as the request has it.
+function M.joined(text, scope, join, wrap)
+  local parts, out = M.parse(text), {}
+  if #parts == 1 then return ("%q"):format(parts[1]) end
   for i, part in ipairs(parts) do
-    out[i] = type(part) == "string" and ("%q"):format(part) or code_of(part, scope, text)
+    if type(part) == "string" then
+      out[i] = ("%q"):format(part)
+    else
+      local name, as_captured
+      if wrap then name, as_captured = wrap(part, i // 2) end
+      local inner = { values = scope.values, uses = scope.uses, item = scope.item, as_captured = as_captured }
+      local code = code_of(part, inner, text)
+      out[i] = name and ("F.%s(%s)"):format(name, code) or code
+    end
   end
-  return table.concat(out, ", ")
+  return ("%s(%s)"):format(join, table.concat(out, ", "))
 end
 
-function M.text(text, scope)
-  local parts = M.parse(text)
-  if #parts == 1 then return ("%q"):format(parts[1]) end
-  return ("F.join_text(%s)"):format(arguments(parts, scope, text))
-end
+function M.text(text, scope) return M.joined(text, scope, "F.join_text") end
 
 -- The only expression of a text that is nothing else.
 local function only(parts)
@@ -101,17 +108,17 @@ function M.value(text, scope)
   return node and code_of(node, scope, text) or M.text(text, scope)
 end
 
-function M.path(text, scope)
-  local parts = M.parse(text)
-  if #parts == 1 then return ("%q"):format(parts[1]) end
-  return ("F.join_path(%s)"):format(arguments(parts, scope, text))
+local function is_captured(node, scope)
+  local of = node.of
+  return (node.kind == "field" or node.kind == "index") and of.kind == "name" and of.name == "params"
+    and not scope.values.params
 end
 
--- `escape` is the code of a function.
-function M.escaped(text, scope, escape)
-  local parts = M.parse(text)
-  if #parts == 1 then return ("%q"):format(parts[1]) end
-  return ("F.join_escaped(%s, %s)"):format(escape, arguments(parts, scope, text))
+function M.path(text, scope)
+  return M.joined(text, scope, "F.join_path", function(node)
+    if is_captured(node, scope) then return "captured", true end
+    return "segment"
+  end)
 end
 
 function M.expression(text, scope)
@@ -120,6 +127,30 @@ function M.expression(text, scope)
   if not node then fail("'%s': %s", shown(text), after) end
   if after <= #text then fail("'%s': has more behind its end", shown(text)) end
   return code_of(node, scope, text)
+end
+
+local function sorted(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The code of a table of texts, each value through F.NAME. One that never changes is made once, as C[slot].
+function M.table_code(map, scope, wrap, C, slot)
+  local fields, constants, changes = {}, {}, false
+  for _, name in ipairs(sorted(map)) do
+    local parts = M.within(name, M.parse, map[name])
+    if #parts == 1 then
+      constants[name], fields[#fields + 1] = parts[1], ("[%q] = %q"):format(name, parts[1])
+    else
+      changes = true
+      fields[#fields + 1] = ("[%q] = %s(%s)"):format(name, wrap, M.within(name, M.value, map[name], scope))
+    end
+  end
+  if changes then return "{ " .. table.concat(fields, ", ") .. " }" end
+  C[slot] = constants
+  return "C." .. slot
 end
 
 -- ------------------------------------------------------------------------------------------------ trees
@@ -133,6 +164,10 @@ end
 local Writer = {}
 Writer.__index = Writer
 
+local function new_writer(scope)
+  return setmetatable({ texts = { "" }, gaps = {}, scope = scope, spliced = {}, looked_into = {} }, Writer)
+end
+
 function Writer:add(text) self.texts[#self.texts] = self.texts[#self.texts] .. text end
 
 function Writer:gap(text, parts)
@@ -145,7 +180,7 @@ function Writer:gap(text, parts)
   elseif node then
     code = code_of(node, scope, text)
   else
-    code = ("F.join_text(%s)"):format(arguments(parts, scope, text))
+    code = M.text(text, scope)
   end
   for name in pairs(scope.uses) do
     self.scope.uses[name] = true
@@ -193,12 +228,46 @@ end
 
 local GAPS_MAX = 200
 
+local function checked(w)
+  if #w.gaps > GAPS_MAX then fail("has more than %d expressions", GAPS_MAX) end
+  return w
+end
+
 -- Also `spliced` and `looked_into`: the names that go on as they are, and those whose value is needed.
 function M.json(tree, scope)
-  local w = setmetatable({ texts = { "" }, gaps = {}, scope = scope, spliced = {}, looked_into = {} }, Writer)
+  local w = new_writer(scope)
   write(w, tree)
-  if #w.gaps > GAPS_MAX then fail("has more than %d expressions", GAPS_MAX) end
-  return { texts = w.texts, gaps = w.gaps, spliced = w.spliced, looked_into = w.looked_into }
+  return checked(w)
+end
+
+-- The end of the string that begins at `at`, in a text that is JSON.
+local function string_end(text, at)
+  local from = at + 1
+  while true do
+    local stop = text:find('[\\"]', from)
+    if text:sub(stop, stop) == '"' then return stop + 1 end
+    from = stop + 2
+  end
+end
+
+-- The same of a JSON text, whose strings may hold expressions.
+function M.json_text(text, scope)
+  local _, err = mg.json.decode(text)
+  if err then fail("no JSON: %s", err) end
+  local w, at = new_writer(scope), 1
+  while true do
+    local open = text:find('"', at, true)
+    if not open then break end
+    local after = string_end(text, open)
+    local value = mg.json.decode(text:sub(open, after - 1))
+    local parts = M.parse(value)
+    w:add(text:sub(at, open - 1))
+    if #parts > 1 and text:find("^%s*:", after) then fail("'%s': a name cannot have an expression", shown(value)) end
+    if #parts == 1 then w:add(quoted(parts[1])) else w:gap(value, parts) end
+    at = after
+  end
+  w:add(text:sub(at))
+  return checked(w)
 end
 
 -- The code of all gaps, as a list of values.

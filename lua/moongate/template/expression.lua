@@ -296,13 +296,18 @@ function EMIT.name(node, scope)
   return code
 end
 
+-- What a route's pattern has captured is decoded, but for two characters.
+local function captured(of, code, scope)
+  if of.kind ~= "name" or of.name ~= "params" or scope.values.params or scope.as_captured then return code end
+  return ("F.param(%s)"):format(code)
+end
+
 function EMIT.field(node, scope)
   local of = node.of
   if of.kind == "name" and not scope.values[of.name] then
     if METHODS[of.name] then return ("%s(%q)"):format(METHODS[of.name], node.name) end
   end
-  local code = ("F.get(%s, %q)"):format(emit(of, scope), node.name)
-  return of.kind == "name" and of.name == "params" and not scope.values.params and ("F.param(%s)"):format(code) or code
+  return captured(of, ("F.get(%s, %q)"):format(emit(of, scope), node.name), scope)
 end
 
 function EMIT.index(node, scope)
@@ -310,7 +315,7 @@ function EMIT.index(node, scope)
   if of.kind == "name" and METHODS[of.name] and not scope.values[of.name] then
     return ("%s(F.text(%s))"):format(METHODS[of.name], emit(node.key, scope))
   end
-  return ("F.get(%s, %s)"):format(emit(of, scope), emit(node.key, scope))
+  return captured(of, ("F.get(%s, %s)"):format(emit(of, scope), emit(node.key, scope)), scope)
 end
 
 function EMIT.unary(node, scope) return UNARY_CODE[node.op]:format(emit(node.of, scope)) end

@@ -89,24 +89,37 @@ function M.join_text(...)
   return table.concat(pieces)
 end
 
--- A path of texts and values in turn, each value as one segment of it, or one value of its query; nil and the value's
--- place where there is none, or it would name something else than what is written.
-function M.join_path(...)
-  local pieces, n = { ... }, select("#", ...)
-  for i = 2, n, 2 do
-    local text = text_of(pieces[i])
-    if text == "" or text == "." or text == ".." then return nil, i // 2 end
-    pieces[i] = mg.url.encode(text)
-  end
-  return table.concat(pieces, "", 1, n)
+-- A value as one segment of a path, or one value of a query; nil for what names nothing, or would lead elsewhere.
+function M.segment(value)
+  local text = text_of(value)
+  if text == "" or text == "." or text == ".." then return nil end
+  return mg.url.encode(text)
 end
 
--- The same of any text whose values `escape` makes harmless.
-function M.join_escaped(escape, ...)
-  local pieces, n = { ... }, select("#", ...)
-  for i = 2, n, 2 do pieces[i] = escape(text_of(pieces[i])) end
-  return table.concat(pieces, "", 1, n)
+local function escape_char(char) return ("%%%02X"):format(char:byte()) end
+
+-- What a route's pattern has captured: it may be several segments, and keeps its %2F and %25.
+function M.captured(value)
+  local text = text_of(value)
+  if text == "" or text == "." or text == ".." then return nil end
+  return (text:gsub("[^%w%-._~!$&'()*+,;=:@/%%]", escape_char))
 end
+
+-- A path of texts and such values, or nil where one of them is missing.
+function M.join_path(...)
+  for i = 1, select("#", ...) do
+    if select(i, ...) == nil then return nil end
+  end
+  return table.concat { ... }
+end
+
+local MARKUP = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+-- In the text and the quoted attributes of HTML and XML.
+function M.escape_markup(value) return (text_of(value):gsub("[&<>\"']", MARKUP)) end
+
+-- As one part of an address, and in forms.
+function M.escape_address(value) return mg.url.encode(text_of(value)) end
 
 -- A value for a query, or nil: then it is left out.
 function M.argument(value)

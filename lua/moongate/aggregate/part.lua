@@ -77,6 +77,10 @@ local EMPTY = { [204] = true, [205] = true, [304] = true }
 -- What a response is in the answer, and its value.
 local function take(part, res)
   if EMPTY[res.status] then return nil, nil end
+  if res:header "Content-Encoding" then
+    local _, err = res:text() -- decodes it
+    if err then return nil, nil, err end
+  end
   if not part.decoded then return res, nil end
   local value, err = res:json()
   if err then return nil, nil, { code = err.code, message = "not JSON: " .. err.message } end

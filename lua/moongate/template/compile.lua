@@ -11,9 +11,9 @@
 --     compile.json_text(text, scope)   the same of a JSON text
 --     compile.load(source, C)          the function that a text of Lua returns; it sees F and C
 --
--- Code is on `F`, `v`, `raw`, `req` and `it`, see moongate.template.expression. Of the names in scope.spliced a template
--- takes `raw.NAME` where they stand alone: what a service has said goes on as it is. Faults are raised as a table with
--- `fault`; compile.try(fn, ...) gives nil and the text instead.
+-- Code is on `F`, `v`, `raw`, `req` and `it`, see moongate.template.expression. Of the names in scope.spliced a
+-- template takes `raw.NAME` where they stand alone: what a service has said goes on as it is. Faults are raised as a
+-- table with `fault`; compile.try(fn, ...) gives nil and the text instead.
 
 local expression = require "moongate.template.expression"
 local functions = require "moongate.template.functions"

@@ -150,7 +150,8 @@ static void respond(struct mg_exchange *ex, struct mg_response *res)
     ex->res = res;
     ex->answered = true;
     mg_inbound_set_deadline(ex->in, 0);
-    if (res->source == MG_SOURCE_UPSTREAM)
+    /* RFC 9110 7.6.3, also of what was stored on its way. */
+    if ((res->source == MG_SOURCE_UPSTREAM || res->source == MG_SOURCE_CACHE) && !ex->detached)
         mg_fields_add_id(&m->fields, m->arena, MG_FIELD_VIA,
                          m->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate"));
     count(ex, mg_tally_class(m->status)); /* before the client can ask for it */
@@ -391,6 +392,7 @@ void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
 {
     struct mg_exchange *ex = new_exchange(like->wg, in);
     ex->uncounted = true;
+    ex->detached = true;
     follow_request(&ex->req, like);
     ex->refuse = like->ex ? like->ex->refuse : NULL;
     set_deadline(ex);

@@ -47,7 +47,7 @@ struct mg_request {
     struct mg_security *security; /* net/security.h: of the connection, a ref; NULL: not our TLS */
 };
 
-enum mg_source { MG_SOURCE_UPSTREAM, MG_SOURCE_POLICY, MG_SOURCE_GATEWAY };
+enum mg_source { MG_SOURCE_UPSTREAM, MG_SOURCE_CACHE, MG_SOURCE_POLICY, MG_SOURCE_GATEWAY };
 
 struct mg_response {
     struct mg_message *msg;
@@ -159,6 +159,7 @@ struct mg_exchange {
     void *script;  /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
     bool uncounted; /* no client's request, or one that asks for the counts */
+    bool detached; /* what it is answered with goes to another exchange, not to a client */
 };
 
 extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */

@@ -496,6 +496,7 @@ static int build(lua_State *L)
     b->gen->dev = mg_config_flag(b, b->config, "dev");
     workers = mg_config_integer(b, b->config, "workers");
     b->gen->workers = b->source->workers_override ? b->source->workers_override : (uint32_t)workers;
+    mg_config_build_caches(b);
     if (b->report->errors == 0) /* routes name services */
         mg_config_build_routes(b);
     mg_config_build_plan(b);

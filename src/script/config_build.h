@@ -119,6 +119,9 @@ void mg_config_build_balance(struct mg_config_build *b, int service, struct mg_s
 /* Of the service at that stack index, in the arena; NULL: it has none. */
 const struct mg_check *mg_config_build_check(struct mg_config_build *b, int service);
 
+/* Definitions of the caches; those that steps use are opened when the steps are built. Before the
+ * routes. */
+void mg_config_build_caches(struct mg_config_build *b);
 /* Routes with their pipelines, the router, and plan->steps. The services are there. */
 void mg_config_build_routes(struct mg_config_build *b);
 /* The rest of the plan. */

@@ -107,8 +107,7 @@ static void build_dicts(struct mg_config_build *b)
     lua_pop(b->L, 2);
 }
 
-/* Only their definitions: those that steps use are opened when the steps are built. */
-static void build_caches(struct mg_config_build *b)
+void mg_config_build_caches(struct mg_config_build *b)
 {
     struct mg_generation *gen = b->gen;
     gen->cache_registry = b->source->stores ? b->source->stores->caches : NULL;
@@ -175,7 +174,6 @@ void mg_config_build_plan(struct mg_config_build *b)
     keep_text(b);
     build_paths(b);
     build_dicts(b);
-    build_caches(b);
     build_redact(b);
     build_consumers(b);
 }

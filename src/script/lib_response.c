@@ -13,6 +13,7 @@ static const char *const fields[] = {
 };
 
 static const char *const sources[] = {[MG_SOURCE_UPSTREAM] = "upstream",
+                                      [MG_SOURCE_CACHE] = "cache",
                                       [MG_SOURCE_POLICY] = "policy",
                                       [MG_SOURCE_GATEWAY] = "gateway"};
 

@@ -1,8 +1,10 @@
 /* The policies that C runs, and how their options are read. Control thread. */
 #include "script/natives.h"
 
+#include "gateway/cache_step.h"
 #include "gateway/compress.h"
 #include "gateway/group.h"
+#include "script/native_cache.h"
 #include "script/steps.h"
 
 static enum mg_coding coding_at(struct mg_config_build *b, int list, lua_Integer i)
@@ -44,6 +46,10 @@ static const void *build_decompress(struct mg_config_build *b, int conf,
 
 static const struct mg_native natives[] = {
     {"any", MG_STEP_HAS_REQUEST, {.enter = mg_steps_enter_native, .request = mg_group_any}, NULL},
+    {"cache",
+     MG_STEP_HAS_REQUEST,
+     {.enter = mg_steps_enter_native, .request = mg_cache_step_request},
+     mg_native_cache},
     {"all", MG_STEP_HAS_REQUEST, {.enter = mg_steps_enter_native, .request = mg_group_all}, NULL},
     {"compress",
      MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,

@@ -160,7 +160,7 @@ bool mg_cache_fill_add(struct mg_cache_fill *fill, struct mg_str bytes, uint64_t
 /* The body is complete. Takes the fill. */
 void mg_cache_fill_end(struct mg_cache_fill *fill);
 /* `old` with another head, and the body it has: a 304. The reference is for the caller. NULL as
- * with begin. Takes the fill. */
+ * with begin, and when that body is not complete. Takes the fill. */
 struct mg_cache_entry *mg_cache_fill_renew(struct mg_cache_fill *fill, struct mg_cache_entry *old,
                                            const struct mg_cache_new *what, uint64_t now_ns);
 /* It came to nothing. Before begin: who waits gets `word` (MG_CACHE_PASS or MG_CACHE_FAILED).
@@ -180,8 +180,9 @@ enum mg_cache_purge_by { MG_CACHE_BY_KEY, MG_CACHE_BY_PREFIX, MG_CACHE_BY_TAG, M
 
 /* Drops entries, or makes them stale: with that primary key in all variants, with a primary key
  * that begins so, or with that tag. What is being fetched meanwhile, and may be older than the
- * purge, is not kept. By key it looks through one shard, else through all, with a lock for each.
- * How many entries that were. */
+ * purge, is not kept. By key it looks through one shard where there are variants, and at one entry
+ * where there are none; else through all shards, with a lock for each. How many entries that were.
+ */
 size_t mg_cache_purge(struct mg_cache *cache, enum mg_cache_purge_by by, struct mg_str what,
                       bool soft);
 

@@ -165,7 +165,8 @@ struct mg_cache_entry *mg_cache_fill_begin(struct mg_cache_fill *f, const struct
 static struct mg_cache_item *renew(struct mg_cache_fill *f, struct mg_cache_item *old,
                                    const struct mg_cache_new *what, uint64_t now_ns)
 {
-    struct mg_cache_item *item = is_outdated(f) ? NULL : new_item(f, what, now_ns);
+    bool whole = !old->body || atomic_load(&old->body->state) == MG_CACHE_BODY_COMPLETE;
+    struct mg_cache_item *item = whole && !is_outdated(f) ? new_item(f, what, now_ns) : NULL;
     if (!item)
         return NULL;
     item->body = old->body;

@@ -150,6 +150,7 @@ void mg_cache_index_put(struct mg_cache_shard *s, struct mg_cache_item *item)
     item->indexed = true;
     atomic_fetch_add(&item->refs, 1);
     s->entries++;
+    s->variants += item->entry.key.variant.n > 0;
 }
 
 struct mg_cache_item *mg_cache_index_find_live(struct mg_cache_shard *s, uint64_t hash,
@@ -186,6 +187,7 @@ void mg_cache_index_drop(struct mg_cache_shard *s, struct mg_cache_item *item)
     *at = item->next;
     item->indexed = false;
     s->entries--;
+    s->variants -= item->entry.key.variant.n > 0;
     leave_queue(s, item);
     mg_cache_item_unref(s, item);
 }

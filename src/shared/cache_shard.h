@@ -50,7 +50,7 @@ struct mg_cache_shard {
     struct mg_link small, main;
     size_t small_bytes;
     struct mg_link fills[MG_CACHE_FILL_BUCKETS]; /* of struct mg_cache_fill, before they begin */
-    size_t entries;
+    size_t entries, variants;                    /* of the entries: those of a variant */
     uint64_t hits, misses, started, waits, evictions, purges;
 } __attribute__((aligned(64)));
 

@@ -1,0 +1,240 @@
+local T = require "moongate.test"
+
+-- An origin that counts: its body is the number of the request.
+local function counting(answer)
+  local count = 0
+  return function(req)
+    count = count + 1
+    local made = type(answer) == "function" and answer(req, count) or answer or {}
+    return { status = made.status, headers = made.headers, body = made.body or tostring(count), delay = made.delay,
+      chunks = made.chunks, trickle = made.trickle, close = made.close, error = made.error }
+  end
+end
+
+local function gateway(conf, answer)
+  return T.new { policies = { { cache = conf or {} } }, upstreams = { api = counting(answer) } }
+end
+
+local FRESH = { headers = { ["Cache-Control"] = "max-age=60" } }
+
+describe("cache", function()
+  it("answers again from what it has, with Age and Cache-Status", function()
+    local t = gateway({}, FRESH)
+    local first = t:request "/a"
+    assert.header(first, "Cache-Status", "moongate;fwd=uri-miss;fwd-status=200;stored")
+    assert.is_nil(first:header "Age")
+    t:advance(10)
+    local second = t:request "/a"
+    assert.equal("1", second:text())
+    assert.header(second, "Age", "10")
+    assert.header(second, "Cache-Status", "moongate;hit;ttl=50")
+    assert.header(second, "Via", "1.1 moongate")
+    t:advance(51)
+    assert.equal("2", t:request("/a"):text())
+    assert.called("api", 2)
+  end)
+
+  it("tells URLs and hosts apart", function()
+    local t = gateway({}, FRESH)
+    for _, path in ipairs { "/a", "/b", "/a?x=1", "/a?x=2", "/a?" } do t:request(path) end
+    t:request { path = "/a", headers = { Host = "other.example" } }
+    assert.called("api", 6)
+    t:request "/a?x=1"
+    t:request "//a"
+    assert.called("api", 6)
+  end)
+
+  it("gives what one client got to all, Vary to those alike", function()
+    local t = gateway({}, { headers = { ["Cache-Control"] = "max-age=60", Vary = "Accept-Language" } })
+    local function ask(language)
+      return t:request { path = "/a", headers = { ["Accept-Language"] = language } }
+    end
+    assert.equal("1", ask("de"):text())
+    local other = ask("fr")
+    assert.equal("2", other:text())
+    assert.matches("fwd=vary%-miss", other:header "Cache-Status")
+    assert.equal("1", ask("de"):text())
+    assert.equal("2", ask("fr"):text())
+    assert.called("api", 2)
+  end)
+
+  it("keeps nothing that its origin forbids", function()
+    for _, control in ipairs { "no-store", "private", "max-age=0" } do
+      local t = gateway({ ttl = 60 }, { headers = { ["Cache-Control"] = control } })
+      t:request "/a"
+      t:request "/a"
+      assert.called("api", 2)
+    end
+  end)
+
+  it("goes by its own times where the origin names none, or always", function()
+    local t = gateway({ ttl = 60 })
+    t:request "/a"
+    t:request "/a"
+    assert.called("api", 1)
+    t = gateway({ ttl = 10, force_ttl = true }, FRESH)
+    t:request "/a"
+    t:advance(11)
+    t:request "/a"
+    assert.called("api", 2)
+  end)
+
+  it("validates what is stale, and goes on with what is still good", function()
+    local t = gateway({}, function(req)
+      if req:header "If-None-Match" == '"v1"' then
+        return { status = 304, headers = { ETag = '"v1"', ["Cache-Control"] = "max-age=60" }, body = "" }
+      end
+      return { headers = { ETag = '"v1"', ["Cache-Control"] = "max-age=60" } }
+    end)
+    t:request "/a"
+    t:advance(61)
+    local res = t:request "/a"
+    assert.equal("1", res:text())
+    assert.header(res, "Cache-Status", "moongate;fwd=stale;fwd-status=304;stored")
+    t:advance(30)
+    assert.header(t:request "/a", "Age", "30")
+    assert.called("api", 2)
+  end)
+
+  it("answers a client's condition itself", function()
+    local t = gateway({}, { headers = { ETag = '"v1"', ["Cache-Control"] = "max-age=60" } })
+    t:request "/a"
+    local res = t:request { path = "/a", headers = { ["If-None-Match"] = '"v1"' } }
+    assert.status(res, 304)
+    assert.equal("", res:text())
+    assert.called("api", 1)
+  end)
+
+  it("answers HEAD and ranges from a stored GET", function()
+    local t = gateway({}, { headers = { ["Cache-Control"] = "max-age=60" }, body = "0123456789" })
+    t:request "/a"
+    local head = t:request { method = "HEAD", path = "/a" }
+    assert.header(head, "Content-Length", "10")
+    assert.equal("", head:text())
+    local part = t:request { path = "/a", headers = { Range = "bytes=2-4" } }
+    assert.status(part, 206)
+    assert.header(part, "Content-Range", "bytes 2-4/10")
+    assert.equal("234", part:text())
+    assert.status(t:request { path = "/a", headers = { Range = "bytes=20-" } }, 416)
+    assert.called("api", 1)
+  end)
+
+  it("drops what an unsafe request changes, and what that names", function()
+    local t = gateway({}, function(req)
+      if req.method == "POST" then return { status = 201, headers = { Location = "/list" } } end
+      return FRESH
+    end)
+    t:request "/item"
+    t:request "/list"
+    t:request { method = "POST", path = "/item", body = "x" }
+    t:request "/item"
+    t:request "/list"
+    assert.called("api", 5)
+  end)
+
+  it("keeps it when the unsafe request failed", function()
+    local t = gateway({}, function(req) return req.method == "POST" and { status = 409 } or FRESH end)
+    t:request "/item"
+    t:request { method = "POST", path = "/item", body = "x" }
+    t:request "/item"
+    assert.called("api", 2)
+  end)
+
+  it("fetches once for many, and all read along", function()
+    local t = gateway({}, { headers = { ["Cache-Control"] = "max-age=60" }, delay = 1 })
+    local handles = {}
+    for i = 1, 50 do handles[i] = t:start "/a" end
+    t:settle()
+    for _, h in ipairs(handles) do assert.equal("1", h.res:text()) end
+    assert.called("api", 1)
+    assert.matches("collapsed", handles[2].res:header "Cache-Status")
+  end)
+
+  it("lets each fetch for itself what is not for sharing", function()
+    local t = gateway({}, { headers = { ["Cache-Control"] = "private" }, delay = 1 })
+    local handles = {}
+    for i = 1, 5 do handles[i] = t:start "/a" end
+    t:settle()
+    local seen = {}
+    for _, h in ipairs(handles) do seen[h.res:text()] = true end
+    for i = 1, 5 do assert.is_true(seen[tostring(i)]) end
+    -- And from now on nobody waits.
+    local before = t:now()
+    local a, b = t:start "/a", t:start "/a"
+    t:settle()
+    assert.near(before + 1, math.max(a.at or 0, b.at or 0), 0.1)
+  end)
+
+  it("does not wait for ever", function()
+    local t = gateway({ wait = 2 }, function(_, count) return { headers = FRESH.headers, delay = count == 1 and 8 or 0 } end)
+    local first, second = t:start "/a", t:start "/a"
+    t:settle()
+    local quick = first.res:text() == "2" and first or second
+    local slow = quick == first and second or first
+    assert.equal("1", slow.res:text())
+    assert.equal("2", quick.res:text())
+    assert.matches("waited%-too%-long", quick.res:header "Cache-Status")
+  end)
+
+  it("gives what is stale at once, and refreshes it meanwhile", function()
+    local t = gateway({ ttl = 10, stale_while_revalidate = 30 }, { delay = 1 })
+    t:request "/a"
+    t:advance(15)
+    local before = t:now()
+    assert.equal("1", t:request("/a"):text())
+    assert.near(before, t:now(), 0.01)
+    t:advance(5)
+    assert.equal("2", t:request("/a"):text())
+    assert.called("api", 2)
+  end)
+
+  it("stands in for an origin that fails", function()
+    local bad = false
+    local t = gateway({ ttl = 10, stale_if_error = 100 }, function() return bad and { status = 503 } or {} end)
+    t:request "/a"
+    bad = true
+    t:advance(20)
+    local res = t:request "/a"
+    assert.status(res, 200)
+    assert.equal("1", res:text())
+    t:advance(100)
+    assert.status(t:request "/a", 503)
+  end)
+
+  it("ends uncleanly for all when the origin does, and keeps nothing", function()
+    local t = gateway({}, function(_, count)
+      if count > 1 then return FRESH end
+      return { headers = FRESH.headers, body = ("x"):rep(100), close = "mid-body" }
+    end)
+    local a, b = t:start "/a", t:start "/a"
+    t:settle()
+    assert.is_truthy(a.res.broken)
+    assert.is_truthy(b.res.broken)
+    assert.is_nil(t:request("/a").broken)
+  end)
+
+  it("sends X-Cache where that is wanted", function()
+    local t = gateway({ legacy_headers = true, status_header = false }, FRESH)
+    local first = t:request "/a"
+    assert.header(first, "X-Cache", "MISS")
+    assert.is_nil(first:header "Cache-Status")
+    assert.header(t:request "/a", "X-Cache", "HIT")
+    assert.is_nil(t:request({ method = "POST", path = "/a" }):header "X-Cache")
+  end)
+
+  it("keeps users apart by key, and passes what is to bypass it", function()
+    local t = gateway({ ttl = 60, key = "${header.x-user}", bypass = "${cookie.session}" })
+    local function ask(headers) return t:request({ path = "/a", headers = headers }):text() end
+    assert.equal("1", ask { ["X-User"] = "ann" })
+    assert.equal("2", ask { ["X-User"] = "bob" })
+    assert.equal("1", ask { ["X-User"] = "ann" })
+    assert.equal("3", ask { ["X-User"] = "ann", Cookie = "session=1" })
+    assert.equal("1", ask { ["X-User"] = "ann" })
+  end)
+
+  it("names what is wrong with its options", function()
+    local module = require "cache"
+    local _, err = T.validate(module, { ttl_by_status = { ["4044"] = 1 } })
+    assert.matches("'4044' is no status, such as 404, 300-308 or 5xx", err, 1, true)
+  end)
+end)

@@ -23,7 +23,8 @@ return {
     force_ttl = s.boolean { default = false, help = "these times count even where the origin names one; " ..
       "`no-store` and `private` still hold" },
     heuristic_max = s.duration { default = "1d", le = 31536000, help = "the longest guess; 0: none" },
-    methods = s.list(s.enum { "GET", "HEAD" }, { single = true, len = { 1 }, default = { "GET", "HEAD" } }),
+    methods = s.list(s.enum { "GET", "HEAD" }, { single = true, len = { 1 }, default = { "GET", "HEAD" },
+      help = "what is answered from the store; HEAD from a stored GET" }),
     key = s.expr { default = "", help = "what tells responses of one URL apart, such as `${auth.subject}`" },
     vary = s.list(s.header_name(), { single = true, default = {},
       help = "request fields that responses vary by, whatever their Vary says" }),

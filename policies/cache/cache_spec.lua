@@ -166,7 +166,9 @@ describe("cache", function()
   end)
 
   it("does not wait for ever", function()
-    local t = gateway({ wait = 2 }, function(_, count) return { headers = FRESH.headers, delay = count == 1 and 8 or 0 } end)
+    local t = gateway({ wait = 2 }, function(_, count)
+      return { headers = FRESH.headers, delay = count == 1 and 8 or 0 }
+    end)
     local first, second = t:start "/a", t:start "/a"
     t:settle()
     local quick = first.res:text() == "2" and first or second

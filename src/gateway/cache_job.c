@@ -339,8 +339,8 @@ static bool old_stands_in(const struct mg_cache_job *job)
         return false;
     const struct mg_cache_record *record = mg_cache_head_record(job->old->head);
     bool cut_off = mg_detached_response(d)->source == MG_SOURCE_GATEWAY;
-    return job->old_covers_errors || (cut_off && !(record->flags & (MG_CACHE_NEVER_STALE |
-                                                                   MG_CACHE_ALWAYS_VALIDATE)));
+    return job->old_covers_errors ||
+           (cut_off && !(record->flags & (MG_CACHE_NEVER_STALE | MG_CACHE_ALWAYS_VALIDATE)));
 }
 
 static void on_head(struct mg_detached *d)

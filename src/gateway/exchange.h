@@ -159,7 +159,7 @@ struct mg_exchange {
     void *script;  /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
     bool uncounted; /* no client's request, or one that asks for the counts */
-    bool detached; /* what it is answered with goes to another exchange, not to a client */
+    bool detached;  /* what it is answered with goes to another exchange, not to a client */
 };
 
 extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */

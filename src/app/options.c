@@ -14,6 +14,7 @@ const char mg_options_usage[] =
     "                 start the gateway; -p replaces the first listener's port,\n"
     "                 --dev shows tracebacks in error bodies\n"
     "  check [FILE]   tell all errors and warnings of a config\n"
+    "  convert FILE   print a config, or a file of another program, as the native file\n"
     "  test [busted options] [PATH]...\n"
     "                 run specs with the test kit\n"
     "  new policy NAME [--dir FOLDER]\n"

@@ -45,6 +45,15 @@ describe("rgate", function()
     assert.same({ 403, "This is not reachable" }, { res.status, res.body })
   end)
 
+  it("has its statistics on the same port", function()
+    local before = g:get("/stats"):json().requests_count
+    g:get "/api/payment"
+    g:get "/none"
+    local after = g:get("/stats"):json()
+    assert.same({ before.success + 1, before.error + 1 }, { after.requests_count.success, after.requests_count.error })
+    assert.number(after.latency_ms.p99)
+  end)
+
   it("takes no commands", function()
     local res = E.command { folder .. "/rgate", "check" }
     assert.equal(2, res.status)

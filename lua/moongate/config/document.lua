@@ -6,6 +6,7 @@
 
 local dialect = require "moongate.config.dialect"
 local env = require "moongate.config.env"
+local js = require "moongate.config.dialect.js"
 local walk = require "moongate.config.walk"
 
 local M = {}
@@ -39,6 +40,17 @@ local function read_lua(doc)
   return value, {}
 end
 
+-- A JavaScript file that exports an object.
+local function read_js(doc, yaml)
+  local value, positions = js.parse(doc.text, yaml.null)
+  if value ~= nil then return value, positions end
+  for _, e in ipairs(positions) do
+    e.file, e.path = doc.name, ""
+    table.insert(doc.walk.errors, e)
+  end
+  return nil
+end
+
 -- A copy of a caller's table: what stands in it may be replaced.
 local function copy(value, seen)
   if type(value) ~= "table" then return value end
@@ -47,6 +59,10 @@ local function copy(value, seen)
   seen[value] = out
   for key, item in pairs(value) do out[key] = copy(item, seen) end
   return out
+end
+
+local function is_js(name, text)
+  return name:match "%.[cm]?js$" ~= nil or ("\n" .. text):find "\nmodule%.exports%s*=" ~= nil
 end
 
 -- Reads a file; `text` may also be its table. `ctx` is what all files of one config share; each gets its own with file,
@@ -61,7 +77,8 @@ function M.read(name, text, opts, ctx)
   elseif name:match("%.lua$") then
     value, positions = read_lua(doc)
   else
-    value, positions = read_yaml(doc, opts.yaml or require "moongate.yaml")
+    local read = is_js(name, text) and read_js or read_yaml
+    value, positions = read(doc, opts.yaml or require "moongate.yaml")
     doc.walk.origin = 1 << 20 | 1
   end
   if value == nil then return doc end

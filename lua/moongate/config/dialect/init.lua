@@ -4,13 +4,14 @@
 -- lift = function(lift) -> native value }. What it cannot say natively is an error at its place, never left out.
 -- Native keys may stand beside its own: `listen`, `limits`, `log`, ...
 
+local express_gateway = require "moongate.config.dialect.express_gateway"
 local lift = require "moongate.config.dialect.lift"
 local rgate = require "moongate.config.dialect.rgate"
 local routes_json = require "moongate.config.dialect.routes_json"
 
 local M = {}
 
-local DIALECTS = { routes_json, rgate }
+local DIALECTS = { express_gateway, routes_json, rgate }
 
 local function find(value)
   if type(value) ~= "table" then return nil end
@@ -26,7 +27,7 @@ function M.lift(doc, opts)
   local dialect = find(doc.value)
   if not dialect then return end
   doc.dialect = dialect.name
-  local one, before = lift.new(doc), #doc.walk.errors
+  local one, before = lift.new(doc, opts.verbatim), #doc.walk.errors
   local right = opts.verbatim or one:check(dialect.fields)
   local native = right and dialect.lift(one) or nil
   if native then one:pass(dialect.fields, native) end

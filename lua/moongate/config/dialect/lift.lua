@@ -18,8 +18,10 @@ local Lift = {}
 Lift.__index = Lift
 Lift.__name = "moongate.Lift"
 
-function M.new(doc)
-  return setmetatable({ doc = doc, walk = doc.walk, value = doc.value, root = walk.root() }, Lift)
+-- `verbatim`: the file was found right before, and its values are as they are written.
+function M.new(doc, verbatim)
+  return setmetatable(
+    { doc = doc, walk = doc.walk, value = doc.value, root = walk.root(), verbatim = verbatim }, Lift)
 end
 
 -- ------------------------------------------------------------------------------------------------ made

@@ -92,6 +92,14 @@ local function lift_route(lift, item, place, names)
   return route
 end
 
+-- /stats is on the port for requests.
+local function lift_stats(lift)
+  local admin, public = lift:map(lift.root), lift:map(lift.root)
+  lift:set(public, "stats", "/stats", lift.root)
+  lift:set(admin, "public", public, lift.root)
+  return admin
+end
+
 function M.lift(lift)
   local native, at = lift:map(lift.root), walk.child(lift.root, lift.value, "routes")
   local services, routes = lift:map(lift.root), lift:list(at)
@@ -101,6 +109,7 @@ function M.lift(lift)
   end
   lift:set(native, "services", services, walk.child(lift.root, lift.value, "backends"))
   lift:set(native, "routes", routes, at)
+  if lift.value.admin == nil then lift:set(native, "admin", lift_stats(lift), lift.root) end
   return native
 end
 

@@ -13,6 +13,7 @@ local E = {}
 ---@field env? table<string, string>
 ---@field args? string[]
 ---@field tls? boolean|moongate.e2e.TlsOptions how its client connects
+---@field program? string a link to it, by a name that means `run`
 
 ---Starts the gateway and waits until it is ready. It ends with the block of the spec.
 ---@param options moongate.e2e.StartOptions

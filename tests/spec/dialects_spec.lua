@@ -378,6 +378,41 @@ describe("JavaScript", function()
   end
 end)
 
+-- Every value of a file in turn is replaced by one of another sort.
+describe("what is wrong", function()
+  local yaml = require "moongate.yaml"
+  local json = require "moongate".json
+  local OTHERS = { 5, 1.5, "x", "", true, {}, { 1 }, { a = 1 }, { {} }, json.null, "${req.zz}", "http://a/b?c" }
+
+  -- All places of a value, as { container, key }.
+  local function places(value, out)
+    for key, item in pairs(value) do
+      out[#out + 1] = { value, key }
+      if type(item) == "table" then places(item, out) end
+    end
+    return out
+  end
+
+  local TEXTS = {
+    EXPRESS, '{"routes": [{"path_pattern": "/a/*", "service": "a", "version": "v1", "backends": ["a"]}]}',
+    "backends: [{ name: p, match_labels: a=b }, { name: o, addresses: a }]\nroutes: [{ path_prefix: /p, backend: p }]",
+  }
+  for _, text in ipairs(TEXTS) do
+    it("is told with its place, whatever it is: " .. text:sub(1, 20), function()
+      for i = 1, #places(yaml.parse(text), {}) do
+        for _, other in ipairs(OTHERS) do
+          local tree = yaml.parse(text)
+          local at = places(tree, {})[i]
+          at[1][at[2]] = other
+          local checked, errors = load(assert(json.encode(tree)), "x.json")
+          for _, e in ipairs(errors) do assert.is_number(e.line, e.message) end
+          assert.is_true(checked ~= nil or #errors > 0)
+        end
+      end
+    end)
+  end
+end)
+
 -- What stands in a loaded config but for places.
 local function without_places(value)
   if type(value) ~= "table" then return value end

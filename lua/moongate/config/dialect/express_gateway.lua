@@ -116,8 +116,9 @@ local PROXY_MISSING = {
   autoRewrite = false, preserveHeaderKeyCase = true,
 }
 
--- Checks the keys of an action (or of proxyOptions) that policies have told.
+-- Checks the keys of an action (or of proxyOptions). False when something is wrong.
 local function check_keys(lift, action, place, fields, missing)
+  local before = #lift.walk.errors
   for key, value, at in lift:pairs(action, place) do
     if fields[key] then
       if not walk.is_absent(value) and not lift.verbatim then lift.walk:check(fields[key], value, at) end
@@ -127,6 +128,7 @@ local function check_keys(lift, action, place, fields, missing)
       lift:fail(at, ("%s; only %s has"):format(NO_COUNTERPART, tostring(missing[key])))
     end
   end
+  return #lift.walk.errors == before
 end
 
 -- Options of a proxy: the action's own, or else those of its service endpoint.
@@ -180,7 +182,7 @@ end
 -- The native service of a proxy, made when it is the first that wants it so.
 local function service_of(out, action, place)
   local lift, at = out.lift, walk.child(place, action, "serviceEndpoint")
-  local endpoints = lift.value.serviceEndpoints or {}
+  local endpoints = walk.is_absent(lift.value.serviceEndpoints) and {} or lift.value.serviceEndpoints
   local name = action.serviceEndpoint
   local endpoint = endpoints[name]
   if type(endpoint) ~= "table" then
@@ -207,15 +209,20 @@ end
 
 -- ------------------------------------------------------------------------------------------------ pipelines
 
+local function has_condition(item)
+  local condition = item.condition
+  return not walk.is_absent(condition) and not (type(condition) == "table" and condition.name == "always")
+end
+
 -- The proxy, which ends a pipeline: out.target is what routes need of it.
 local function lift_proxy(out, item, action, place)
   local lift = out.lift
-  if not walk.is_absent(item.condition) and item.condition.name ~= "always" then
+  if has_condition(item) then
     lift:fail(walk.child(place, item, "condition"), "a proxy's condition " .. NO_COUNTERPART
       .. "; make an apiEndpoint of it", item.condition)
   end
   local at = walk.child(place, item, "action")
-  check_keys(lift, action, at, PROXY, PROXY_MISSING)
+  if not check_keys(lift, action, at, PROXY, PROXY_MISSING) then return end
   local service, endpoint = service_of(out, action, at)
   if not service then return end
   out.target = {
@@ -235,13 +242,16 @@ local function lift_item(out, name, item, place)
   local at = walk.child(place, item, "action")
   local action = walk.is_absent(item.action) and {} or item.action
   if type(action) ~= "table" then return lift:fail(at, "expected map", action) end
+  for key, value in pairs(action) do
+    if walk.is_absent(value) then action[key] = nil end
+  end
   if name == "proxy" then return lift_proxy(out, item, action, place) end
   local policy = policies[name]
   local when
-  if not walk.is_absent(item.condition) and item.condition.name ~= "always" then
+  if has_condition(item) then
     when = conditions.translate(lift, item.condition, walk.child(place, item, "condition"))
   end
-  check_keys(lift, action, at, policy.fields, policy.missing)
+  if not check_keys(lift, action, at, policy.fields, policy.missing) then return end
   out.step = function(native_name, conf, where)
     local step = lift:map(place)
     lift:set(step, native_name, conf, where)

@@ -190,12 +190,21 @@ local function teller(conf)
   end
 end
 
+-- What most clients are told. A function of its own, as each variable that the one it makes remembers costs memory.
+local function telling(policy, field)
+  return function(res)
+    res:add_header("RateLimit-Policy", policy)
+    res:add_header("RateLimit", field)
+  end
+end
+
 function M.new(conf, env)
   local dict = mg.shared "rate-limit"
   if conf.algorithm == "adaptive" then return adaptive(conf, env, dict) end
 
   local choose = chooser(conf, function(limits, tier) return sets.new(conf, limits, env, dict, tier) end)
   local cost_of, tell, silent = cost.compile(conf.cost), teller(conf), not (conf.headers or conf.legacy_headers)
+  local plain = conf.headers and conf.legacy_headers ~= true
 
   local function refuse(req, set, field, retry_after, which, remaining, reset)
     mg.log.info("over the limit", { limit = set.names[which], dry_run = conf.dry_run })
@@ -215,6 +224,7 @@ function M.new(conf, env)
     if not ok then return refuse(req, set, field, retry_after, which, remaining, reset) end
     if delay > 0 and not conf.dry_run then mg.sleep(delay) end
     if silent or conf.dry_run then return end
+    if plain then return field and telling(set.policy, field) end
     return function(res) tell(req, res, set, false, field, which, remaining, reset) end
   end }
 end

@@ -193,6 +193,29 @@ describe("transform", function()
       .. '"An\\n","text":"<>","who":"An\\n from 192.0.2.7"}', sent(rule, request):text())
   end)
 
+  it("does what the table in its README says", function()
+    local folder = debug.getinfo(1, "S").source:match "^@(.*/)"
+    local readme = assert(io.open(folder .. "README.md"))
+    local rows = 0
+    for line in readme:lines() do
+      local operation, example, before, after = line:match "^| `(%l+)` | [^|]* | `(.-)` | `(.-)` → `(.-)` |$"
+      if operation then
+        rows = rows + 1
+        local path = os.tmpname()
+        local file = assert(io.open(path, "w"))
+        file:write("services: { api: { backends: [\"127.0.0.1:1\"] } }\nroutes: [{ match: /*, service: api, policies: ",
+          ("[{ transform: { request: { %s: %s } } }] }]\n"):format(operation, example))
+        file:close()
+        local t = T.load(path, { upstreams = { api = { body = "ok" } } })
+        t:request { method = "POST", body = before, headers = JSON, client_ip = "192.0.2.7" }
+        os.remove(path)
+        assert.equal(after, select(2, t:seen "api"):text(), line)
+      end
+    end
+    readme:close()
+    assert.equal(10, rows)
+  end)
+
   it("goes through its rules one after the other", function()
     local rules = { { move = { ["a.b"] = "b" } }, { remove = "a", rename = { b = "c" } },
       { set = { d = "${body.c}" } } }

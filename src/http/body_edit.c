@@ -54,7 +54,7 @@ static enum mg_body_state edited_peek(struct mg_body *b, struct mg_str *bytes)
 {
     struct edited *e = edited_of(b);
     for (;;) {
-        *bytes = mg_str(e->out.p + e->taken, e->out.n - e->taken);
+        *bytes = e->out.n ? mg_str(e->out.p + e->taken, e->out.n - e->taken) : MG_STR_NONE;
         if (e->out.failed)
             return broken(e, "too-large", 500);
         if (bytes->n)

@@ -164,9 +164,18 @@ static void on_adopted(void *arg)
     mg_reload_adopted(&((struct gateway *)arg)->reload);
 }
 
+static enum mg_rc start_access_log(struct gateway *g, struct mg_error *err)
+{
+    if (mg_line_log_set_target(g->stores.access, &g->serving.gen->access.target, err) != MG_OK)
+        return mg_error_prefix(err, "log.access");
+    return MG_OK;
+}
+
 static void take_over(struct gateway *g)
 {
     struct mg_error err;
+    if (start_access_log(g, &err) != MG_OK)
+        mg_log_error("the access log stays where it is", MG_LOG_C("error", err.text));
     g->expiry.gen = g->serving.gen;
     if (mg_admin_listen(g->admin, &err) != MG_OK)
         mg_log_error("the admin listener stays where it is", MG_LOG_C("error", err.text));
@@ -204,6 +213,10 @@ static void on_signal(void *arg, int number)
             mg_reload_start(&g->reload);
         return;
     }
+    if (number == SIGUSR1) {
+        mg_line_log_reopen(g->stores.access);
+        return;
+    }
     bool again = g->state == STOPPING;
     mg_log_info(again ? "stopping at once" : "stopping",
                 MG_LOG_C("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
@@ -237,7 +250,7 @@ static bool open_sockets(struct gateway *g, struct mg_error *err)
 
 static bool start_control(struct gateway *g, struct mg_error *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     if (!(g->loop = mg_loop_new(err)))
         return false;
     g->started_ns = mg_loop_now(g->loop);
@@ -348,7 +361,7 @@ int mg_run(const struct mg_options *options)
     if (!load_config(&g)) {
         g.status = 1;
     } else if (open_sockets(&g, &err) && start_control(&g, &err) && start_admin(&g, &err) &&
-               start_crew(&g, &err)) {
+               start_access_log(&g, &err) == MG_OK && start_crew(&g, &err)) {
         serve(&g);
     } else {
         fprintf(stderr, "moongate: %s\n", err.text);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/uri.h"
+#include "gateway/access_log.h"
 #include "gateway/forward.h"
 #include "gateway/page.h"
 #include "gateway/problem.h"
@@ -31,7 +32,7 @@ static void count(const struct mg_exchange *ex, enum mg_tally_class class)
 }
 
 /* What is answered in the turn that it came in took less than the loop's clock can tell. */
-static uint64_t duration(const struct mg_exchange *ex)
+uint64_t mg_exchange_duration_ns(const struct mg_exchange *ex)
 {
     uint64_t end = now(ex);
     if (end == ex->in->started_ns)
@@ -45,7 +46,7 @@ static void count_time(const struct mg_exchange *ex)
     const struct mg_worker_generation *wg = ex->wg;
     if (!wg->tally || ex->uncounted || !ex->answered || ex->res->msg->status < 200)
         return;
-    uint64_t took_ns = duration(ex);
+    uint64_t took_ns = mg_exchange_duration_ns(ex);
     mg_tally_time(wg->tally, took_ns);
     if (ex->req.route)
         mg_tally_time(wg->tallies[ex->req.route->index], took_ns);
@@ -98,6 +99,8 @@ static void over(struct mg_exchange *ex, const char *reason)
     if (reason)
         count(ex, MG_TALLY_CUT);
     count_time(ex);
+    if (ex->wg->gen->access.format && !ex->uncounted)
+        mg_access_log(ex);
     mg_wait_cancel_children(&ex->wait);
     if (ex->reached)
         run_finish(ex);
@@ -314,6 +317,9 @@ static struct mg_exchange *new_exchange(struct mg_worker_generation *wg, struct 
     ex->req.msg = &in->request;
     ex->req.body = in->body;
     ex->req.service = MG_NO_SERVICE;
+    ex->asked_method = in->request.method;
+    ex->asked_path = in->request.path;
+    ex->asked_query = in->request.query;
     ex->req.peer = in->client->peer;
     ex->req.local = in->client->local;
     ex->req.listener = in->client->listener;

@@ -158,6 +158,8 @@ struct mg_exchange {
     bool *reached; /* steps of the pipeline and in them, by place; NULL: none has a finish */
     void *script;  /* row 6's, NULL at first */
     bool answered, ended, out_of_time;
+    /* The request line as it came: steps may change what is in `req`. */
+    struct mg_str asked_method, asked_path, asked_query;
     bool uncounted; /* no client's request, or one that asks for the counts */
     bool detached;  /* what it is answered with goes to another exchange, not to a client */
 };
@@ -169,6 +171,9 @@ extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the wo
  * begins at a step of the pipeline. Takes `in`. For gateway/detached.h. */
 void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
                         const struct mg_pipeline *pipeline, uint32_t first);
+
+/* From the head of the request to now. */
+uint64_t mg_exchange_duration_ns(const struct mg_exchange *ex);
 
 /* Ends one whose client is gone or served, without the rest of its finish steps. */
 void mg_exchange_abandon(struct mg_exchange *ex);

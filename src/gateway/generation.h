@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "redis/conn.h"
 #include "shared/caches.h"
+#include "shared/line_log.h"
 #include "shared/tally.h"
 #include "tls/server.h"
 #include "upstream/service.h"
@@ -111,6 +112,15 @@ struct mg_admin_settings {
     struct mg_str token;   /* what clients must show; empty: nothing */
 };
 
+struct mg_access_format;
+
+/* The access log. */
+struct mg_access_settings {
+    const struct mg_access_format *format; /* gateway/access_log.h; NULL: there is none */
+    struct mg_line_target target;
+    struct mg_line_log *log; /* of the process; borrowed; NULL: nobody writes it */
+};
+
 /* A cache of the config. */
 struct mg_generation_cache {
     struct mg_str name;
@@ -134,6 +144,7 @@ struct mg_generation {
     struct mg_generation_cache *caches;
     uint32_t cache_count;
     struct mg_admin_settings admin;
+    struct mg_access_settings access;
     struct mg_public_page *publics;
     uint32_t public_count;
     struct mg_str shown; /* the config as JSON, without what is secret; n 0: it is not kept */

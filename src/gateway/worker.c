@@ -192,6 +192,7 @@ void mg_worker_release(struct mg_worker *w)
     mg_pool_release(&w->blocks);
     mg_pool_release(&w->request_blocks);
     mg_coding_memory_release(&w->coding);
+    mg_buf_release(&w->line);
     mg_pipe_close_all();
 }
 

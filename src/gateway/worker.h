@@ -5,6 +5,7 @@
 #ifndef MG_GATEWAY_WORKER_H
 #define MG_GATEWAY_WORKER_H
 
+#include "base/buf.h"
 #include "gateway/door.h"
 #include "gateway/exchange.h"
 #include "http/coding_memory.h"
@@ -84,6 +85,8 @@ struct mg_worker {
     void (*on_drained)(void *arg); /* while draining: the last exchange has ended */
     void *drained_arg;
     bool draining;
+    struct mg_line_ring *lines;   /* of the access log; NULL: not used yet */
+    struct mg_buf line;           /* one of them, in the making */
     struct mg_timer housekeeping; /* gives memory of peaks back */
     uint64_t random; /* state of mg_worker_random; a simulation sets it before mg_worker_init */
 };

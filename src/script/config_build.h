@@ -98,6 +98,9 @@ void mg_config_build_secrets(struct mg_config_build *b);
 /* How the running gateway is talked to, and what it shows. After the secrets. */
 void mg_config_build_admin(struct mg_config_build *b);
 
+/* The access log. */
+void mg_config_build_access(struct mg_config_build *b);
+
 /* Keys of the plan. After the secrets. */
 void mg_config_build_keys(struct mg_config_build *b);
 

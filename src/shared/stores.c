@@ -6,7 +6,8 @@ void mg_stores_init(struct mg_stores *s)
     *s = (struct mg_stores){.dicts = mg_dicts_new(),
                             .tokens = mg_token_cache_new(MG_TOKEN_CACHE_BYTES_DEFAULT),
                             .caches = mg_caches_new(),
-                            .tallies = mg_tallies_new()};
+                            .tallies = mg_tallies_new(),
+                            .access = mg_line_log_new()};
 }
 
 void mg_stores_release(struct mg_stores *s)
@@ -15,4 +16,5 @@ void mg_stores_release(struct mg_stores *s)
     mg_token_cache_free(s->tokens);
     mg_caches_free(s->caches);
     mg_tallies_free(s->tallies);
+    mg_line_log_free(s->access);
 }

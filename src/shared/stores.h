@@ -4,6 +4,7 @@
 
 #include "shared/caches.h"
 #include "shared/dicts.h"
+#include "shared/line_log.h"
 #include "shared/tally.h"
 #include "shared/token_cache.h"
 
@@ -12,6 +13,7 @@ struct mg_stores {
     struct mg_token_cache *tokens;
     struct mg_caches *caches;
     struct mg_tallies *tallies;
+    struct mg_line_log *access; /* the access log */
 };
 
 /* Empty ones. */

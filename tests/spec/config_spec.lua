@@ -105,7 +105,7 @@ describe("a small file", function()
     }, c.routes)
     assert.same({ 1, "", 0, false }, { c.version, c.base_path, c.workers, c.dev })
     assert.same({ format = "problem" }, c.errors)
-    assert.same({ format = "json", level = "info", redact = {} }, c.log)
+    assert.same({ format = "json", level = "info", redact = {}, access = { format = "off", to = "stdout" } }, c.log)
     assert.same({ { "policies" }, {}, {}, {}, { "moongate.yaml" } },
       { c.lua.path, c.secrets, c.shared, c.trusted_proxies, c.files })
     assert.same({}, c.consumers)
@@ -220,7 +220,7 @@ describe("values", function()
     { "errors: { format: simple, problem_base: 'https://x/' }", "errors",
       { format = "simple", problem_base = "https://x/" } },
     { "log: { format: plain, level: debug, redact: [X-Key] }", "log",
-      { format = "plain", level = "debug", redact = { "x-key" } } },
+      { format = "plain", level = "debug", redact = { "x-key" }, access = { format = "off", to = "stdout" } } },
     { "default_response: { body: 'no' }", "default_response", { status_code = 404, body = "no", headers = {} } },
     { "default_response: { headers: { content-type: application/json } }", "default_response",
       { status_code = 404, body = "", headers = { ["content-type"] = "application/json" } } },
@@ -463,6 +463,17 @@ describe("errors", function()
       "1:20: admin.public.reload: unknown field; known are 'config', 'health', 'ready', 'routes', 'services', "
       .. "'stats'" },
     { "admin: { public: { stats: stats } }", "1:27: admin.public.stats: must begin with '/'" },
+    -- the access log
+    { "log: { access: xml }",
+      '1:16: log.access: expected one of "off", "json", "combined" or map, got string "xml"' },
+    { "log: { access: { format: '${urls}' } }",
+      "1:26: log.access.format: unknown name 'urls' in '${urls}'" },
+    { "log: { access: { format: xml } }",
+      [[1:26: log.access.format: expected format ("json", "combined", or "${url} ${status}"), got string "xml"]] },
+    { "log: { access: { format: combined, fields: { a: x } } }",
+      "1:44: log.access.fields: are for 'format: json'" },
+    { "log: { access: { fields: { a: '${x}' } } }",
+      "1:31: log.access.fields.a: unknown name 'x' in '${x}'" },
     -- services
     { "services: { a: {} }", "1:16: services.a: needs one of 'backends', 'url', 'dns'" },
     { "services: { a: { backends: [], }, }", "1:28: services.a.backends: must have at least 1 item" },

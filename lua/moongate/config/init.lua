@@ -263,6 +263,7 @@ local function finish(main, parts, opts)
   config.base_path = ((config.base_path or ""):gsub("/+$", ""))
   config.workers = config.workers == "auto" and 0 or config.workers
   config.dev = config.dev or opts.dev == true
+  if type(config.log.access) == "string" then config.log.access = { format = config.log.access, to = "stdout" } end
   config.log.redact = lower_all(config.log.redact)
   if config.default_response then config.default_response.headers = config.default_response.headers or {} end
   -- Who only wants a cache need not name one.

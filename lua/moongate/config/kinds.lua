@@ -154,7 +154,8 @@ M.expr_names = EXPR_NAMES
 local EXPR_KNOWN = {}
 for _, name in ipairs(EXPR_NAMES) do EXPR_KNOWN[name] = true end
 
-local function expr_name_fault(name)
+local function expr_name_fault(name, more)
+  if more and more[name] then return nil end
   if name == "" then return "nothing between '${' and '}'" end
   if EXPR_KNOWN[name] and name:sub(-1) ~= "." then return nil end
   local group, rest = name:match("^(res%.header%.)(.*)$")
@@ -168,14 +169,15 @@ local function expr_name_fault(name)
   return ("unknown name '%s' in '${%s}'%s"):format(name, name, near and (", did you mean '%s'?"):format(near) or "")
 end
 
-local function expr_fault(value)
+-- What is wrong with the names in a template, or nil. `more`: further names that it may have, as keys.
+local function expr_fault(value, more)
   local at = 1
   while true do
     local open = value:find("${", at, true)
     if not open then return nil end
     local name, close = value:match("^([^{}]*)}()", open + 2)
     if not name then return "'${' without its '}'" end
-    local fault = expr_name_fault(name)
+    local fault = expr_name_fault(name, more)
     if fault then return fault end
     at = close
   end
@@ -184,6 +186,7 @@ end
 M.expr = {
   name = "expression",
   wants = STRING,
+  fault = expr_fault, -- for templates with names of their own
   parse = function(value)
     local fault = expr_fault(value)
     if fault then return nil, fault end

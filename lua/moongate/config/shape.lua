@@ -6,6 +6,7 @@ local s = require "moongate.schema"
 local balance = require "moongate.config.balance"
 local guards = require "moongate.config.guards"
 local health = require "moongate.config.health"
+local kinds = require "moongate.config.kinds"
 local net = require "moongate.config.net"
 local pattern = require "moongate.config.pattern"
 local steps = require "moongate.config.steps"
@@ -374,6 +375,34 @@ local redis = s.record {
   if value.cluster and value.database ~= 0 then return "must be 0 in a cluster", "database" end
 end):check(exactly_one("address", "sentinels", "cluster"))
 
+-- Names that only the access log knows; see src/gateway/access_log.h.
+local ACCESS_NAMES = {}
+for name in ([[time time.clf url user bytes duration_ms backend attempts connect_ms first_byte_ms reason error
+source]]):gmatch "%S+" do ACCESS_NAMES[name] = true end
+
+local FORMATS = ' ("json", "combined", or "${url} ${status}")'
+
+local access_format = text_kind("access_format", "format", FORMATS, function(value)
+  if value == "json" or value == "combined" then return value end
+  if not value:find("${", 1, true) or value:find "%c" then return nil end
+  local fault = kinds.expr.fault(value, ACCESS_NAMES)
+  if fault then return nil, fault end
+  return value
+end)
+
+local access = s.any_of {
+  s.enum { "off", "json", "combined" },
+  s.record {
+    format = access_format { default = "json" },
+    to = s.string { len = { 1, 4096 }, match = "^[^%z]+$", default = "stdout",
+      help = "stdout, stderr, syslog, or a file" },
+    fields = s.map(s.expr(), { help = "more fields of JSON lines: templates" }),
+  }:check(function(value)
+    if value.fields and value.format ~= "json" then return "are for 'format: json'", "fields" end
+  end),
+  default = "off",
+}
+
 -- ------------------------------------------------------------------------------------------------ the files
 
 local SHARED = {
@@ -421,6 +450,7 @@ M.main = with_shared {
   log = s.record({
     format = s.enum { "json", "plain", default = "json" },
     level = s.enum { "debug", "info", "warn", "error", default = "info" },
+    access = access,
     redact = s.list(s.header_name(), {
       default = {},
       help = "fields that no log line shows, beside authorization, cookie, set-cookie, proxy-authorization, x-api-key",

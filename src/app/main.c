@@ -5,6 +5,7 @@
 #include "app/check.h"
 #include "app/ndjson.h"
 #include "app/options.h"
+#include "app/remote.h"
 #include "app/run.h"
 #include "app/tools.h"
 #include "crypto/version.h"
@@ -42,6 +43,10 @@ int main(int argc, char **argv)
         return mg_check(&options);
     case MG_COMMAND_NDJSON:
         return mg_ndjson(&options);
+    case MG_COMMAND_STATUS:
+    case MG_COMMAND_RELOAD:
+    case MG_COMMAND_STOP:
+        return mg_remote(&options);
     case MG_COMMAND_VERSION:
         return print_version();
     case MG_COMMAND_HELP:

@@ -15,6 +15,9 @@ const char mg_options_usage[] =
     "                 --dev shows tracebacks in error bodies\n"
     "  check [FILE]   tell all errors and warnings of a config\n"
     "  convert FILE   print a config, or a file of another program, as the native file\n"
+    "  status | reload | stop [-c FILE] [--admin ADDRESS]\n"
+    "                 ask the running gateway by its admin listener: how it is; to read\n"
+    "                 its config again; to finish what is under way and end\n"
     "  test [busted options] [PATH]...\n"
     "                 run specs with the test kit\n"
     "  new policy NAME [--dir FOLDER]\n"
@@ -115,6 +118,40 @@ static enum mg_rc parse_check(struct args *a, struct mg_options *out)
                   : MG_OK;
 }
 
+/* Is it a command for the running gateway? */
+static bool is_remote(const char *command, struct mg_options *out)
+{
+    static const struct {
+        const char *word;
+        enum mg_command command;
+    } commands[] = {
+        {"status", MG_COMMAND_STATUS}, {"reload", MG_COMMAND_RELOAD}, {"stop", MG_COMMAND_STOP}};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (!is(command, commands[i].word))
+            continue;
+        out->command = commands[i].command;
+        return true;
+    }
+    return false;
+}
+
+static enum mg_rc parse_remote(struct args *a, struct mg_options *out)
+{
+    while ((a->option = *a->at)) {
+        enum mg_rc rc = MG_OK;
+        a->at++;
+        if (is(a->option, "-c") || is(a->option, "--config"))
+            rc = take_value(a, &out->config);
+        else if (is(a->option, "--admin"))
+            rc = take_value(a, &out->admin);
+        else
+            rc = mg_error_set(a->err, "unknown argument '%s'", a->option);
+        if (rc != MG_OK)
+            return rc;
+    }
+    return MG_OK;
+}
+
 bool mg_options_is_rgate(const char *program)
 {
     const char *slash = program ? strrchr(program, '/') : NULL;
@@ -145,6 +182,8 @@ enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
         out->command = MG_COMMAND_NDJSON;
         return parse_ndjson(&a, out);
     }
+    if (is_remote(command, out))
+        return parse_remote(&a, out);
     if (is(command, "version") || is(command, "--version"))
         out->command = MG_COMMAND_VERSION;
     else if (!is(command, "help") && !is(command, "--help") && !is(command, "-h"))

@@ -12,6 +12,9 @@ enum mg_command {
     MG_COMMAND_RUN,
     MG_COMMAND_CHECK,
     MG_COMMAND_NDJSON,
+    MG_COMMAND_STATUS,
+    MG_COMMAND_RELOAD,
+    MG_COMMAND_STOP,
     MG_COMMAND_VERSION,
 };
 
@@ -21,6 +24,7 @@ struct mg_options {
     const char *port;   /* digits, at most 65535; NULL: as the config says */
     uint32_t workers;   /* 0: as the config says */
     bool dev;
+    const char *admin; /* address of a running gateway; NULL: as the config says */
 };
 
 extern const char mg_options_usage[];

@@ -154,6 +154,18 @@ backends:
         .. "asked; 'addresses' may say otherwise" }, warnings)
   end)
 
+  it("has its statistics at /stats", function()
+    local t = T.load("config.yml", { text = RGATE, upstreams = {
+      payment = { error = "refused" }, orders = { body = "x" },
+    } })
+    local function counts() return (t:request "/stats"):json().requests_count end
+    assert.same({ success = 0, error = 0 }, counts())
+    t:request "/api/orders"
+    t:request "/api/payment"
+    t:request "/"
+    assert.same({ success = 1, error = 2 }, counts())
+  end)
+
   it("answers so", function()
     local t = T.load("config.yml", { text = RGATE, upstreams = {
       payment = { error = "refused" }, orders = function(req) return { body = req.path } end,

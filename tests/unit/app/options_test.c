@@ -38,6 +38,10 @@ static void test_good(void **unused)
         {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
         {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false}},
         {{"ndjson", "-c", "a.json"}, {MG_COMMAND_NDJSON, "a.json", NULL, 0, false}},
+        {{"status"}, {MG_COMMAND_STATUS, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"reload", "-c", "a"}, {MG_COMMAND_RELOAD, "a", NULL, 0, false, NULL}},
+        {{"stop", "--admin", "[::1]:1"},
+         {MG_COMMAND_STOP, "moongate.yaml", NULL, 0, false, "[::1]:1"}},
         {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
         {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
         {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
@@ -54,6 +58,7 @@ static void test_good(void **unused)
         assert_string_equal(got.config ? got.config : "none", want->config ? want->config : "none");
         assert_string_equal(got.port ? got.port : "none", want->port ? want->port : "none");
         assert_int_equal(got.workers, want->workers);
+        assert_string_equal(got.admin ? got.admin : "none", want->admin ? want->admin : "none");
         assert_int_equal(got.dev, want->dev);
     }
 }

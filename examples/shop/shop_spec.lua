@@ -92,6 +92,67 @@ describe("shop", function()
     end
   end)
 
+  describe("puts a product's details together", function()
+    local PRODUCT, REVIEWS = { id = 7, name = "Telescope" }, { { stars = 5 } }
+
+    local function details(other)
+      local upstreams = {
+        products = { json = PRODUCT, delay = 0.1 }, reviews = { json = REVIEWS, delay = 0.1 },
+        inventory = { json = { quantity = 3 }, delay = 0.1 },
+      }
+      for name, answer in pairs(other or {}) do upstreams[name] = answer end
+      for _, name in ipairs { "users", "orders", "payments", "auth" } do upstreams[name] = {} end
+      local t = T.load(FOLDER .. "moongate.yaml", { upstreams = upstreams })
+      return t:request "/product-details/7", t
+    end
+
+    it("in the time of one", function()
+      local res, t = details()
+      assert.status(res, 200)
+      assert.header(res, "Content-Type", "application/json")
+      assert.json(res, { product = PRODUCT, reviews = REVIEWS, inventory = { quantity = 3 }, inStock = true })
+      assert.near(0.1, t:now(), 1e-6)
+      assert.equal("productId=7", select(2, t:seen "reviews").query)
+    end)
+
+    it("and says whether there is one", function()
+      for quantity, expected in pairs { [0] = false, [1] = true } do
+        assert.equal(expected, details({ inventory = { json = { quantity = quantity } } }):json().inStock)
+      end
+    end)
+
+    for what, answer in pairs {
+      refuses = { error = "refused" }, ["is late"] = { json = PRODUCT, delay = 60 }, ["answers 404"] = { status = 404 },
+      ["sends no JSON"] = { body = "<html>" },
+    } do
+      it("or fails when a service " .. what, function()
+        for service, part in pairs { products = "product", reviews = "reviews", inventory = "inventory" } do
+          local res, t = details { [service] = answer }
+          assert.status(res, 500)
+          local body = res:json()
+          assert.equal("Failed to retrieve product details", body.error)
+          assert.equal(part .. ": ", body.message:sub(1, #part + 2))
+          assert.equal(1, #t:log "Error aggregating product details:")
+        end
+      end)
+    end
+  end)
+
+  it("shows a profile without its orders, and none without its user", function()
+    local function profile(users, orders)
+      local upstreams = { auth = auth, users = users, orders = orders }
+      for _, name in ipairs { "products", "reviews", "inventory", "payments" } do upstreams[name] = {} end
+      return T.load(FOLDER .. "moongate.yaml", { upstreams = upstreams }):request { path = "/profile/1", headers = ANN }
+    end
+    local user = { json = { name = "Ann" } }
+    assert.json(profile(user, { json = { 1 } }), { user = { name = "Ann" }, orders = { 1 } })
+    assert.json(profile(user, { status = 500 }), { user = { name = "Ann" }, orders = require "moongate".json.null })
+    local res = profile({ status = 404 }, { json = { 1 } })
+    assert.status(res, 404)
+    assert.json(res, { error = "The user could not be fetched" })
+    assert.status(profile({ error = "refused" }, { json = {} }), 502)
+  end)
+
   it("puts a profile together for its owner only", function()
     local t = shop()
     local res = t:request { path = "/profile/1", headers = ANN }

@@ -4,6 +4,7 @@
 -- What does not change is compiled in `new`. A part that the template does not look into is never decoded: its text
 -- goes from the service's answer into ours.
 
+local again = require("moongate.aggregate.part").again
 local kinds = require "moongate.template.kinds"
 local mg, s = require "moongate", require "moongate.schema"
 local plans = require "moongate.aggregate.plan"
@@ -108,6 +109,11 @@ end
 local function blame(plan, run, err)
   local gap = plan.answer.gaps[err.index]
   if not gap or not gap.name then error(err, 0) end
+  local usable, raw = again(run.raw[gap.name])
+  if usable then
+    run.raw[gap.name] = raw
+    return
+  end
   for _, part in ipairs(plan.parts) do
     if part.name == gap.name then run:fail(part, { code = "bad_json", message = err.message }) end
   end
@@ -118,7 +124,7 @@ local function answer(plan, run)
     if plan.mode == "partial" and #run.failures == #plan.parts then run.failed = run.failures[1] end
     if run.failed then return answer_failure(plan, run) end
     local missing = #run.failures > 0
-    run.v.failures = mg.json.array(run.failures)
+    if plan.answer.tells_failures then run.v.failures = mg.json.array(run.failures) end
     local res, err = plan.answer.make(run.v, run.raw, run.req, missing and plan.partial_status or plan.status)
     if res then return res end
     blame(plan, run, err)

@@ -158,6 +158,19 @@ static bool parse_statuses(struct mg_str text, uint64_t *first, uint64_t *last)
            *first <= *last;
 }
 
+/* Word by word: this is read for each call. */
+static void add_statuses(struct mg_call_options *o, unsigned first, unsigned last)
+{
+    for (unsigned word = first / 64; word <= last / 64; word++) {
+        uint64_t bits = UINT64_MAX;
+        if (word == first / 64)
+            bits &= UINT64_MAX << first % 64;
+        if (word == last / 64)
+            bits &= UINT64_MAX >> (63 - last % 64);
+        o->statuses[word] |= bits;
+    }
+}
+
 static void check_accept(lua_State *L, const char *what, bool ok)
 {
     if (!ok)
@@ -179,8 +192,7 @@ static void set_accept(lua_State *L, const char *what, struct mg_call_options *o
     while (mg_str_split(&rest, ',', &item)) {
         uint64_t first = 0, last = 0;
         check_accept(L, what, parse_statuses(mg_str_trim(item), &first, &last));
-        for (uint64_t status = first; status <= last; status++)
-            o->statuses[status / 64] |= UINT64_C(1) << status % 64;
+        add_statuses(o, (unsigned)first, (unsigned)last);
     }
 }
 

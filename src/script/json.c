@@ -577,13 +577,23 @@ static bool encode_table(struct encoder *e)
     return ok;
 }
 
+/* Without the blanks around it, such as the line end that many programs write. */
+static struct mg_str trimmed(struct mg_str s)
+{
+    while (s.n && (unsigned char)s.p[s.n - 1] <= ' ')
+        s.n--;
+    while (s.n && (unsigned char)*s.p <= ' ')
+        s = mg_str(s.p + 1, s.n - 1);
+    return s;
+}
+
 /* The userdata on top, which has a JSON text. It goes out without a value in between. */
 static bool encode_text(struct encoder *e, const struct mg_json_text *t)
 {
     struct mg_error why;
     if (!t->checked && mg_json_check(t->text, &why) != MG_OK)
         return fail(e, "not JSON: %s", why.text);
-    mg_buf_add_str(e->out, t->text);
+    mg_buf_add_str(e->out, trimmed(t->text));
     return true;
 }
 

@@ -74,21 +74,27 @@ end
 
 local EMPTY = { [204] = true, [205] = true, [304] = true }
 
--- What a response is in the answer, and its value.
+-- What a response is in the answer, and its value. One that nobody looks into is not looked at before it turns out
+-- to be no JSON there: see M.again.
 local function take(part, res)
-  if EMPTY[res.status] then return nil, nil end
-  if res:header "Content-Encoding" then
-    local _, err = res:text() -- decodes it
-    if err then return nil, nil, err end
-  end
   if not part.decoded then return res, nil end
   local value, err = res:json()
+  if err and EMPTY[res.status] then return nil, nil end
   if err then return nil, nil, { code = err.code, message = "not JSON: " .. err.message } end
   if value == null then value = nil end
   return res, value
 end
 
 M.take = take
+
+-- A response whose text is no JSON as it lies there: true and what stands for it after all, or false. Content codings
+-- are taken off when it is read.
+function M.again(res)
+  if type(res) ~= "userdata" or res == null then return false end
+  if EMPTY[res.status] then return true, nil end
+  if not res:header "Content-Encoding" then return false end
+  return res:text() ~= nil and not res:header "Content-Encoding", res
+end
 
 local function ask_one(part, run)
   local spec, err = part.make(run.v, run.raw, run.req)
@@ -119,11 +125,21 @@ local function calls_for(part, run, list)
   return calls
 end
 
+-- A list is not gone through again: its items are read here.
+local function take_item(part, res)
+  if EMPTY[res.status] then return nil, nil end
+  if res:header "Content-Encoding" then
+    local _, err = res:text()
+    if err then return nil, nil, err end
+  end
+  return take(part, res)
+end
+
 local function take_each(part, list, got)
   local raw, values = {}, {}
   for i = 1, #list do
     local res, value, err = got[("%03d"):format(i)], nil, nil
-    if res then res, value, err = take(part, res) end
+    if res then res, value, err = take_item(part, res) end
     if err and not part.optional then return nil, nil, err end
     raw[i] = res == nil and null or res
     values[i] = value == nil and null or value

@@ -266,6 +266,7 @@ function M.of(conf)
     for name in pairs(part.looks_into) do decoded[name] = true end
   end
   for _, part in ipairs(parts) do part.decoded = conf.stream or decoded[part.name] or false end
+  answer.tells_failures = scope.uses.failures or answer.looked_into.failures or false
   return {
     parts = parts, answer = answer, failure = failure, independent = is_independent(parts) and not conf.stream,
     at_once = { timeout = conf.timeout, max = #parts },

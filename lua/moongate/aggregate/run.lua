@@ -17,11 +17,14 @@ local M = {}
 local Run = {}
 Run.__index = Run
 
+local NONE = {} -- failures, as long as there are none
+
 function M.new(plan, req)
-  return setmetatable({
-    plan = plan, req = req, v = {}, raw = {}, failures = {}, left = #plan.parts,
-    begun = {}, done = {}, tasks = {}, failed = nil, ends = plan.timeout and mg.monotonic() + plan.timeout,
-  }, Run)
+  local r = setmetatable({ plan = plan, req = req, v = {}, raw = {}, failures = NONE }, Run)
+  if plan.independent then return r end
+  r.begun, r.done, r.tasks, r.left = {}, {}, {}, #plan.parts
+  r.ends = plan.timeout and mg.monotonic() + plan.timeout
+  return r
 end
 
 -- ------------------------------------------------------------------------------------------------ what came
@@ -38,6 +41,7 @@ function Run:fail(part, err)
     part = part.name, code = err.code, reason = err.message, status = err.status,
     message = part.name .. ": " .. tostring(err.message),
   }
+  if self.failures == NONE then self.failures = {} end
   self.failures[#self.failures + 1] = failure
   self:leave_out(part)
   if not part.optional and not self.failed then self.failed = failure end

@@ -96,17 +96,25 @@ function M.segment(value)
   return mg.url.encode(text)
 end
 
+local FOREIGN = "[^%w%-._~!$&'()*+,;=:@/%%]" -- to a path (RFC 3986 3.3)
+
 local function escape_char(char) return ("%%%02X"):format(char:byte()) end
 
 -- What a route's pattern has captured: it may be several segments, and keeps its %2F and %25.
 function M.captured(value)
   local text = text_of(value)
   if text == "" or text == "." or text == ".." then return nil end
-  return (text:gsub("[^%w%-._~!$&'()*+,;=:@/%%]", escape_char))
+  if not text:find(FOREIGN) then return text end
+  return (text:gsub(FOREIGN, escape_char))
 end
 
 -- A path of texts and such values, or nil where one of them is missing.
-function M.join_path(...)
+function M.join_path(a, b, c, ...)
+  if select("#", ...) == 0 then return b and a .. b .. c end -- most have one value
+  return M.join_long_path(a, b, c, ...)
+end
+
+function M.join_long_path(...)
   for i = 1, select("#", ...) do
     if select(i, ...) == nil then return nil end
   end

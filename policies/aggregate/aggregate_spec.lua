@@ -167,6 +167,18 @@ describe("aggregate", function()
       assert.header(res, "Content-Type", "application/json")
     end)
 
+    it("what came compressed", function()
+      local packed = { headers = { ["Content-Encoding"] = "gzip" },
+        body = mg.crypto.base64.decode "H4sIAAAAAAACA6tWSlSyMqwFAK+sG1YHAAAA" }
+      for _, each in ipairs { "nil", "list(1)" } do
+        local t = T.new { upstreams = { api = packed }, policies = { { aggregate = {
+          parts = { a = { service = "api", path = "/" },
+            l = { service = "api", path = "/", each = each ~= "nil" and each or nil } },
+          body = { a = "${a}", l = "${l}", n = "${a.a}" } } } } }
+        assert.json(t:request "/", { a = { a = 1 }, l = each == "nil" and { a = 1 } or { { a = 1 } }, n = 1 })
+      end
+    end)
+
     it("what is no value, as null", function()
       local res = ask(shop(details(), { reviews = { status = 204 }, inventory = { body = "null" } }))
       assert.json(res, { product = { id = 7, name = "Telescope" }, reviews = null, inventory = null, inStock = false })

@@ -28,24 +28,25 @@ static void test_good(void **unused)
         const char *words[WORDS_MAX];
         struct mg_options want;
     } cases[] = {
-        {{"run"}, {MG_COMMAND_RUN, "moongate.yaml", NULL, 0, false}},
-        {{"run", "-c", "x.json", "-p", "0"}, {MG_COMMAND_RUN, "x.json", "0", 0, false}},
+        {{"run"}, {MG_COMMAND_RUN, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"run", "-c", "x.json", "-p", "0"}, {MG_COMMAND_RUN, "x.json", "0", 0, false, NULL}},
         {{"run", "--workers", "1024", "--dev"},
-         {MG_COMMAND_RUN, "moongate.yaml", NULL, 1024, true}},
-        {{"run", "--port", "65535", "--config", "-c"}, {MG_COMMAND_RUN, "-c", "65535", 0, false}},
-        {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false}},
-        {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
-        {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false}},
-        {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false}},
-        {{"ndjson", "-c", "a.json"}, {MG_COMMAND_NDJSON, "a.json", NULL, 0, false}},
+         {MG_COMMAND_RUN, "moongate.yaml", NULL, 1024, true, NULL}},
+        {{"run", "--port", "65535", "--config", "-c"},
+         {MG_COMMAND_RUN, "-c", "65535", 0, false, NULL}},
+        {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL}},
+        {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL}},
+        {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false, NULL}},
+        {{"ndjson", "-c", "a.json"}, {MG_COMMAND_NDJSON, "a.json", NULL, 0, false, NULL}},
         {{"status"}, {MG_COMMAND_STATUS, "moongate.yaml", NULL, 0, false, NULL}},
         {{"reload", "-c", "a"}, {MG_COMMAND_RELOAD, "a", NULL, 0, false, NULL}},
         {{"stop", "--admin", "[::1]:1"},
          {MG_COMMAND_STOP, "moongate.yaml", NULL, 0, false, "[::1]:1"}},
-        {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
-        {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false}},
-        {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
-        {{"-h"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false}},
+        {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL}},
+        {{"-h"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL}},
     };
     (void)unused;
     for (size_t i = 0; i < COUNT(cases); i++) {

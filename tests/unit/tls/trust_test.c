@@ -159,15 +159,15 @@ static void equal(void **state)
     struct mg_tls_trust *a = read_trust(root->cert_pem, NULL);
     struct mg_tls_trust *b = read_trust(root->cert_pem, NULL);
     struct mg_tls_trust *more = read_trust(both, NULL), *strict = read_trust(root->cert_pem, crl);
-    struct mg_tls_trust *other = read_trust(leaf->cert_pem, NULL);
+    struct mg_tls_trust *third = read_trust(leaf->cert_pem, NULL);
     assert_true(mg_tls_trust_equal(a, a));
     assert_true(mg_tls_trust_equal(a, b));
     assert_false(mg_tls_trust_equal(a, more));
     assert_false(mg_tls_trust_equal(more, a));
     assert_false(mg_tls_trust_equal(a, strict));
-    assert_false(mg_tls_trust_equal(a, other));
+    assert_false(mg_tls_trust_equal(a, third));
     mg_tls_trust_unref(a), mg_tls_trust_unref(b), mg_tls_trust_unref(more);
-    mg_tls_trust_unref(strict), mg_tls_trust_unref(other);
+    mg_tls_trust_unref(strict), mg_tls_trust_unref(third);
     free(both), free(crl);
 }
 

@@ -114,6 +114,16 @@ end
 
 local POLL = 0.002 -- how often conditions are looked at that no socket tells of
 
+-- select(2) takes no descriptor above 1023. Sockets that a spec has let go of are closed when they are collected, and
+-- that is seen to before there are so many.
+local MANY = 700
+
+local function close_forgotten(sockets)
+  for _, sock in ipairs(sockets) do
+    if sock.getfd and sock:getfd() > MANY then return collectgarbage() end
+  end
+end
+
 local function turn()
   if run_ready() then return end
   local read, write, first = {}, {}, nil
@@ -131,6 +141,7 @@ local function turn()
   end
   local left = first and math.max(0, first - M.now()) or nil
   if not left and #read + #write == 0 then error("everything waits for something that cannot happen") end
+  close_forgotten(read)
   local r, w = socket.select(read, write, left)
   fire_ready(r, w)
 end

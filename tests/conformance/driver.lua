@@ -81,16 +81,18 @@ local function new_transcript(names)
   return setmetatable({ names = names, ids = {}, count = 0, lines = {} }, Transcript)
 end
 
+-- Ids first: one may hold the digits of a port.
 function Transcript:clean(text)
-  for found, name in pairs(self.names) do text = text:gsub(found:gsub("%p", "%%%0"), name) end
-  return (text:gsub("%f[%x]%x+%f[%X]", function(hex)
+  text = text:gsub("%f[%x]%x+%f[%X]", function(hex)
     if #hex ~= 32 then return nil end
     if not self.ids[hex] then
       self.count = self.count + 1
       self.ids[hex] = ("<id %d>"):format(self.count)
     end
     return self.ids[hex]
-  end))
+  end)
+  for found, name in pairs(self.names) do text = text:gsub(found:gsub("%p", "%%%0"), name) end
+  return text
 end
 
 function Transcript:add(format, ...)

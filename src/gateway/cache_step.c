@@ -13,15 +13,13 @@
  */
 #include "gateway/cache_step.h"
 
+#include "gateway/cache_answer.h"
 #include "gateway/cache_head.h"
 #include "gateway/cache_job.h"
 #include "gateway/cache_key.h"
 #include "gateway/expr.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
-#include "http/cache_fields.h"
-#include "http/conditional.h"
-#include "http/range.h"
 #include "http/vary.h"
 #include "net/bell.h"
 
@@ -122,83 +120,21 @@ static void add_status(struct visit *v, struct mg_message *res)
 
 /* --- answering from the store --- */
 
-static struct mg_response *new_response(struct visit *v)
-{
-    struct mg_response *res = mg_response_new(arena_of(v), 200, MG_SOURCE_CACHE);
-    mg_cache_head_read(v->entry->head, arena_of(v), res->msg);
-    return res;
-}
-
-static void add_age(struct visit *v, struct mg_message *res)
-{
-    struct mg_cache_decision d;
-    mg_cache_judge_stored(mg_cache_head_record(v->entry->head), &v->request, now_s(v), &d);
-    /* None on what comes straight from the origin (RFC 9111 5.1). */
-    if (v->status.forward == MG_CACHE_HIT || d.age)
-        mg_cache_fields_set_age(res, d.age);
-    v->status.has_ttl = v->status.forward == MG_CACHE_HIT;
-    v->status.ttl = d.ttl;
-}
-
-/* A part of a complete body; false: the whole is sent. */
-static bool answer_part(struct visit *v, struct mg_response *res, const struct mg_validators *own)
-{
-    const struct mg_message *asked = v->walk->req->msg;
-    const struct mg_field *field = mg_fields_get(&asked->fields, MG_FIELD_RANGE);
-    struct mg_stored_body *body;
-    struct mg_range range;
-    uint64_t length;
-    if (!field || !is_get(v) || res->msg->status != 200 ||
-        !mg_cache_is_complete(v->entry, &length) ||
-        !mg_condition_if_range(&asked->fields, own, now_s(v)))
-        return false;
-    switch (mg_range_choose(mg_field_value(field), length, &range)) {
-    case MG_RANGE_WHOLE:
-        return false;
-    case MG_RANGE_UNSATISFIABLE:
-        res->msg->status = 416;
-        mg_fields_set(&res->msg->fields, arena_of(v), MG_STR("Content-Range"),
-                      mg_range_content_unsatisfied(arena_of(v), length));
-        res->msg->content_length = 0;
-        break;
-    case MG_RANGE_PART:
-        res->msg->status = 206;
-        mg_fields_set(&res->msg->fields, arena_of(v), MG_STR("Content-Range"),
-                      mg_range_content(arena_of(v), range, length));
-        res->body = mg_stored_body_new(arena_of(v), v->walk->ex->worker->loop, v->o->store,
-                                       v->entry, &body);
-        mg_stored_body_range(body, range.first, mg_range_length(range));
-        res->msg->content_length = (int64_t)mg_range_length(range);
-        break;
-    }
-    res->msg->phrase = MG_STR_NONE;
-    return true;
-}
-
-static void add_body(struct visit *v, struct mg_response *res)
-{
-    struct mg_stored_body *body;
-    struct mg_body *b =
-        mg_stored_body_new(arena_of(v), v->walk->ex->worker->loop, v->o->store, v->entry, &body);
-    res->msg->content_length = b->length;
-    if (!is_get(v))
-        return; /* HEAD: its length alone */
-    res->body = b;
-    if (v->leader.job)
-        mg_cache_job_follow(v->leader.job, body);
-}
-
-/* With what the client's own conditions and ranges make of it. */
 static void answer_from_store(struct visit *v)
 {
-    struct mg_response *res = new_response(v);
-    struct mg_validators own;
-    add_age(v, res->msg);
-    mg_validators_read(&res->msg->fields, now_s(v), &own);
-    if (mg_condition_check_stored(v->walk->req->msg, &own, now_s(v)) == MG_CONDITION_NOT_MODIFIED)
-        mg_cache_fields_not_modified(res->msg);
-    else if (!answer_part(v, res, &own))
-        add_body(v, res);
+    bool hit = v->status.forward == MG_CACHE_HIT;
+    struct mg_cache_answering a = {.req = v->walk->req,
+                                   .request = &v->request,
+                                   .arena = arena_of(v),
+                                   .loop = v->walk->ex->worker->loop,
+                                   .store = v->o->store,
+                                   .entry = v->entry,
+                                   .forwarded = !hit};
+    struct mg_response *res = mg_cache_answer(&a);
+    if (a.body && v->leader.job)
+        mg_cache_job_follow(v->leader.job, a.body);
+    v->status.has_ttl = hit;
+    v->status.ttl = a.ttl;
     add_status(v, res->msg);
     finish(v, res);
 }

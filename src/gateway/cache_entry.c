@@ -1,0 +1,139 @@
+/* Entries of the store, made of responses. Worker thread. */
+#include "gateway/cache_entry.h"
+
+#include "gateway/cache_head.h"
+#include "http/cache_fields.h"
+#include "http/vary.h"
+#include "net/loop.h"
+
+#define TAGS_MAX ((size_t)16 << 10)
+
+static struct mg_cache *store_of(const struct mg_cache_keeping *k)
+{
+    return k->options->store;
+}
+
+static uint64_t now_ns(const struct mg_cache_keeping *k)
+{
+    return mg_loop_now(k->loop);
+}
+
+static int64_t now_s(const struct mg_cache_keeping *k)
+{
+    return (int64_t)mg_loop_wall(k->loop);
+}
+
+void mg_cache_keeping_copy(struct mg_cache_keeping *out, struct mg_arena *arena,
+                           const struct mg_cache_keeping *from)
+{
+    *out = *from;
+    out->key.primary = mg_arena_str(arena, from->key.primary);
+    out->key.variant = mg_arena_str(arena, from->key.variant);
+    mg_message_copy(&out->asked, arena, &from->asked);
+}
+
+enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
+                                           const struct mg_response *res, struct mg_arena *arena,
+                                           struct mg_cache_answer *answer)
+{
+    if (res->source == MG_SOURCE_GATEWAY)
+        return MG_CACHE_NOT_STATUS; /* our own errors are nobody's content */
+    return mg_cache_judge_response(&k->options->rules, &k->request, res->msg, k->sent, now_s(k),
+                                   arena, answer);
+}
+
+/* --- what the store gets --- */
+
+static void collect_tags(const struct mg_cache_keeping *k, const struct mg_fields *fields,
+                         struct mg_buf *out)
+{
+    for (size_t i = 0; i < k->options->tag_count; i++) {
+        const struct mg_field *f = mg_fields_find(fields, k->options->tags[i]);
+        for (; f; f = mg_fields_next(fields, f)) {
+            mg_buf_add_str(out, mg_field_value(f));
+            mg_buf_add_char(out, ' ');
+        }
+    }
+    for (size_t i = 0; i < out->n; i++)
+        if (out->p[i] == ',' || out->p[i] == '\t')
+            out->p[i] = ' ';
+}
+
+static uint64_t expiry(const struct mg_cache_keeping *k, const struct mg_cache_record *record)
+{
+    uint64_t useful = mg_cache_useful_for(record) * MG_SECOND;
+    if (record->flags & MG_CACHE_CAN_VALIDATE)
+        useful += k->options->keep_ns;
+    return now_ns(k) + useful;
+}
+
+/* The variant by the template and by Vary; leaves a note at the key where others look first. */
+static struct mg_str variant_of(const struct mg_cache_keeping *k, struct mg_str names,
+                                struct mg_arena *arena)
+{
+    if (!names.n)
+        return k->key.variant;
+    mg_cache_mark(store_of(k), &k->key, mg_cache_head_note(MG_CACHE_HEAD_VARIES, names, arena),
+                  UINT64_MAX, now_ns(k));
+    struct mg_str values = mg_vary_key(names, &k->asked.fields, arena);
+    return mg_arena_printf(arena, "%.*s\n%.*s", MG_STR_ARGS(k->key.variant), MG_STR_ARGS(values));
+}
+
+/* Fills in what the store gets. `tags` holds memory for it. */
+static struct mg_cache_new new_entry(const struct mg_cache_keeping *k, const struct mg_message *res,
+                                     const struct mg_cache_answer *answer, struct mg_arena *arena,
+                                     struct mg_buf *tags)
+{
+    struct mg_fields kept;
+    mg_cache_fields_keep(&res->fields, &answer->control, now_s(k), arena, &kept);
+    collect_tags(k, &kept, tags);
+    return (struct mg_cache_new){.variant = variant_of(k, answer->vary, arena),
+                                 .head = mg_cache_head_pack(res, &kept, &answer->record, arena),
+                                 .tags = tags->failed ? MG_STR_NONE : mg_buf_str(tags),
+                                 .length = res->content_length,
+                                 .expires_ns = expiry(k, &answer->record)};
+}
+
+struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
+                                            struct mg_cache_fill *fill,
+                                            const struct mg_message *res,
+                                            const struct mg_cache_answer *answer,
+                                            struct mg_arena *arena)
+{
+    struct mg_buf tags;
+    mg_buf_init(&tags, TAGS_MAX);
+    struct mg_cache_new what = new_entry(k, res, answer, arena, &tags);
+    struct mg_cache_entry *entry = mg_cache_fill_begin(fill, &what, now_ns(k));
+    mg_buf_release(&tags);
+    return entry;
+}
+
+struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
+                                            struct mg_cache_fill *fill, struct mg_cache_entry *old,
+                                            const struct mg_message *res,
+                                            const struct mg_cache_answer *answer,
+                                            struct mg_arena *arena)
+{
+    struct mg_buf tags;
+    uint64_t length;
+    mg_buf_init(&tags, TAGS_MAX);
+    struct mg_cache_new what = new_entry(k, res, answer, arena, &tags);
+    if (mg_cache_is_complete(old, &length))
+        what.length = (int64_t)length;
+    struct mg_cache_entry *entry = mg_cache_fill_renew(fill, old, &what, now_ns(k));
+    mg_buf_release(&tags);
+    return entry;
+}
+
+void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
+                                  struct mg_arena *arena)
+{
+    bool says_so = storing == MG_CACHE_NOT_NO_STORE || storing == MG_CACHE_NOT_PRIVATE ||
+                   storing == MG_CACHE_NOT_COOKIE || storing == MG_CACHE_NOT_VARY ||
+                   storing == MG_CACHE_NOT_LIFETIME;
+    if (!says_so || !k->options->unshared_ns)
+        return;
+    mg_cache_mark(store_of(k), &k->key,
+                  mg_cache_head_note(MG_CACHE_HEAD_UNSHARED, MG_STR_NONE, arena),
+                  now_ns(k) + k->options->unshared_ns, now_ns(k));
+}

@@ -1,0 +1,49 @@
+/*
+ * From a response to an entry of the store: may it be kept, at which variant, with which tags, for
+ * how long. For all who store: jobs, and those who let a response pass. Worker thread.
+ */
+#ifndef MG_GATEWAY_CACHE_ENTRY_H
+#define MG_GATEWAY_CACHE_ENTRY_H
+
+#include "gateway/cache_options.h"
+#include "gateway/exchange.h"
+
+/* What a response answers, and where it belongs. */
+struct mg_cache_keeping {
+    const struct mg_cache_options *options; /* borrowed */
+    struct mg_loop *loop;
+    struct mg_cache_request request;
+    struct mg_message asked; /* the request as it came to the cache */
+    struct mg_cache_key key; /* the primary one, and the variant by the template */
+    int64_t sent;            /* when it went to the origin; seconds since 1970 */
+};
+
+/* All of `from` copied into the arena. */
+void mg_cache_keeping_copy(struct mg_cache_keeping *out, struct mg_arena *arena,
+                           const struct mg_cache_keeping *from);
+
+/* May it be kept? Fills `*answer` for MG_CACHE_STORE. */
+enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
+                                           const struct mg_response *res, struct mg_arena *arena,
+                                           struct mg_cache_answer *answer);
+
+/* Begins the entry for a response that was judged so: see mg_cache_fill_begin. */
+struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
+                                            struct mg_cache_fill *fill,
+                                            const struct mg_message *res,
+                                            const struct mg_cache_answer *answer,
+                                            struct mg_arena *arena);
+
+/* The old entry with the renewed head `res`, which was judged again: see mg_cache_fill_renew. Takes
+ * the fill. */
+struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
+                                            struct mg_cache_fill *fill, struct mg_cache_entry *old,
+                                            const struct mg_message *res,
+                                            const struct mg_cache_answer *answer,
+                                            struct mg_arena *arena);
+
+/* It was not for sharing, for that reason: for a while nobody waits for the next one. */
+void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
+                                  struct mg_arena *arena);
+
+#endif

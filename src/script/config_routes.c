@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/uri.h"
+#include "gateway/condition.h"
 #include "script/config_build.h"
 #include "script/module.h"
 #include "script/natives.h"
@@ -144,6 +145,8 @@ static void build_step(struct mg_config_build *b, const struct mg_plan_step *com
     planned->at_col = (uint32_t)mg_config_integer(b, from, "col");
     planned->policy = step->policy;
     planned->when = mg_config_text(b, from, "when");
+    if (planned->when.n)
+        planned->condition = mg_condition_parse(&b->gen->arena, planned->when);
     read_kind(b, from, planned, step);
     build_inner(b, from, common, step);
 }

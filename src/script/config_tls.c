@@ -126,11 +126,12 @@ static void read_certificates(const struct part *p, struct mg_tls_server_setting
 
 static void read_client_auth(const struct part *p, struct mg_tls_server_settings *s)
 {
-    if (mg_config_is(p->b, p->table, "client_auth", "none"))
+    if (mg_config_is(p->b, p->table, "client_auth", "require"))
+        s->client_auth = MG_TLS_CLIENT_AUTH_REQUIRE;
+    else if (mg_config_is(p->b, p->table, "client_auth", "request"))
+        s->client_auth = MG_TLS_CLIENT_AUTH_REQUEST;
+    else
         return;
-    s->client_auth = mg_config_is(p->b, p->table, "client_auth", "require")
-                         ? MG_TLS_CLIENT_AUTH_REQUIRE
-                         : MG_TLS_CLIENT_AUTH_REQUEST;
     s->client_depth = (uint32_t)mg_config_integer(p->b, p->table, "client_depth");
     s->client_trust = read_trust(p, "client_ca", "client_crl");
 }

@@ -274,7 +274,8 @@ static uint8_t flags_of(const struct mg_instance *i)
 
 static void load_when(lua_State *L, const struct mg_plan_step *s, struct mg_instance *i)
 {
-    if (s->when.n == 0)
+    i->condition = s->condition;
+    if (s->when.n == 0 || s->condition)
         return;
     const char *name = lua_pushfstring(L, "=%s.when", s->step->path.p);
     if (mg_sandbox_load_expression(L, s->when, name, 0) != MG_OK)
@@ -382,8 +383,12 @@ static struct mg_instances *new_instances(struct mg_worker_generation *wg)
     mg_adhocs_init(&all->adhocs, wg->worker->loop, &wg->worker->tls);
     all->v = mg_calloc(all->plan->step_count, sizeof *all->v);
     for (uint32_t i = 0; i < all->plan->step_count; i++)
-        all->v[i] =
-            (struct mg_instance){LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF, LUA_NOREF};
+        all->v[i] = (struct mg_instance){.request = LUA_NOREF,
+                                         .response = LUA_NOREF,
+                                         .finish = LUA_NOREF,
+                                         .around = LUA_NOREF,
+                                         .close = LUA_NOREF,
+                                         .when = LUA_NOREF};
     return all;
 }
 

@@ -13,7 +13,9 @@
 /* What `new` returned for one step, as registry references; LUA_NOREF where it has no such
  * function. */
 struct mg_instance {
-    int request, response, finish, around, close, when;
+    int request, response, finish, around, close;
+    int when;                             /* the condition as a function, ... */
+    const struct mg_condition *condition; /* ... or without Lua; NULL */
 };
 
 struct mg_instances {

@@ -30,11 +30,12 @@ struct mg_plan_step {
     struct mg_str chunk_name; /* MG_PLAN_LUA: NUL-terminated, such as "@moongate.yaml" */
     uint32_t line;            /* MG_PLAN_LUA: where the text begins in that file; 0: unknown */
     struct mg_str when;       /* expression; n 0: always */
-    struct mg_str route;      /* name; empty for none */
-    struct mg_str service;    /* name; empty for none */
-    bool in_on_error;         /* the step stands in a route's on_error */
-    struct mg_str file;       /* where the step stands: for messages */
-    uint32_t at_line, at_col; /* of its name in that file; 0: unknown */
+    const struct mg_condition *condition; /* the same without Lua; NULL: that is needed */
+    struct mg_str route;                  /* name; empty for none */
+    struct mg_str service;                /* name; empty for none */
+    bool in_on_error;                     /* the step stands in a route's on_error */
+    struct mg_str file;                   /* where the step stands: for messages */
+    uint32_t at_line, at_col;             /* of its name in that file; 0: unknown */
 };
 
 struct mg_plan_pair {

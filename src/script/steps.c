@@ -6,6 +6,7 @@
  */
 #include "script/steps.h"
 
+#include "gateway/condition.h"
 #include "gateway/forward.h"
 #include "script/module.h"
 
@@ -174,9 +175,14 @@ static void keep_condition(struct mg_exchange *ex, const struct mg_step *step, b
         *kept = yes ? CONDITION_YES : CONDITION_NO;
 }
 
-/* Asks the condition `when`; `res` may be NULL. MG_FAIL: `failure` says why. */
-static enum mg_rc ask(struct mg_exchange *ex, int when, struct mg_request *req,
-                      struct mg_response *res, bool *yes, struct mg_str *failure)
+static bool is_conditional(const struct mg_instance *i)
+{
+    return i->condition || i->when != LUA_NOREF;
+}
+
+/* Asks Lua. MG_FAIL: `failure` says why. */
+static enum mg_rc ask_lua(struct mg_exchange *ex, int when, struct mg_request *req,
+                          struct mg_response *res, bool *yes, struct mg_str *failure)
 {
     struct mg_context *ctx = mg_context_of(ex);
     struct mg_instances *all = ex->wg->script;
@@ -202,11 +208,22 @@ static enum mg_rc ask(struct mg_exchange *ex, int when, struct mg_request *req,
     return rc;
 }
 
-static enum mg_step_entry evaluate_when(struct mg_walk *w, const struct mg_step *step, int when)
+/* Asks the condition of a step that has one; `res` may be NULL. */
+static enum mg_rc ask(struct mg_exchange *ex, const struct mg_instance *i, struct mg_request *req,
+                      struct mg_response *res, bool *yes, struct mg_str *failure)
+{
+    if (!i->condition)
+        return ask_lua(ex, i->when, req, res, yes, failure);
+    *yes = mg_condition_holds(i->condition, req);
+    return MG_OK;
+}
+
+static enum mg_step_entry evaluate_when(struct mg_walk *w, const struct mg_step *step,
+                                        const struct mg_instance *i)
 {
     bool yes = false;
     struct mg_str failure;
-    enum mg_rc rc = ask(w->ex, when, w->req, w->res, &yes, &failure);
+    enum mg_rc rc = ask(w->ex, i, w->req, w->res, &yes, &failure);
     keep_condition(w->ex, step, yes);
     if (rc == MG_OK)
         return yes ? MG_STEP_ENTER : MG_STEP_SKIP;
@@ -222,9 +239,9 @@ static bool is_response_only(const struct mg_instance *i)
 static enum mg_step_entry enter(const struct mg_step *step, struct mg_walk *w)
 {
     const struct mg_instance *i = instance_of(w, step);
-    if (i->when == LUA_NOREF || is_response_only(i))
+    if (!is_conditional(i) || is_response_only(i))
         return is_response_only(i) ? MG_STEP_SKIP : MG_STEP_ENTER;
-    enum mg_step_entry entry = evaluate_when(w, step, i->when);
+    enum mg_step_entry entry = evaluate_when(w, step, i);
     if (entry == MG_STEP_SKIP)
         slot_at(w, step, true)->skipped = true;
     return entry;
@@ -238,8 +255,8 @@ static enum mg_step_entry enter_response(const struct mg_step *step, struct mg_w
         return MG_STEP_SKIP;
     if (!(slot && slot->on_return) && i->response == LUA_NOREF)
         return MG_STEP_SKIP;
-    if (i->when != LUA_NOREF && is_response_only(i))
-        return evaluate_when(w, step, i->when);
+    if (is_conditional(i) && is_response_only(i))
+        return evaluate_when(w, step, i);
     return MG_STEP_ENTER;
 }
 
@@ -552,14 +569,14 @@ static void push_info(lua_State *L, const struct mg_exchange *ex)
 }
 
 /* Did `when` hold? A step that only has a finish is asked now, and one whose turn never came. */
-static bool applies(const struct mg_step *step, struct mg_exchange *ex, int when)
+static bool applies(const struct mg_step *step, struct mg_exchange *ex, const struct mg_instance *i)
 {
     bool yes = false;
     struct mg_str failure;
     uint8_t *kept = condition_of(ex, step);
     if (*kept != CONDITION_UNKNOWN)
         return *kept == CONDITION_YES;
-    if (ask(ex, when, &ex->req, ex->res, &yes, &failure) != MG_OK)
+    if (ask(ex, i, &ex->req, ex->res, &yes, &failure) != MG_OK)
         mg_log_error("policy failed", MG_LOG_STR("policy", step->policy),
                      MG_LOG_STR("step", step->id), MG_LOG_STR("path", step->path),
                      MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
@@ -572,7 +589,7 @@ static enum mg_step_result finish(const struct mg_step *step, struct mg_exchange
 {
     const struct mg_instances *all = ex->wg->script;
     const struct mg_instance *i = &all->v[step->index];
-    if (i->when != LUA_NOREF && !applies(step, ex, i->when))
+    if (is_conditional(i) && !applies(step, ex, i))
         return MG_STEP_NEXT;
     struct mg_task *t = begin(&ex->walk, step, i->finish);
     if (!t)
@@ -603,7 +620,7 @@ const struct mg_step_ops mg_script_step_ops = {
 static enum mg_step_entry enter_if(const struct mg_step *step, struct mg_walk *w)
 {
     const struct mg_instance *i = instance_of(w, step);
-    return i->when == LUA_NOREF ? MG_STEP_ENTER : evaluate_when(w, step, i->when);
+    return is_conditional(i) ? evaluate_when(w, step, i) : MG_STEP_ENTER;
 }
 
 enum mg_step_entry mg_steps_enter_native(const struct mg_step *step, struct mg_walk *w)

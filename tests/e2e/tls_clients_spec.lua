@@ -37,7 +37,7 @@ describe("client certificates", function()
     cert.not_before, cert.not_after = nil, nil
     assert.same({
       subject = 'CN=ann,OU=a\\, b,O=Example \\"x\\"', common_name = "ann", issuer = "CN=Clients",
-      serial = ann.serial:gsub("^0+", ""), fingerprint = ann.fingerprint, pem = ann.pem,
+      serial = ann.serial, fingerprint = ann.fingerprint, pem = ann.pem,
       sans = { dns = { "ann.test" }, email = { "ann@a.test", "a@b.test" }, uri = { "spiffe://a.test/ann" },
         ip = { "10.0.0.1", "2001:db8::1" } },
     }, cert)

@@ -142,6 +142,13 @@ describe("a small file", function()
   end)
 end)
 
+describe("client_auth", function()
+  it("may be none while the authority is there already", function()
+    local c = load_ok("listen: [{ address: 80, tls: { client_auth: none, client_ca: a.pem } }]")
+    assert.equal("none", c.listen[1].tls.client_auth)
+  end)
+end)
+
 describe("a Lua file", function()
   it("may hold functions as steps, and sets no globals", function()
     local c = load_ok([[

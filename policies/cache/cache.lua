@@ -47,7 +47,7 @@ return {
     unshared = s.duration { default = "10s", le = 3600,
       help = "how long nobody waits for what turned out not to be for sharing" },
     keep = s.duration { default = "1h", le = 31536000,
-      help = "how long stale responses stay that can be validated" },
+      help = "how long stale responses stay, for a validation or for while the origin cannot be reached" },
     status_header = s.boolean { default = true, help = "send Cache-Status (RFC 9211)" },
     legacy_headers = s.boolean { default = false, help = "send X-Cache: HIT or MISS" },
   }):check(function(conf)

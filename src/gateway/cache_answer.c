@@ -84,7 +84,9 @@ struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
     mg_cache_head_read(a->entry->head, a->arena, res->msg);
     add_age(a, res->msg);
     mg_validators_read(&res->msg->fields, now_s(a), &own);
-    if (mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
+    /* Conditions are about representations, and not about errors and the like (RFC 9110 13.2.1). */
+    if (res->msg->status == 200 &&
+        mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
         mg_cache_fields_not_modified(res->msg);
     else if (!answer_part(a, res, &own))
         add_body(a, res);

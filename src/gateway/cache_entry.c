@@ -2,8 +2,8 @@
 #include "gateway/cache_entry.h"
 
 #include "gateway/cache_head.h"
+#include "gateway/cache_key.h"
 #include "http/cache_fields.h"
-#include "http/vary.h"
 #include "net/loop.h"
 
 #define TAGS_MAX ((size_t)16 << 10)
@@ -62,7 +62,7 @@ static void collect_tags(const struct mg_cache_keeping *k, const struct mg_field
 static uint64_t expiry(const struct mg_cache_keeping *k, const struct mg_cache_record *record)
 {
     uint64_t useful = mg_cache_useful_for(record) * MG_SECOND;
-    if (record->flags & MG_CACHE_CAN_VALIDATE)
+    if (mg_cache_is_of_use_stale(record))
         useful += k->options->keep_ns;
     return now_ns(k) + useful;
 }
@@ -75,8 +75,7 @@ static struct mg_str variant_of(const struct mg_cache_keeping *k, struct mg_str 
         return k->key.variant;
     mg_cache_mark(store_of(k), &k->key, mg_cache_head_note(MG_CACHE_HEAD_VARIES, names, arena),
                   UINT64_MAX, now_ns(k));
-    struct mg_str values = mg_vary_key(names, &k->asked.fields, arena);
-    return mg_arena_printf(arena, "%.*s\n%.*s", MG_STR_ARGS(k->key.variant), MG_STR_ARGS(values));
+    return mg_cache_key_vary(k->key.variant, names, &k->asked.fields, arena);
 }
 
 /* Fills in what the store gets. `tags` holds memory for it. */

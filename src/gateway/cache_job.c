@@ -142,6 +142,7 @@ static void keep_old(struct mg_cache_job *job, bool validated, unsigned status)
 /* --- the head --- */
 
 static void ask(struct mg_cache_job *job);
+static void want_whole(struct mg_message *request);
 static void on_head(struct mg_detached *d);
 
 /* The 304 is about something else than we have (RFC 9111 4.3.4): ask for the whole. */
@@ -155,7 +156,7 @@ static void ask_again(struct mg_cache_job *job)
     again->validating = false;
     mg_cache_keeping_copy(&again->keeping, &d->in.arena, &job->keeping);
     mg_message_copy(&d->in.request, &d->in.arena, &job->keeping.asked);
-    mg_condition_remove(&d->in.request.fields);
+    want_whole(&d->in.request);
     if (again->leader)
         again->leader->job = again;
     job->leader = NULL;
@@ -246,6 +247,15 @@ static void on_head(struct mg_detached *d)
 
 /* --- its life --- */
 
+/* What is stored is the whole representation, whatever its first client wanted of it. */
+static void want_whole(struct mg_message *request)
+{
+    request->method = MG_STR("GET");
+    request->method_id = MG_METHOD_GET;
+    mg_condition_remove(&request->fields);
+    mg_fields_remove_id(&request->fields, MG_FIELD_RANGE);
+}
+
 static void ask(struct mg_cache_job *job)
 {
     job->keeping.sent = now_s(job);
@@ -272,12 +282,11 @@ void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fi
     job->leader = leader;
     if (leader)
         leader->job = job;
+    want_whole(&d->in.request);
     if (job->old) {
         struct mg_message old;
         mg_cache_head_read(job->old->head, &d->in.arena, &old);
         job->validating = mg_condition_validate(&d->in.request, &old.fields, now_s(job));
-    } else {
-        mg_condition_remove(&d->in.request.fields);
     }
     ask(job);
 }

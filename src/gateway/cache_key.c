@@ -1,8 +1,11 @@
-/* Keys of stored responses. Pure. */
+/* Keys of stored responses. Variants are a row of parts, each with its length in front. */
 #include "gateway/cache_key.h"
 
 #include "base/uri.h"
 #include "gateway/exchange.h"
+#include "gateway/forwarded.h"
+#include "gateway/worker.h"
+#include "http/vary.h"
 
 void mg_cache_key_target(struct mg_request *req, struct mg_cache_target *out)
 {
@@ -50,6 +53,69 @@ struct mg_str mg_cache_key_text(const struct mg_cache_target *target, struct mg_
     }
     return mg_str(text, (size_t)(at - text));
 }
+
+/* --- variants --- */
+
+static struct mg_str service_name(const struct mg_request *req)
+{
+    int32_t service = req->service;
+    if (service == MG_NO_SERVICE && req->route)
+        service = req->route->service; /* of a split any will do: none of them is asked for */
+    if (service == MG_NO_SERVICE)
+        return MG_STR_NONE;
+    return mg_service_config(req->wg->gen->services[service])->name;
+}
+
+static struct mg_str unusual_path(const struct mg_request *req)
+{
+    return mg_str_eq(req->msg->path, req->path) ? MG_STR_NONE : req->msg->path;
+}
+
+#define LENGTH_MAX 21 /* digits and ':' */
+
+static char *add_part(char *at, struct mg_str s)
+{
+    at += mg_u64_to_dec(s.n, at);
+    *at++ = ':';
+    return add(at, s);
+}
+
+static struct mg_str join_parts(const struct mg_str *parts, size_t count, struct mg_arena *arena)
+{
+    size_t room = count * LENGTH_MAX;
+    for (size_t i = 0; i < count; i++)
+        room += parts[i].n;
+    char *text = mg_arena_alloc(arena, room), *at = text;
+    for (size_t i = 0; i < count; i++)
+        at = add_part(at, parts[i]);
+    return mg_str(text, (size_t)(at - text));
+}
+
+void mg_cache_key_of_request(struct mg_request *req, const struct mg_cache_target *target,
+                             struct mg_str extra, struct mg_cache_key *out)
+{
+    char port[20];
+    const struct mg_str parts[] = {
+        req->route ? req->route->name : MG_STR_NONE,
+        service_name(req),
+        mg_str(port, mg_u64_to_dec(req->local.port, port)),
+        unusual_path(req),
+        mg_forwarded_relayed(req),
+        extra,
+    };
+    out->primary = mg_cache_key_text(target, req->arena);
+    out->variant = join_parts(parts, sizeof parts / sizeof *parts, req->arena);
+}
+
+/* The names are a part of it: one value may stand in two fields. */
+struct mg_str mg_cache_key_vary(struct mg_str variant, struct mg_str names,
+                                const struct mg_fields *request, struct mg_arena *arena)
+{
+    const struct mg_str parts[] = {variant, names, mg_vary_key(names, request, arena)};
+    return join_parts(parts, sizeof parts / sizeof *parts, arena);
+}
+
+/* --- URLs --- */
 
 bool mg_cache_key_of_url(struct mg_str url, bool prefix, struct mg_arena *arena, struct mg_str *out)
 {

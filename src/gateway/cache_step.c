@@ -20,7 +20,6 @@
 #include "gateway/expr.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
-#include "http/vary.h"
 #include "net/bell.h"
 
 /* Others may replace an entry as often as we look; at some point it is quicker to ask. */
@@ -222,6 +221,13 @@ static void lead(struct visit *v, struct mg_cache_fill *fill)
     mg_cache_job_start(&asking, fill, &v->leader);
 }
 
+/* Whatever the request wants of the representation, what is stored is the whole of it. */
+static void ask_for_whole(struct mg_cache_asking *asking)
+{
+    asking->request.method = MG_METHOD_GET;
+    asking->request.may_store = !asking->request.no_store;
+}
+
 /* For nobody in particular, unless somebody is at it already. */
 static void refresh(struct visit *v)
 {
@@ -229,7 +235,8 @@ static void refresh(struct visit *v)
     struct mg_cache_entry *newer;
     switch (mg_cache_lead(v->o->store, &v->place, v->entry, now_ns(v), NULL, &fill, &newer)) {
     case MG_CACHE_LEAD: {
-        const struct mg_cache_asking asking = asking_of(v);
+        struct mg_cache_asking asking = asking_of(v);
+        ask_for_whole(&asking);
         mg_cache_job_start(&asking, fill, NULL);
         return;
     }
@@ -329,10 +336,8 @@ static void find_entry(struct visit *v)
     if (!v->entry || mg_cache_head_kind(v->entry->head) == MG_CACHE_HEAD_RESPONSE)
         return;
     if (mg_cache_head_kind(v->entry->head) == MG_CACHE_HEAD_VARIES) {
-        struct mg_str values = mg_vary_key(mg_cache_head_names(v->entry->head),
-                                           &v->walk->req->msg->fields, arena_of(v));
-        v->place.variant = mg_arena_printf(arena_of(v), "%.*s\n%.*s", MG_STR_ARGS(v->key.variant),
-                                           MG_STR_ARGS(values));
+        v->place.variant = mg_cache_key_vary(v->key.variant, mg_cache_head_names(v->entry->head),
+                                             &v->walk->req->msg->fields, arena_of(v));
         v->status.forward = MG_CACHE_VARY_MISS;
         drop_entry(v);
         v->entry = find(v, &v->place);
@@ -421,8 +426,8 @@ static bool bypasses(struct visit *v)
 static void make_key(struct visit *v)
 {
     mg_cache_key_target(v->walk->req, &v->target);
-    v->key.primary = mg_cache_key_text(&v->target, arena_of(v));
-    v->key.variant = v->o->key.n ? mg_expr_text(v->walk->req, v->o->key) : MG_STR_NONE;
+    struct mg_str extra = v->o->key.n ? mg_expr_text(v->walk->req, v->o->key) : MG_STR_NONE;
+    mg_cache_key_of_request(v->walk->req, &v->target, extra, &v->key);
 }
 
 /* No key holds it. */

@@ -262,3 +262,61 @@ struct mg_str mg_forwarded_lines(struct mg_request *req)
     put_line(&w, MG_STR("Via: "), b.via, protocol);
     return mg_str(w.p, w.n);
 }
+
+/* --- for keys --- */
+
+static const enum mg_field_id relayed[] = {MG_FIELD_X_FORWARDED_PROTO, MG_FIELD_X_FORWARDED_HOST,
+                                           MG_FIELD_X_FORWARDED_PORT, MG_FIELD_X_FORWARDED_PREFIX};
+#define RELAYED (sizeof relayed / sizeof *relayed)
+
+/* Takes the next "name=value" off a Forwarded field, with the ',' or ';' behind it. */
+static struct mg_str next_pair(struct mg_str *rest)
+{
+    bool quoted = false;
+    size_t n = 0;
+    for (; n < rest->n; n++) {
+        if (rest->p[n] == '"')
+            quoted = !quoted;
+        else if (!quoted && (rest->p[n] == ',' || rest->p[n] == ';'))
+            break;
+    }
+    n += n < rest->n;
+    struct mg_str pair = mg_str(rest->p, n);
+    *rest = mg_str(rest->p + n, rest->n - n);
+    return pair;
+}
+
+static bool is_address(struct mg_str pair)
+{
+    pair = mg_str_trim(pair);
+    return (pair.n > 4 && mg_str_ieq(mg_str(pair.p, 4), MG_STR("for="))) ||
+           (pair.n > 3 && mg_str_ieq(mg_str(pair.p, 3), MG_STR("by=")));
+}
+
+static void put_value(struct writer *w, struct mg_str value)
+{
+    put(w, value);
+    put(w, MG_STR("\n")); /* is in no field */
+}
+
+struct mg_str mg_forwarded_relayed(struct mg_request *req)
+{
+    struct mg_str list = MG_STR_NONE, values[RELAYED];
+    size_t room = RELAYED;
+    if (!mg_request_peer_trusted(req))
+        return MG_STR_NONE;
+    for (unsigned i = 0; i < RELAYED; i++) {
+        values[i] = known_value(req, relayed[i]);
+        room += values[i].n;
+    }
+    mg_fields_joined(&req->msg->fields, MG_STR("forwarded"), req->arena, &list);
+    struct writer w = {mg_arena_alloc(req->arena, room + list.n), 0};
+    for (unsigned i = 0; i < RELAYED; i++)
+        put_value(&w, values[i]);
+    while (list.n) {
+        struct mg_str pair = next_pair(&list);
+        if (!is_address(pair))
+            put(&w, pair);
+    }
+    return mg_str(w.p, w.n);
+}

@@ -17,4 +17,9 @@ void mg_forwarded_find_client(struct mg_request *req);
  */
 struct mg_str mg_forwarded_lines(struct mg_request *req);
 
+/* What a proxy that we trust says of the client's request, beside addresses, and backends get to
+ * see. Two requests that differ in it may get different answers. Empty when there is no such proxy.
+ * In the arena. */
+struct mg_str mg_forwarded_relayed(struct mg_request *req);
+
 #endif

@@ -141,20 +141,22 @@ bool mg_cache_seconds(struct mg_str digits, uint32_t *out)
     return true;
 }
 
-/* End of what a directive is made of: the next comma outside a quoted string. */
-static size_t directive_end(struct mg_str s)
+/* End of what a directive is made of: the next comma outside a quoted string. A string that nobody
+ * closes is none, lest it hide directives: `*quotes` is false from then on. */
+static size_t directive_end(struct mg_str s, bool *quotes)
 {
     bool quoted = false;
-    size_t i;
-    for (i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"')
-            quoted = !quoted;
+            quoted = !quoted && *quotes;
         else if (s.p[i] == '\\' && quoted && i + 1 < s.n)
             i++;
         else if (s.p[i] == ',' && !quoted)
-            break;
+            return i;
     }
-    return i;
+    ptrdiff_t comma = quoted ? mg_str_find(s, ',') : -1;
+    *quotes &= !quoted;
+    return comma < 0 ? s.n : (size_t)comma;
 }
 
 /* `value` without its quotes, and whether it is one token or one quoted string. Escapes are of no
@@ -202,8 +204,9 @@ void mg_cache_control_read(const struct mg_fields *fields, struct mg_arena *aren
     for (const struct mg_field *f = mg_fields_get(fields, MG_FIELD_CACHE_CONTROL); f;
          f = mg_fields_next(fields, f)) {
         struct mg_str rest = mg_field_value(f);
+        bool quotes = true;
         while (rest.n > 0) {
-            size_t n = directive_end(rest);
+            size_t n = directive_end(rest, &quotes);
             put_directive(out, mg_str_trim(mg_str(rest.p, n)), arena);
             n += n < rest.n;
             rest = mg_str(rest.p + n, rest.n - n);

@@ -28,7 +28,8 @@ void mg_cache_request_read(const struct mg_cache_settings *settings,
     out->no_store = has(&out->control, MG_CC_NO_STORE);
     if (settings->ignore_request_control)
         out->control = (struct mg_cache_control){0};
-    out->may_look = reads && !has_content && !mg_condition_is_for_origin(&request->fields);
+    out->may_look = reads && !has_content && request->upgrade.n == 0 &&
+                    !mg_condition_is_for_origin(&request->fields);
     out->may_store = !out->no_store && (out->may_look || request->method_id == MG_METHOD_POST) &&
                      request->method_id != MG_METHOD_HEAD;
 }
@@ -73,7 +74,6 @@ static bool is_understood(unsigned status)
     case 415:
     case 421:
     case 422:
-    case 429:
     case 451:
     case 500:
     case 502:
@@ -85,10 +85,16 @@ static bool is_understood(unsigned status)
     }
 }
 
+/* They tell one client about its own request: no cache may keep them (RFC 6585 3 to 6). */
+static bool is_personal(unsigned status)
+{
+    return status == 428 || status == 429 || status == 431 || status == 511;
+}
+
 /* Neither a part nor the news that something stored is good can be kept as an answer. */
 static bool is_storable_status(unsigned status, const struct mg_cache_control *cc)
 {
-    if (status < 200 || status == 206 || status == 304)
+    if (status < 200 || status == 206 || status == 304 || is_personal(status))
         return false;
     return !has(cc, MG_CC_MUST_UNDERSTAND) || is_understood(status);
 }

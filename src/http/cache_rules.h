@@ -68,7 +68,8 @@ struct mg_cache_request {
     enum mg_cache_forward why_not; /* !may_look: MG_CACHE_METHOD or MG_CACHE_BYPASS */
 };
 
-/* `has_content`: the request has a body. A GET with one is passed on: no key covers its body. */
+/* `has_content`: the request has a body. A GET with one is passed on: no key covers its body; and
+ * so is one that asks for another protocol. */
 void mg_cache_request_read(const struct mg_cache_settings *settings,
                            const struct mg_message *request, bool has_content,
                            struct mg_cache_request *out);
@@ -97,9 +98,15 @@ struct mg_cache_record {
     uint32_t flags;
 };
 
-/* Seconds for which the bytes may be of use: after that a store may forget them. Responses that can
- * be validated are worth keeping longer; the caller adds what it likes. */
+/* Seconds for which the bytes may be of use: after that a store may forget them. */
 uint64_t mg_cache_useful_for(const struct mg_cache_record *record);
+/* Are they worth keeping longer? They can be validated, or stand in while the origin cannot be
+ * reached (4.2.4). The caller adds what it likes. */
+static inline bool mg_cache_is_of_use_stale(const struct mg_cache_record *record)
+{
+    return record->flags & MG_CACHE_CAN_VALIDATE ||
+           !(record->flags & (MG_CACHE_NEVER_STALE | MG_CACHE_ALWAYS_VALIDATE));
+}
 
 enum mg_cache_storing {
     MG_CACHE_STORE,

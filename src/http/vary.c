@@ -35,6 +35,13 @@ static bool insert_name(struct names *names, struct mg_str name)
     return true;
 }
 
+/* Backends get these from us, made of the client's address: no request as it came tells them. */
+static bool is_made_later(struct mg_str name)
+{
+    enum mg_field_id id = mg_field_id(name);
+    return id == MG_FIELD_FORWARDED || id == MG_FIELD_X_FORWARDED_FOR || id == MG_FIELD_X_REAL_IP;
+}
+
 static bool add_names(struct names *names, struct mg_str list, struct mg_arena *arena)
 {
     struct mg_str item;
@@ -42,7 +49,7 @@ static bool add_names(struct names *names, struct mg_str list, struct mg_arena *
         item = mg_str_trim(item);
         if (item.n == 0)
             continue;
-        if (mg_str_eq(item, MG_STR("*")) || !mg_is_token(item) ||
+        if (mg_str_eq(item, MG_STR("*")) || !mg_is_token(item) || is_made_later(item) ||
             !insert_name(names, mg_arena_lower(arena, item)))
             return false;
     }

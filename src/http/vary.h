@@ -19,7 +19,8 @@
 
 /* Names of all Vary fields of a response, and of `extra` (a list such as "Accept-Language, X-Plan";
  * may be empty): lower case, sorted, each once, ',' between. In the arena; empty when there is
- * none. False for "*" and its like: the response fits no other request and is not worth storing. */
+ * none. False for "*" and its like, and for fields that a gateway makes of the client's address
+ * (X-Forwarded-For): the response fits no other request and is not worth storing. */
 bool mg_vary_read(const struct mg_fields *response, struct mg_str extra, struct mg_arena *arena,
                   struct mg_str *names);
 

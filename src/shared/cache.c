@@ -55,10 +55,10 @@ size_t mg_cache_object_bytes(const struct mg_cache *c)
 struct mg_cache_entry *mg_cache_find(struct mg_cache *c, const struct mg_cache_key *key,
                                      uint64_t now_ns)
 {
-    struct mg_cache_shard *s = mg_cache_shard_of(c, key->primary);
-    uint64_t hash = mg_cache_hash(c, key);
+    const struct mg_cache_hash hash = mg_cache_hash(c, key);
+    struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
     pthread_mutex_lock(&s->lock);
-    struct mg_cache_item *item = mg_cache_index_find_live(s, hash, key, now_ns);
+    struct mg_cache_item *item = mg_cache_index_find_live(s, hash.whole, key, now_ns);
     if (item)
         s->hits++;
     else
@@ -235,12 +235,12 @@ static bool concerns(const struct purge *p, const struct mg_cache_item *item)
     return true;
 }
 
-static size_t purge_chain(struct mg_cache_shard *s, struct mg_cache_item *item,
-                          const struct purge *p)
+static size_t purge_family(struct mg_cache_shard *s, struct mg_cache_item *item,
+                           const struct purge *p)
 {
     size_t count = 0;
     for (struct mg_cache_item *next; item; item = next) {
-        next = item->next;
+        next = item->sibling;
         if (!concerns(p, item))
             continue;
         count++;
@@ -252,32 +252,26 @@ static size_t purge_chain(struct mg_cache_shard *s, struct mg_cache_item *item,
     return count;
 }
 
-static size_t purge_all_chains(struct mg_cache_shard *s, const struct purge *p)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < s->slots; i++)
-        count += purge_chain(s, s->chains[i], p);
-    return count;
-}
-
 static size_t purge_shard(struct mg_cache_shard *s, const struct purge *p)
 {
+    size_t count = 0;
     pthread_mutex_lock(&s->lock);
-    size_t count = purge_all_chains(s, p);
+    for (size_t i = 0; i < s->slots; i++)
+        count += purge_family(s, s->families[i], p);
     s->purges += count;
     pthread_mutex_unlock(&s->lock);
     return count;
 }
 
-/* Unsafe requests do this, so it is quick where nothing varies. */
+/* Unsafe requests do this, so it looks at no more than the variants of that key. */
 static size_t purge_key(struct mg_cache *c, const struct purge *p)
 {
     const struct mg_cache_key key = {p->what, MG_STR_NONE};
-    struct mg_cache_shard *s = mg_cache_shard_of(c, p->what);
-    size_t chain = mg_cache_hash(c, &key) & (s->slots - 1);
+    const struct mg_cache_hash hash = mg_cache_hash(c, &key);
+    struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
     pthread_mutex_lock(&s->lock);
     mg_cache_fills_outdate(s, p->what);
-    size_t count = s->variants ? purge_all_chains(s, p) : purge_chain(s, s->chains[chain], p);
+    size_t count = purge_family(s, mg_cache_index_family(s, hash.primary), p);
     s->purges += count;
     pthread_mutex_unlock(&s->lock);
     return count;
@@ -302,7 +296,7 @@ static void add_stats(struct mg_cache_shard *s, struct mg_cache_stats *out)
     pthread_mutex_lock(&s->lock);
     out->entries += s->entries;
     out->bytes += mg_region_used(s->region) + mg_region_bytes(s->region) / MG_REGION_GRANULE +
-                  s->slots * (sizeof *s->chains + sizeof *s->ghosts);
+                  mg_cache_shard_tables(s);
     out->hits += s->hits;
     out->misses += s->misses;
     out->fills += s->started;

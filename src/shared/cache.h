@@ -180,9 +180,8 @@ enum mg_cache_purge_by { MG_CACHE_BY_KEY, MG_CACHE_BY_PREFIX, MG_CACHE_BY_TAG, M
 
 /* Drops entries, or makes them stale: with that primary key in all variants, with a primary key
  * that begins so, or with that tag. What is being fetched meanwhile, and may be older than the
- * purge, is not kept. By key it looks through one shard where there are variants, and at one entry
- * where there are none; else through all shards, with a lock for each. How many entries that were.
- */
+ * purge, is not kept. By key it looks at the variants of that key alone; else through all shards,
+ * with a lock for each. How many entries that were. */
 size_t mg_cache_purge(struct mg_cache *cache, enum mg_cache_purge_by by, struct mg_str what,
                       bool soft);
 

@@ -13,7 +13,7 @@ struct mg_cache_fill {
     /* Set once. */
     struct mg_cache *cache;
     struct mg_cache_shard *shard;
-    uint64_t hash;
+    struct mg_cache_hash hash;
     uint64_t purges; /* of the cache, when it began */
     struct mg_cache_key key;
     /* The leader's. */
@@ -37,7 +37,7 @@ static struct mg_cache_fill *find(struct mg_cache_shard *s, uint64_t hash,
     MG_LIST_FOREACH(it, bucket)
     {
         struct mg_cache_fill *f = MG_CONTAINER_OF(it, struct mg_cache_fill, link);
-        if (f->hash == hash && mg_str_eq(f->key.primary, key->primary) &&
+        if (f->hash.whole == hash && mg_str_eq(f->key.primary, key->primary) &&
             mg_str_eq(f->key.variant, key->variant))
             return f;
     }
@@ -57,19 +57,20 @@ void mg_cache_fills_outdate(struct mg_cache_shard *s, struct mg_str primary)
 /* Leading
  * ---------------------------------------------------------------------------------------------- */
 
-static struct mg_cache_fill *new_fill(struct mg_cache *c, struct mg_cache_shard *s, uint64_t hash,
+static struct mg_cache_fill *new_fill(struct mg_cache *c, struct mg_cache_shard *s,
+                                      const struct mg_cache_hash *hash,
                                       const struct mg_cache_key *key)
 {
     size_t n = key->primary.n, more = key->variant.n;
     struct mg_cache_fill *f = mg_malloc(sizeof *f + n + more);
-    *f = (struct mg_cache_fill){.cache = c, .shard = s, .hash = hash};
+    *f = (struct mg_cache_fill){.cache = c, .shard = s, .hash = *hash};
     f->purges = atomic_load(&c->purges);
     memcpy(f->bytes, key->primary.p, n);
     if (more)
         memcpy(f->bytes + n, key->variant.p, more);
     f->key = (struct mg_cache_key){mg_str(f->bytes, n), mg_str(f->bytes + n, more)};
     mg_list_init(&f->waiters);
-    mg_list_push_front(bucket_of(s, hash), &f->link);
+    mg_list_push_front(bucket_of(s, hash->whole), &f->link);
     s->started++;
     return f;
 }
@@ -88,12 +89,12 @@ enum mg_cache_lead mg_cache_lead(struct mg_cache *c, const struct mg_cache_key *
                                  struct mg_cache_waiter *waiter, struct mg_cache_fill **fill,
                                  struct mg_cache_entry **entry)
 {
-    struct mg_cache_shard *s = mg_cache_shard_of(c, key->primary);
-    uint64_t hash = mg_cache_hash(c, key);
+    const struct mg_cache_hash hash = mg_cache_hash(c, key);
+    struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
     enum mg_cache_lead result = MG_CACHE_LEAD;
     pthread_mutex_lock(&s->lock);
-    struct mg_cache_item *item = mg_cache_index_find(s, hash, key);
-    struct mg_cache_fill *other = find(s, hash, key);
+    struct mg_cache_item *item = mg_cache_index_find(s, hash.whole, key);
+    struct mg_cache_fill *other = find(s, hash.whole, key);
     if (item && &item->entry != over && item->entry.expires_ns > now_ns) {
         result = MG_CACHE_FOUND;
         *entry = mg_cache_ref(&item->entry);
@@ -101,7 +102,7 @@ enum mg_cache_lead mg_cache_lead(struct mg_cache *c, const struct mg_cache_key *
         result = MG_CACHE_WAIT;
         wait_for(s, other, waiter);
     } else {
-        *fill = new_fill(c, s, hash, key);
+        *fill = new_fill(c, s, &hash, key);
     }
     pthread_mutex_unlock(&s->lock);
     return result;
@@ -131,7 +132,9 @@ static struct mg_cache_item *new_item(struct mg_cache_fill *f, const struct mg_c
                                       uint64_t now_ns)
 {
     const struct mg_cache_key key = {f->key.primary, what->variant};
-    return mg_cache_item_new(f->shard, mg_cache_hash(f->cache, &key), &key, what, now_ns);
+    const struct mg_cache_hash hash =
+        mg_cache_hash_variant(f->cache, f->hash.primary, what->variant);
+    return mg_cache_item_new(f->shard, &hash, &key, what, now_ns);
 }
 
 static struct mg_cache_item *begin(struct mg_cache_fill *f, const struct mg_cache_new *what,
@@ -277,9 +280,10 @@ void mg_cache_mark(struct mg_cache *c, const struct mg_cache_key *key, struct mg
                    uint64_t expires_ns, uint64_t now_ns)
 {
     const struct mg_cache_new what = {.head = head, .expires_ns = expires_ns};
-    struct mg_cache_shard *s = mg_cache_shard_of(c, key->primary);
+    const struct mg_cache_hash hash = mg_cache_hash(c, key);
+    struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
     pthread_mutex_lock(&s->lock);
-    struct mg_cache_item *item = mg_cache_item_new(s, mg_cache_hash(c, key), key, &what, now_ns);
+    struct mg_cache_item *item = mg_cache_item_new(s, &hash, key, &what, now_ns);
     if (item) {
         mg_cache_index_put(s, item);
         mg_cache_queue_add(s, item);

@@ -32,11 +32,17 @@ void mg_cache_shard_init(struct mg_cache_shard *s, size_t bytes)
     while (s->slots * 2 * BYTES_PER_CHAIN <= bytes)
         s->slots *= 2;
     s->chains = mg_calloc(s->slots, sizeof *s->chains);
+    s->families = mg_calloc(s->slots, sizeof *s->families);
     s->ghosts = mg_calloc(s->slots, sizeof *s->ghosts);
-    size_t tables = s->slots * (sizeof *s->chains + sizeof *s->ghosts);
     /* The region keeps a byte for each granule. */
-    s->region = mg_region_new((bytes - tables) / (MG_REGION_GRANULE + 1) * MG_REGION_GRANULE);
+    s->region = mg_region_new((bytes - mg_cache_shard_tables(s)) / (MG_REGION_GRANULE + 1) *
+                              MG_REGION_GRANULE);
     s->small_limit_bytes = mg_region_bytes(s->region) / SMALL_PART;
+}
+
+size_t mg_cache_shard_tables(const struct mg_cache_shard *s)
+{
+    return s->slots * (sizeof *s->chains + sizeof *s->families + sizeof *s->ghosts);
 }
 
 static void drop_queue(struct mg_cache_shard *s, struct mg_link *queue)
@@ -52,22 +58,34 @@ void mg_cache_shard_release(struct mg_cache_shard *s)
     MG_BUG_ON(mg_region_used(s->region) != 0); /* somebody still reads, or fills */
     mg_region_free(s->region);
     free(s->chains);
+    free(s->families);
     free(s->ghosts);
     pthread_mutex_destroy(&s->lock);
 }
 
-uint64_t mg_cache_hash(const struct mg_cache *c, const struct mg_cache_key *key)
+struct mg_cache_hash mg_cache_hash_variant(const struct mg_cache *c, uint64_t primary,
+                                           struct mg_str variant)
 {
-    uint64_t hash = mg_hash(c->hash_key, key->primary);
-    if (key->variant.n)
-        hash ^= mg_hash(c->hash_key, key->variant) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash;
+    uint64_t whole = primary;
+    if (variant.n)
+        whole ^= mg_hash(c->hash_key, variant) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct mg_cache_hash){primary, whole};
+}
+
+struct mg_cache_hash mg_cache_hash(const struct mg_cache *c, const struct mg_cache_key *key)
+{
+    return mg_cache_hash_variant(c, mg_hash(c->hash_key, key->primary), key->variant);
+}
+
+struct mg_cache_shard *mg_cache_shard_at(const struct mg_cache *c, const struct mg_cache_hash *h)
+{
+    return &c->shards[c->shard_bits ? h->primary >> (64 - c->shard_bits) : 0];
 }
 
 struct mg_cache_shard *mg_cache_shard_of(const struct mg_cache *c, struct mg_str primary)
 {
-    uint64_t hash = mg_hash(c->hash_key, primary);
-    return &c->shards[c->shard_bits ? hash >> (64 - c->shard_bits) : 0];
+    const struct mg_cache_hash h = {.primary = mg_hash(c->hash_key, primary)};
+    return mg_cache_shard_at(c, &h);
 }
 
 /* Items
@@ -82,7 +100,7 @@ static struct mg_str add(char **at, struct mg_str s)
     return copy;
 }
 
-struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, uint64_t hash,
+struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, const struct mg_cache_hash *hash,
                                         const struct mg_cache_key *key,
                                         const struct mg_cache_new *what, uint64_t now_ns)
 {
@@ -96,7 +114,7 @@ struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, uint64_t hash,
     if (!item)
         return NULL;
     memset(item, 0, sizeof *item);
-    item->hash = hash;
+    item->hash = *hash;
     item->piece_bytes = got;
     item->refs = 1;
     item->entry.length = what->length;
@@ -133,24 +151,51 @@ struct mg_cache_item *mg_cache_index_find(struct mg_cache_shard *s, uint64_t has
                                           const struct mg_cache_key *key)
 {
     for (struct mg_cache_item *i = *chain_of(s, hash); i; i = i->next)
-        if (i->hash == hash && mg_str_eq(i->entry.key.primary, key->primary) &&
+        if (i->hash.whole == hash && mg_str_eq(i->entry.key.primary, key->primary) &&
             mg_str_eq(i->entry.key.variant, key->variant))
             return i;
     return NULL;
 }
 
+static struct mg_cache_item **family_of(struct mg_cache_shard *s, uint64_t primary_hash)
+{
+    return &s->families[primary_hash & (s->slots - 1)];
+}
+
+struct mg_cache_item *mg_cache_index_family(struct mg_cache_shard *s, uint64_t primary_hash)
+{
+    return *family_of(s, primary_hash);
+}
+
+static void join_family(struct mg_cache_shard *s, struct mg_cache_item *item)
+{
+    struct mg_cache_item **head = family_of(s, item->hash.primary);
+    item->sibling = *head;
+    item->sibling_at = head;
+    if (*head)
+        (*head)->sibling_at = &item->sibling;
+    *head = item;
+}
+
+static void leave_family(struct mg_cache_item *item)
+{
+    *item->sibling_at = item->sibling;
+    if (item->sibling)
+        item->sibling->sibling_at = item->sibling_at;
+}
+
 void mg_cache_index_put(struct mg_cache_shard *s, struct mg_cache_item *item)
 {
-    struct mg_cache_item *old = mg_cache_index_find(s, item->hash, &item->entry.key);
+    struct mg_cache_item *old = mg_cache_index_find(s, item->hash.whole, &item->entry.key);
     if (old)
         mg_cache_index_drop(s, old);
-    struct mg_cache_item **head = chain_of(s, item->hash);
+    struct mg_cache_item **head = chain_of(s, item->hash.whole);
     item->next = *head;
     *head = item;
+    join_family(s, item);
     item->indexed = true;
     atomic_fetch_add(&item->refs, 1);
     s->entries++;
-    s->variants += item->entry.key.variant.n > 0;
 }
 
 struct mg_cache_item *mg_cache_index_find_live(struct mg_cache_shard *s, uint64_t hash,
@@ -181,13 +226,13 @@ void mg_cache_index_drop(struct mg_cache_shard *s, struct mg_cache_item *item)
 {
     if (!item->indexed)
         return;
-    struct mg_cache_item **at = chain_of(s, item->hash);
+    struct mg_cache_item **at = chain_of(s, item->hash.whole);
     while (*at != item)
         at = &(*at)->next;
     *at = item->next;
+    leave_family(item);
     item->indexed = false;
     s->entries--;
-    s->variants -= item->entry.key.variant.n > 0;
     leave_queue(s, item);
     mg_cache_item_unref(s, item);
 }
@@ -227,7 +272,8 @@ void mg_cache_queue_add(struct mg_cache_shard *s, struct mg_cache_item *item)
 {
     item->cost =
         mg_region_cost(item->piece_bytes) + (item->body ? mg_cache_body_cost(item->body) : 0);
-    enter_queue(s, item, take_ghost(s, item->hash) ? MG_CACHE_QUEUE_MAIN : MG_CACHE_QUEUE_SMALL);
+    enter_queue(s, item,
+                take_ghost(s, item->hash.whole) ? MG_CACHE_QUEUE_MAIN : MG_CACHE_QUEUE_SMALL);
 }
 
 static bool is_worth_keeping(const struct mg_cache_item *item, uint64_t now_ns)
@@ -246,7 +292,7 @@ static void turn_small(struct mg_cache_shard *s, uint64_t now_ns)
 {
     struct mg_cache_item *item = MG_CONTAINER_OF(s->small.prev, struct mg_cache_item, link);
     if (!is_worth_keeping(item, now_ns)) {
-        *ghost_slot(s, item->hash) = ghost_of(item->hash);
+        *ghost_slot(s, item->hash.whole) = ghost_of(item->hash.whole);
         evict(s, item);
         return;
     }

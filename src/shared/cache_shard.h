@@ -18,20 +18,26 @@ struct mg_cache_body;
 
 enum mg_cache_queue { MG_CACHE_QUEUE_NONE, MG_CACHE_QUEUE_SMALL, MG_CACHE_QUEUE_MAIN };
 
+struct mg_cache_hash {
+    uint64_t primary; /* of that part alone: chooses shard and family */
+    uint64_t whole;   /* chooses the chain */
+};
+
 /* An entry as it lies in the region, in one piece with its key, its tags and its head. */
 struct mg_cache_item {
     struct mg_cache_entry entry;
     /* Set once. */
-    uint64_t hash;
+    struct mg_cache_hash hash;
     size_t piece_bytes;
     struct mg_str tags;
     struct mg_cache_body *body; /* counted; NULL: none */
     /* Atomic. */
     atomic_uint refs; /* the index holds one */
     /* Under the lock. */
-    struct mg_cache_item *next; /* in its chain */
-    struct mg_link link;        /* in its queue, newest first */
-    size_t cost;                /* as counted in the queue */
+    struct mg_cache_item *next;                  /* in its chain */
+    struct mg_cache_item *sibling, **sibling_at; /* in the list of its primary key, and where */
+    struct mg_link link;                         /* in its queue, newest first */
+    size_t cost;                                 /* as counted in the queue */
     enum mg_cache_queue queue;
     bool indexed;
     uint8_t hits; /* up to MG_CACHE_HITS_MAX, since it last moved */
@@ -41,16 +47,17 @@ struct mg_cache_item {
 struct mg_cache_shard {
     pthread_mutex_t lock;
     /* Set once. */
-    size_t slots; /* of both tables; a power of two */
-    struct mg_cache_item **chains;
-    uint32_t *ghosts; /* parts of hashes of what left the small queue; 0: none */
+    size_t slots;                    /* of the tables; a power of two */
+    struct mg_cache_item **chains;   /* by the whole key */
+    struct mg_cache_item **families; /* by the primary key: all variants are in one list */
+    uint32_t *ghosts;                /* parts of hashes of what left the small queue; 0: none */
     size_t small_limit_bytes;
     /* Under the lock. */
     struct mg_region *region;
     struct mg_link small, main;
     size_t small_bytes;
     struct mg_link fills[MG_CACHE_FILL_BUCKETS]; /* of struct mg_cache_fill, before they begin */
-    size_t entries, variants;                    /* of the entries: those of a variant */
+    size_t entries;
     uint64_t hits, misses, started, waits, evictions, purges;
 } __attribute__((aligned(64)));
 
@@ -68,8 +75,15 @@ struct mg_cache {
 void mg_cache_shard_init(struct mg_cache_shard *s, size_t bytes);
 void mg_cache_shard_release(struct mg_cache_shard *s);
 
+/* What its tables take. */
+size_t mg_cache_shard_tables(const struct mg_cache_shard *s);
+
 struct mg_cache_shard *mg_cache_shard_of(const struct mg_cache *c, struct mg_str primary);
-uint64_t mg_cache_hash(const struct mg_cache *c, const struct mg_cache_key *key);
+struct mg_cache_shard *mg_cache_shard_at(const struct mg_cache *c, const struct mg_cache_hash *h);
+struct mg_cache_hash mg_cache_hash(const struct mg_cache *c, const struct mg_cache_key *key);
+/* The same primary key with another variant. */
+struct mg_cache_hash mg_cache_hash_variant(const struct mg_cache *c, uint64_t primary,
+                                           struct mg_str variant);
 
 /* Memory of the region; entries are evicted for it, but not more than a bounded number. NULL: no
  * room. See mg_region_take_some. */
@@ -77,7 +91,7 @@ void *mg_cache_shard_take(struct mg_cache_shard *s, size_t n, size_t least, size
                           uint64_t now_ns);
 
 /* In no chain and no queue, with one reference and without a body. NULL: no room. */
-struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, uint64_t hash,
+struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, const struct mg_cache_hash *hash,
                                         const struct mg_cache_key *key,
                                         const struct mg_cache_new *what, uint64_t now_ns);
 void mg_cache_item_unref(struct mg_cache_shard *s, struct mg_cache_item *item);
@@ -88,6 +102,8 @@ struct mg_cache_item *mg_cache_index_find_live(struct mg_cache_shard *s, uint64_
 /* NULL when there is none. Expired ones are found, too. */
 struct mg_cache_item *mg_cache_index_find(struct mg_cache_shard *s, uint64_t hash,
                                           const struct mg_cache_key *key);
+/* The first of those whose primary key may be that one; others follow by `sibling`. */
+struct mg_cache_item *mg_cache_index_family(struct mg_cache_shard *s, uint64_t primary_hash);
 /* Puts it in the place of what is there. The index takes a reference of its own. */
 void mg_cache_index_put(struct mg_cache_shard *s, struct mg_cache_item *item);
 /* Takes it out of index and queue, and gives their reference back. Not there: no effect. */

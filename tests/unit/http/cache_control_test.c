@@ -145,7 +145,9 @@ static const struct {
     {"extension=\"max-age=3600\", max-age=1", "max-age=1"},
     {"max-age=1, extension=\"max-age=3600\"", "max-age=1"},
     {"extension=\"a\\\", no-store\", max-age=1", "max-age=1"},
-    {"extension=\"a, no-store", ""},
+    /* what nobody closes hides nothing */
+    {"extension=\"a, no-store", "no-store"},
+    {"private=\"a, max-age=1, x=\"b, no-store\"", "no-store private"},
     /* 4.2.1: the strictest of several */
     {"max-age=1800, max-age=1", "max-age=1"},
     {"max-age=1|max-age=1800", "max-age=1"},

@@ -130,6 +130,11 @@ static const struct {
     {&usual, "GET", 404, FRESH_CC, STORE},
     {&usual, "GET", 500, FRESH_CC, STORE},
     {&usual, "GET", 599, FRESH_CC, STORE},
+    /* RFC 6585: never */
+    {&usual, "GET", 428, FRESH_CC, NO(STATUS)},
+    {&usual, "GET", 429, FRESH_CC ", public", NO(STATUS)},
+    {&forced, "GET", 431, FRESH_CC, NO(STATUS)},
+    {&usual, "GET", 511, "Cache-Control: max-age=60, must-understand", NO(STATUS)},
     /* 5.2.2.3 must-understand */
     {&usual, "GET", 200, "Cache-Control: max-age=60, no-store, must-understand", STORE},
     {&usual, "GET", 599, "Cache-Control: max-age=60, no-store, must-understand", NO(STATUS)},

@@ -98,18 +98,22 @@ bool mg_route_rule_has_conditions(const struct mg_route_rule *rule)
 }
 
 bool mg_route_rule_holds(const struct mg_route_rule *rule, const struct mg_route_query *q,
-                         enum mg_route_refusal *why)
+                         struct mg_route_fault *fault)
 {
-    *why = MG_ROUTE_BY_LISTENER;
+    fault->by = MG_ROUTE_BY_LISTENER;
     if (rule->listener.n && !mg_str_eq(rule->listener, q->listener))
         return false;
-    *why = MG_ROUTE_BY_HEADER;
-    for (size_t i = 0; i < rule->header_count; i++)
-        if (!has_header(q, &rule->headers[i]))
+    fault->by = MG_ROUTE_BY_HEADER;
+    for (size_t i = 0; i < rule->header_count; i++) {
+        fault->pair = &rule->headers[i];
+        if (!has_header(q, fault->pair))
             return false;
-    *why = MG_ROUTE_BY_QUERY;
-    for (size_t i = 0; i < rule->query_count; i++)
-        if (!has_query(q, &rule->query[i]))
+    }
+    fault->by = MG_ROUTE_BY_QUERY;
+    for (size_t i = 0; i < rule->query_count; i++) {
+        fault->pair = &rule->query[i];
+        if (!has_query(q, fault->pair))
             return false;
+    }
     return true;
 }

@@ -37,11 +37,17 @@ struct mg_route_match {
     struct mg_str base_path; /* before every path */
 };
 
+/* The condition that does not hold. */
 enum mg_route_refusal {
     MG_ROUTE_BY_METHOD,
     MG_ROUTE_BY_LISTENER,
     MG_ROUTE_BY_HEADER,
     MG_ROUTE_BY_QUERY,
+};
+
+struct mg_route_fault {
+    enum mg_route_refusal by;
+    const struct mg_route_pair *pair; /* the header or query pair; else undefined */
 };
 
 struct mg_route_query {
@@ -54,9 +60,6 @@ struct mg_route_query {
      * NULL when there are no headers. */
     bool (*has_header)(void *arg, struct mg_str name, const struct mg_str *value);
     void *header_arg;
-    /* Told of each route whose host and path matched, and why it was passed over. May be NULL. */
-    void (*on_refused)(void *arg, const void *route, enum mg_route_refusal why);
-    void *refused_arg;
 };
 
 /* What a route asks for beside host and path. */
@@ -86,8 +89,8 @@ bool mg_route_rule_covers(const struct mg_route_rule *a, const struct mg_route_r
 /* Has it conditions other than methods? */
 bool mg_route_rule_has_conditions(const struct mg_route_rule *rule);
 
-/* Do those hold? When not, `*why` says which. */
+/* Do those hold? When not, `*fault` says which does not. */
 bool mg_route_rule_holds(const struct mg_route_rule *rule, const struct mg_route_query *query,
-                         enum mg_route_refusal *why);
+                         struct mg_route_fault *fault);
 
 #endif

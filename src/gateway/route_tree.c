@@ -317,19 +317,37 @@ uint32_t mg_route_tree_add(struct mg_route_tree *t, struct mg_route_entry *const
 
 /* ---- searching ---- */
 
+/* A leaf was passed over, as in a trace all of them are. */
+static __attribute__((noinline, cold)) void tell(const struct mg_route_search *s,
+                                                 const struct leaf *leaf,
+                                                 const struct mg_route_fault *fault)
+{
+    const struct mg_route_trace *trace = s->trace;
+    struct mg_route_tried tried = {.entry = leaf->entry, .verdict = MG_ROUTE_REFUSES};
+    if (s->gave_up)
+        tried.verdict = MG_ROUTE_TOO_COSTLY;
+    else if (trace->other_host)
+        tried.verdict = MG_ROUTE_OTHER_HOST;
+    else if (fault->by == MG_ROUTE_BY_METHOD && leaf->methods & trace->method)
+        tried.verdict = MG_ROUTE_FITS;
+    else
+        tried.fault = *fault;
+    trace->on_tried(trace->arg, &tried);
+}
+
 /* Does the route take the request, whose host and path it matches? */
 static inline bool admits(struct mg_route_search *s, const struct leaf *leaf)
 {
-    enum mg_route_refusal why = MG_ROUTE_BY_METHOD;
+    struct mg_route_fault fault;
     if (!(leaf->flags & LEAF_CONDITIONS) ||
-        mg_route_rule_holds(leaf->entry->rule, s->query, &why)) {
+        mg_route_rule_holds(leaf->entry->rule, s->query, &fault)) {
         if (leaf->methods & s->method)
             return true;
-        why = MG_ROUTE_BY_METHOD;
+        fault.by = MG_ROUTE_BY_METHOD;
         s->found->allow |= leaf->methods;
     }
-    if (s->query->on_refused)
-        s->query->on_refused(s->query->refused_arg, leaf->route, why);
+    if (s->trace)
+        tell(s, leaf, &fault);
     return false;
 }
 
@@ -384,6 +402,8 @@ static const struct leaf *try_regexes(struct mg_route_search *s, const struct le
     for (;; leaf++) {
         const struct mg_route_pattern *pattern = &leaf->entry->pattern;
         bool matches = regex_matches(s, pattern, rest);
+        if (s->gave_up && s->trace)
+            tell(s, leaf, NULL);
         if (s->gave_up)
             return NULL;
         if (matches && admits(s, leaf)) {

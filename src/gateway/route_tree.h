@@ -59,11 +59,35 @@ struct mg_route_found {
     uint32_t allow;       /* after MG_ROUTER_WRONG_METHOD, for mg_router_allow */
 };
 
+/* What a trace tells of one entry whose path matches. */
+enum mg_route_verdict {
+    MG_ROUTE_FITS,       /* takes the request, unless one that was told before it does */
+    MG_ROUTE_REFUSES,    /* a condition does not hold */
+    MG_ROUTE_OTHER_HOST, /* whatever its conditions say */
+    MG_ROUTE_TOO_COSTLY, /* its regex met its bound, which ends the search */
+};
+
+struct mg_route_tried {
+    const struct mg_route_entry *entry;
+    enum mg_route_verdict verdict;
+    struct mg_route_fault fault; /* MG_ROUTE_REFUSES */
+};
+
+/* Whoever wants to know how a search comes to its end. */
+struct mg_route_trace {
+    void (*on_tried)(void *arg, const struct mg_route_tried *tried);
+    void *arg;
+    uint32_t method; /* of the request, one bit: the search itself has none, so that no leaf ends it
+                      */
+    bool other_host;
+};
+
 struct mg_route_search {
     const struct mg_route_tree *tree;
     const struct mg_route_query *query; /* its path begins with '/' */
     struct mg_route_found *found;       /* `allow` gathers */
     uint32_t method;                    /* one bit */
+    const struct mg_route_trace *trace; /* NULL: none, which costs nothing */
     bool gave_up;                       /* out: a regex met its bound; nothing was found */
 };
 

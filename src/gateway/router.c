@@ -375,6 +375,73 @@ enum mg_router_result mg_router_find(const struct mg_router *r, const struct mg_
     return found->allow ? MG_ROUTER_WRONG_METHOD : MG_ROUTER_NONE;
 }
 
+/* ---- tracing ---- */
+
+/* A host leads to as many levels as it has labels, to its own, and to that of any host. */
+#define HOST_LEVELS_MAX (HOST_MAX / 2 + 3)
+
+struct tracing {
+    void (*on_tried)(void *arg, const struct mg_route_tried *tried);
+    void *arg;
+    struct mg_str hosts[HOST_LEVELS_MAX]; /* of levels that were told of */
+    size_t host_count;
+};
+
+static bool is_told(const struct tracing *t, struct mg_str host)
+{
+    for (size_t i = t->host_count; i > 0; i--)
+        if (mg_str_eq(t->hosts[i - 1], host))
+            return true;
+    return false;
+}
+
+static void on_tried(void *arg, const struct mg_route_tried *tried)
+{
+    struct tracing *t = arg;
+    struct mg_str host = tried->entry->host;
+    bool told = is_told(t, host);
+    if (tried->verdict == MG_ROUTE_OTHER_HOST && told)
+        return;
+    if (tried->verdict != MG_ROUTE_OTHER_HOST && !told && t->host_count < HOST_LEVELS_MAX)
+        t->hosts[t->host_count++] = host;
+    t->on_tried(t->arg, tried);
+}
+
+static void trace_other_hosts(struct mg_route_search *s, const struct mg_router *r)
+{
+    for (size_t i = 0; r->has_levels && i < (size_t)1 << r->level_bits; i++)
+        search_level(s, r->levels[i].root);
+}
+
+void mg_router_trace(const struct mg_router *r, const struct mg_route_query *q,
+                     void (*fn)(void *arg, const struct mg_route_tried *tried), void *arg)
+{
+    struct tracing t = {.on_tried = fn, .arg = arg};
+    struct mg_route_trace trace = {
+        .on_tried = on_tried, .arg = &t, .method = method_bit(r, q->method)};
+    struct mg_route_found found = {.allow = 0};
+    struct mg_route_search s = {.tree = &r->tree, .query = q, .found = &found, .trace = &trace};
+    if (q->path.n == 0 || q->path.p[0] != '/')
+        return;
+    if (r->has_levels)
+        search_hosts(&s, r, q->host);
+    search_level(&s, r->any_root);
+    trace.other_host = true;
+    trace_other_hosts(&s, r);
+}
+
+enum mg_router_precedence mg_router_precedence(const struct mg_route_entry *first,
+                                               const struct mg_route_entry *second)
+{
+    const struct mg_route_rule *a = first->rule, *b = second->rule;
+    if (!mg_str_eq(first->host, second->host))
+        return MG_ROUTER_BY_HOST;
+    if (!same_place(first, second))
+        return MG_ROUTER_BY_PATH;
+    return a->kinds != b->kinds || a->singles != b->singles ? MG_ROUTER_BY_CONDITIONS
+                                                            : MG_ROUTER_BY_ORDER;
+}
+
 struct mg_str mg_router_allow(const struct mg_router *r, uint32_t allow, struct mg_arena *arena)
 {
     struct mg_str text = MG_STR("");

@@ -69,6 +69,24 @@ enum mg_router_result mg_router_find(const struct mg_router *router,
                                      const struct mg_route_query *query,
                                      struct mg_route_found *found);
 
+/* Why of two entries that both take a request one comes first. */
+enum mg_router_precedence {
+    MG_ROUTER_BY_HOST,       /* its host is more specific */
+    MG_ROUTER_BY_PATH,       /* its path is */
+    MG_ROUTER_BY_CONDITIONS, /* it has more of them */
+    MG_ROUTER_BY_ORDER,      /* it stands before the other in the file */
+};
+
+/* Tells of every entry whose path matches, in the order in which mg_router_find tries them; it
+ * takes the first that fits. Then of those that are for other hosts. The search is the same one;
+ * what is told of does not end it. Calls back before it returns. */
+void mg_router_trace(const struct mg_router *router, const struct mg_route_query *query,
+                     void (*on_tried)(void *arg, const struct mg_route_tried *tried), void *arg);
+
+/* `first` comes before `second`, which fits as well. */
+enum mg_router_precedence mg_router_precedence(const struct mg_route_entry *first,
+                                               const struct mg_route_entry *second);
+
 /* The value of an Allow field (RFC 9110 10.2.1), in the arena. */
 struct mg_str mg_router_allow(const struct mg_router *router, uint32_t allow,
                               struct mg_arena *arena);

@@ -597,14 +597,29 @@ static void all_are_listed(void **state)
     mg_router_free(r);
 }
 
-static void on_refused(void *arg, const void *route, enum mg_route_refusal why)
+static void on_tried(void *arg, const struct mg_route_tried *tried)
 {
     struct shadow_log *log = arg;
-    log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%td:%d ",
-                               (const struct spec *)route - log->specs, (int)why);
+    const struct mg_route_rule *rule = tried->entry->rule;
+    static const char words[] = {[MG_ROUTE_FITS] = '+',
+                                 [MG_ROUTE_REFUSES] = '-',
+                                 [MG_ROUTE_OTHER_HOST] = 'h',
+                                 [MG_ROUTE_TOO_COSTLY] = '!'};
+    bool by_pair = tried->verdict == MG_ROUTE_REFUSES && (tried->fault.by == MG_ROUTE_BY_HEADER ||
+                                                          tried->fault.by == MG_ROUTE_BY_QUERY);
+    log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%td%c",
+                               (const struct spec *)rule->route - log->specs,
+                               words[tried->verdict]);
+    if (tried->verdict == MG_ROUTE_REFUSES)
+        log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%d",
+                                   (int)tried->fault.by);
+    if (by_pair)
+        log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "(%.*s)",
+                                   MG_STR_ARGS(tried->fault.pair->name));
+    log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, " ");
 }
 
-static void refusals_are_told(void **state)
+static void a_trace_tells_what_a_search_passes_over(void **state)
 {
     (void)state;
     static const struct spec SPECS[] = {
@@ -618,10 +633,84 @@ static void refusals_are_told(void **state)
     struct mg_router *r = built(SPECS, COUNT(SPECS));
     struct mg_route_query q = get("/a");
     struct mg_route_found found;
-    q.on_refused = on_refused;
-    q.refused_arg = &log;
     assert_int_equal(mg_router_find(r, &q, &found), MG_ROUTER_WRONG_METHOD);
-    assert_string_equal(log.text, "0:0 1:1 2:2 3:3 ");
+    mg_router_trace(r, &q, on_tried, &log);
+    assert_string_equal(log.text, "0-0 1-1 2-2(x) 3-3(q) ");
+    mg_router_free(r);
+}
+
+static void a_trace_goes_on_behind_what_fits(void **state)
+{
+    (void)state;
+    static const struct spec SPECS[] = {
+        {.path = "/*"},
+        {.path = "/a/*"},
+        {.path = "/a/b", .methods = "PUT"},
+        {.path = "/a/{x}"},
+        {.path = "/a/b", .host = "*.x"},
+        {.path = "/a/b", .host = "h.x"},
+        {.path = "/c", .host = "h.x"},
+        {.path = "/*", .host = "other"},
+        {.path = "/c", .host = "other"},
+        {.path = "/*", .host = "*.h.x"},
+    };
+    struct shadow_log log = {.specs = SPECS};
+    struct mg_router *r = built(SPECS, COUNT(SPECS));
+    struct mg_route_query q = get("/a/b");
+    struct mg_route_found found;
+    q.host = MG_STR("h.x");
+    assert_int_equal(find(r, SPECS, &q, &found), 5);
+    mg_router_trace(r, &q, on_tried, &log);
+    log.text[19] = '\0'; /* other hosts come in no order */
+    assert_string_equal(log.text, "5+ 4+ 2-0 3+ 1+ 0+ ");
+    mg_router_free(r);
+}
+
+static void other_hosts_are_traced_once(void **state)
+{
+    (void)state;
+    static const struct spec SPECS[] = {
+        {.path = "/a", .host = "x"}, {.path = "/b", .host = "x"}, {.path = "/{p}", .host = "y"}};
+    struct shadow_log log = {.specs = SPECS};
+    struct mg_router *r = built(SPECS, COUNT(SPECS));
+    struct mg_route_query q = get("/a");
+    q.host = MG_STR("x");
+    mg_router_trace(r, &q, on_tried, &log);
+    assert_string_equal(log.text, "0+ 2h ");
+    log.n = 0;
+    q.path = MG_STR("/none/of/them");
+    log.text[0] = '\0';
+    mg_router_trace(r, &q, on_tried, &log);
+    q.path = MG_STR("");
+    mg_router_trace(r, &q, on_tried, &log);
+    assert_string_equal(log.text, "");
+    mg_router_free(r);
+}
+
+static void first_entry(void *arg, const struct mg_route_tried *tried)
+{
+    const struct mg_route_entry **v = arg;
+    while (*v)
+        v++;
+    *v = tried->entry;
+}
+
+static void precedence_has_a_reason(void **state)
+{
+    (void)state;
+    static const struct spec SPECS[] = {
+        {.path = "/a", .host = "x"}, {.path = "/a", .header = "h=1"}, {.path = "/a"},
+        {.path = "/a"},              {.path = "/{p}"},
+    };
+    const struct mg_route_entry *v[6] = {NULL};
+    struct mg_router *r = built(SPECS, COUNT(SPECS));
+    struct mg_route_query q = get("/a");
+    q.host = MG_STR("x");
+    mg_router_trace(r, &q, first_entry, v);
+    assert_int_equal(mg_router_precedence(v[0], v[1]), MG_ROUTER_BY_HOST);
+    assert_int_equal(mg_router_precedence(v[1], v[2]), MG_ROUTER_BY_CONDITIONS);
+    assert_int_equal(mg_router_precedence(v[2], v[3]), MG_ROUTER_BY_ORDER);
+    assert_int_equal(mg_router_precedence(v[3], v[4]), MG_ROUTER_BY_PATH);
     mg_router_free(r);
 }
 
@@ -651,6 +740,7 @@ static void hard_regexes_end_the_search(void **state)
         {.path = "/*"},          {.path = "~^/y/(a+)+$", .host = "h.x"},
         {.path = "~^/x"},
     };
+    struct shadow_log log = {.specs = SPECS};
     struct mg_router *r = built(SPECS, COUNT(SPECS));
     struct mg_route_found found;
     char path[MG_REGEX_SUBJECT_MAX + 2];
@@ -663,6 +753,8 @@ static void hard_regexes_end_the_search(void **state)
     path[1000] = '!';
     q.path = mg_str(path, 1001);
     assert_int_equal(mg_router_find(r, &q, &found), MG_ROUTER_GAVE_UP);
+    mg_router_trace(r, &q, on_tried, &log);
+    assert_string_equal(log.text, "0! ");
     path[1] = 'y';
     assert_int_equal(mg_router_find(r, &q, &found), MG_ROUTER_GAVE_UP);
     q.host = MG_STR("other");
@@ -1041,7 +1133,10 @@ int main(void)
         cmocka_unit_test(bad_routes_are_refused),
         cmocka_unit_test(shadows_are_told),
         cmocka_unit_test(all_are_listed),
-        cmocka_unit_test(refusals_are_told),
+        cmocka_unit_test(a_trace_tells_what_a_search_passes_over),
+        cmocka_unit_test(a_trace_goes_on_behind_what_fits),
+        cmocka_unit_test(other_hosts_are_traced_once),
+        cmocka_unit_test(precedence_has_a_reason),
         cmocka_unit_test(parameters_have_names),
         cmocka_unit_test(hard_regexes_end_the_search),
         cmocka_unit_test(no_routes_at_all),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/admin_explain.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,7 +16,7 @@
 #define BLOCK_BYTES 16384
 #define CONNECTIONS 256
 #define HEADER_FIELDS 100
-#define BODY_BYTES 65536 /* which nobody reads */
+#define BODY_BYTES 65536 /* only /explain reads one */
 #define ANSWER_MAX ((size_t)4 << 20)
 
 struct mg_admin {
@@ -276,6 +277,18 @@ static void post_purge(struct mg_admin *a, struct mg_inbound *in)
     respond_json(in, 200, &json);
 }
 
+/* --- explaining --- */
+
+static void get_explanation(struct mg_admin *a, struct mg_inbound *in)
+{
+    mg_admin_explain_get(in, a->host.serving);
+}
+
+static void post_explanation(struct mg_admin *a, struct mg_inbound *in)
+{
+    mg_admin_explain_post(in, a->host.serving);
+}
+
 /* --- requests --- */
 
 static const struct {
@@ -287,23 +300,27 @@ static const struct {
     {MG_STR("/drain"), MG_METHOD_POST, post_drain},
     {MG_STR("/cache"), MG_METHOD_GET, get_caches},
     {MG_STR("/cache/purge"), MG_METHOD_POST, post_purge},
+    {MG_STR("/explain"), MG_METHOD_GET, get_explanation},
+    {MG_STR("/explain"), MG_METHOD_POST, post_explanation},
 };
 
 /* False: there is none at that path. */
 static bool act(struct mg_admin *a, struct mg_inbound *in)
 {
+    struct mg_str allow = MG_STR("");
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
         if (!mg_str_eq(actions[i].path, in->request.path))
             continue;
-        if (actions[i].method == in->request.method_id)
+        if (actions[i].method == in->request.method_id) {
             actions[i].answer(a, in);
-        else
-            respond(in, mg_page_wrong_method(&in->arena, actions[i].method == MG_METHOD_GET
-                                                             ? MG_STR("GET")
-                                                             : MG_STR("POST")));
-        return true;
+            return true;
+        }
+        allow = mg_arena_printf(&in->arena, "%.*s%s%s", MG_STR_ARGS(allow), allow.n ? ", " : "",
+                                actions[i].method == MG_METHOD_GET ? "GET" : "POST");
     }
-    return false;
+    if (allow.n)
+        respond(in, mg_page_wrong_method(&in->arena, allow));
+    return allow.n > 0;
 }
 
 static void show(struct mg_admin *a, struct mg_inbound *in)

@@ -14,6 +14,8 @@ const char mg_options_usage[] =
     "                 start the gateway; -p replaces the first listener's port,\n"
     "                 --dev shows tracebacks in error bodies\n"
     "  check [FILE]   tell all errors and warnings of a config\n"
+    "  explain METHOD URL [-H 'K: V']... [-c FILE] [--json]\n"
+    "                 tell what a config would do with a request, without sending it\n"
     "  convert FILE   print a config, or a file of another program, as the native file\n"
     "  status | reload | stop [-c FILE] [--admin ADDRESS]\n"
     "                 ask the running gateway by its admin listener: how it is; to read\n"

@@ -247,28 +247,33 @@ static void answer_refusal(struct mg_walk *w)
     mg_walk_answer(w, w->ex->refuse(w->req));
 }
 
-/* NULL when a route was found, or none takes the request (ex->refuse); else what to answer. */
-static struct mg_response *find_route(struct mg_exchange *ex)
+struct mg_route_query mg_exchange_route_query(struct mg_request *req)
 {
-    struct mg_request *req = &ex->req;
-    const struct mg_message *m = req->msg;
     const struct mg_generation *gen = req->wg->gen;
-    if (mg_str_eq(m->path, MG_STR("*")))
-        return server_options(req);
-    enum mg_uri_rc rc = mg_uri_path_normalize(req->arena, m->path, &req->path);
-    if (rc != MG_URI_OK)
-        return mg_problem(req, 400, "bad-path", mg_str_c(mg_uri_rc_text(rc)), "bad_path");
-    struct mg_route_query q = {
-        .host = host_of(m->authority),
+    return (struct mg_route_query){
+        .host = host_of(req->msg->authority),
         .path = req->path,
-        .query = m->query,
-        .method = m->method,
+        .query = req->msg->query,
+        .method = req->msg->method,
         .listener =
             req->listener < gen->listen_count ? gen->listens[req->listener].name : MG_STR_NONE,
         .has_header = has_header,
         .header_arg = req,
     };
-    switch (mg_router_find(gen->router, &q, &req->found)) {
+}
+
+/* NULL when a route was found, or none takes the request (ex->refuse); else what to answer. */
+static struct mg_response *find_route(struct mg_exchange *ex)
+{
+    struct mg_request *req = &ex->req;
+    const struct mg_message *m = req->msg;
+    if (mg_str_eq(m->path, MG_STR("*")))
+        return server_options(req);
+    enum mg_uri_rc rc = mg_uri_path_normalize(req->arena, m->path, &req->path);
+    if (rc != MG_URI_OK)
+        return mg_problem(req, 400, "bad-path", mg_str_c(mg_uri_rc_text(rc)), "bad_path");
+    struct mg_route_query q = mg_exchange_route_query(req);
+    switch (mg_router_find(req->wg->gen->router, &q, &req->found)) {
     case MG_ROUTER_FOUND:
         req->route = req->found.route;
         return NULL;
@@ -285,15 +290,21 @@ static struct mg_response *find_route(struct mg_exchange *ex)
     return NULL;
 }
 
+const struct mg_page *mg_exchange_page(const struct mg_request *req)
+{
+    const struct mg_generation *gen = req->wg->gen;
+    for (uint32_t i = 0; i < gen->public_count; i++)
+        if (mg_str_eq(gen->publics[i].path, req->msg->path))
+            return gen->publics[i].page;
+    return NULL;
+}
+
 /* What of the gateway's state the config has this path tell. */
 static struct mg_response *public_page(struct mg_exchange *ex)
 {
     struct mg_request *req = &ex->req;
     const struct mg_generation *gen = req->wg->gen;
-    const struct mg_page *page = NULL;
-    for (uint32_t i = 0; i < gen->public_count && !page; i++)
-        if (mg_str_eq(gen->publics[i].path, req->msg->path))
-            page = gen->publics[i].page;
+    const struct mg_page *page = mg_exchange_page(req);
     if (!page)
         return NULL;
     ex->uncounted = true;
@@ -371,6 +382,17 @@ static void on_request(void *ctx, struct mg_inbound *in)
     }
     set_deadline(ex);
     begin_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline, 0);
+}
+
+struct mg_exchange *mg_exchange_look(struct mg_worker *worker, struct mg_inbound *in,
+                                     struct mg_response **refusal)
+{
+    struct mg_exchange *ex = new_exchange(worker->current, in);
+    ex->uncounted = true;
+    *refusal = find_route(ex);
+    if (!*refusal && ex->refuse)
+        *refusal = ex->refuse(&ex->req);
+    return ex;
 }
 
 /* What routing and steps have found out, in memory of this exchange. */

@@ -172,6 +172,16 @@ extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the wo
 void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
                         const struct mg_pipeline *pipeline, uint32_t first);
 
+/* An exchange whose route is found, and that does not begin. `*refusal`: the gateway's own answer
+ * where no route takes the request, else NULL. Takes `in`; ends with mg_exchange_abandon. For
+ * gateway/look.h. */
+struct mg_exchange *mg_exchange_look(struct mg_worker *worker, struct mg_inbound *in,
+                                     struct mg_response **refusal);
+/* What the router is asked about a request whose path is normalised. Borrows from it. */
+struct mg_route_query mg_exchange_route_query(struct mg_request *req);
+/* The page that the config has at the request's path, or NULL. */
+const struct mg_page *mg_exchange_page(const struct mg_request *req);
+
 /* From the head of the request to now. */
 uint64_t mg_exchange_duration_ns(const struct mg_exchange *ex);
 

@@ -1,69 +1,19 @@
-/* Pages: first the words of JSON, then a function for each page, then their table. */
+/* Pages: a function for each, then their table. */
 #include "gateway/page.h"
 
-#include "base/json.h"
+#include "base/json_out.h"
 
 /* Tens of thousands of routes. */
 #define PAGE_MAX ((size_t)64 << 20)
-
-/* --- JSON --- */
-
-/* "name": with a comma before it unless it is the first of its object. */
-static void add_name(struct mg_buf *out, const char *name)
-{
-    char last = out->n ? out->p[out->n - 1] : '{';
-    mg_buf_printf(out, "%s\"%s\":", last == '{' || last == '[' ? "" : ",", name);
-}
-
-/* Names and addresses of a config need not be UTF-8. */
-static void add_text(struct mg_buf *out, const char *name, struct mg_str text)
-{
-    add_name(out, name);
-    size_t before = out->n;
-    if (mg_json_write_string(out, text))
-        return;
-    out->n = before;
-    mg_buf_add_c(out, "\"?\"");
-}
-
-static void add_integer(struct mg_buf *out, const char *name, uint64_t v)
-{
-    add_name(out, name);
-    mg_buf_printf(out, "%llu", (unsigned long long)v);
-}
-
-static void add_flag(struct mg_buf *out, const char *name, bool v)
-{
-    add_name(out, name);
-    mg_buf_add_c(out, v ? "true" : "false");
-}
-
-/* To the microsecond. */
-static void add_ms(struct mg_buf *out, const char *name, uint64_t ns)
-{
-    add_name(out, name);
-    mg_buf_printf(out, "%.3f", (double)ns / 1e6);
-}
-
-static void begin(struct mg_buf *out, const char *name, char bracket)
-{
-    add_name(out, name);
-    mg_buf_add_char(out, bracket);
-}
-
-static void begin_item(struct mg_buf *out)
-{
-    mg_buf_add_c(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-}
 
 /* --- counts --- */
 
 static void add_latency(struct mg_buf *out, const struct mg_tally_sum *sum)
 {
-    begin(out, "latency_ms", '{');
-    add_ms(out, "average", sum->timed ? sum->sum_ns / sum->timed : 0);
-    add_ms(out, "p95", mg_histogram_percentile_ns(sum->counts, 95));
-    add_ms(out, "p99", mg_histogram_percentile_ns(sum->counts, 99));
+    mg_json_out_begin(out, "latency_ms", '{');
+    mg_json_out_ms(out, "average", sum->timed ? sum->sum_ns / sum->timed : 0);
+    mg_json_out_ms(out, "p95", mg_histogram_percentile_ns(sum->counts, 95));
+    mg_json_out_ms(out, "p99", mg_histogram_percentile_ns(sum->counts, 99));
     mg_buf_add_char(out, '}');
 }
 
@@ -72,9 +22,9 @@ static void add_counts(struct mg_buf *out, struct mg_tally *tally)
     static const char *const names[MG_TALLY_CLASSES] = {"cut", "1xx", "2xx", "3xx", "4xx", "5xx"};
     struct mg_tally_sum sum;
     mg_tally_read(tally, &sum);
-    begin(out, "requests", '{');
+    mg_json_out_begin(out, "requests", '{');
     for (int i = 0; i < MG_TALLY_CLASSES; i++)
-        add_integer(out, names[i], sum.classes[i]);
+        mg_json_out_integer(out, names[i], sum.classes[i]);
     mg_buf_add_char(out, '}');
     add_latency(out, &sum);
 }
@@ -86,8 +36,8 @@ static unsigned write_stats(struct mg_buf *out, const struct mg_page_view *view)
     if (view->gen->tally)
         mg_tally_read(view->gen->tally, &sum);
     mg_buf_add_c(out, "{\"requests_count\":{");
-    add_integer(out, "success", sum.classes[MG_TALLY_2XX] + sum.classes[MG_TALLY_3XX]);
-    add_integer(out, "error", sum.classes[MG_TALLY_4XX] + sum.classes[MG_TALLY_5XX]);
+    mg_json_out_integer(out, "success", sum.classes[MG_TALLY_2XX] + sum.classes[MG_TALLY_3XX]);
+    mg_json_out_integer(out, "error", sum.classes[MG_TALLY_4XX] + sum.classes[MG_TALLY_5XX]);
     mg_buf_add_char(out, '}');
     add_latency(out, &sum);
     mg_buf_add_char(out, '}');
@@ -122,14 +72,14 @@ static void add_services_of(struct mg_buf *out, const struct mg_generation *gen,
                             const struct mg_route *r)
 {
     if (r->service != MG_NO_SERVICE)
-        add_text(out, "service", service_name(gen, r->service));
+        mg_json_out_text(out, "service", service_name(gen, r->service));
     if (r->split_count == 0)
         return;
-    begin(out, "split", '[');
+    mg_json_out_begin(out, "split", '[');
     for (uint32_t i = 0; i < r->split_count; i++) {
-        begin_item(out);
-        add_text(out, "service", service_name(gen, (int32_t)r->split[i].service));
-        add_integer(out, "weight", r->split[i].weight);
+        mg_json_out_begin(out, NULL, '{');
+        mg_json_out_text(out, "service", service_name(gen, (int32_t)r->split[i].service));
+        mg_json_out_integer(out, "weight", r->split[i].weight);
         mg_buf_add_char(out, '}');
     }
     mg_buf_add_char(out, ']');
@@ -137,16 +87,14 @@ static void add_services_of(struct mg_buf *out, const struct mg_generation *gen,
 
 static void add_route(struct mg_buf *out, const struct mg_generation *gen, const struct mg_route *r)
 {
-    begin_item(out);
-    add_text(out, "name", r->name);
+    mg_json_out_begin(out, NULL, '{');
+    mg_json_out_text(out, "name", r->name);
     if (r->version.n)
-        add_text(out, "version", r->version);
+        mg_json_out_text(out, "version", r->version);
     add_services_of(out, gen, r);
-    begin(out, "steps", '[');
+    mg_json_out_begin(out, "steps", '[');
     for (uint32_t i = 0; i < r->pipeline.count; i++) {
-        mg_buf_add_c(out, i ? "," : "");
-        if (!mg_json_write_string(out, r->pipeline.steps[i].id))
-            out->failed = true;
+        mg_json_out_text(out, NULL, r->pipeline.steps[i].id);
     }
     mg_buf_add_char(out, ']');
     if (gen->tally_registry)
@@ -170,16 +118,20 @@ static void add_backend(struct mg_buf *out, const struct mg_member *m, uint64_t 
     struct mg_backend *b = m->backend;
     uint64_t ejected_ns = atomic_load_explicit(&b->health.ejected_until_ns, memory_order_relaxed);
     bool down = atomic_load_explicit(&b->health.down, memory_order_relaxed);
-    begin_item(out);
-    add_text(out, "address", mg_str_c(b->label));
+    mg_json_out_begin(out, NULL, '{');
+    mg_json_out_text(out, "address", mg_str_c(b->label));
     if (strcmp(b->label, b->authority) != 0)
-        add_text(out, "name", mg_str_c(b->authority));
-    add_integer(out, "weight", m->weight);
-    add_text(out, "health", mg_str_c(down ? "down" : ejected_ns > now_ns ? "ejected" : "up"));
+        mg_json_out_text(out, "name", mg_str_c(b->authority));
+    mg_json_out_integer(out, "weight", m->weight);
+    mg_json_out_text(out, "health",
+                     mg_str_c(down                  ? "down"
+                              : ejected_ns > now_ns ? "ejected"
+                                                    : "up"));
     if (ejected_ns > now_ns)
-        add_ms(out, "ejected_for_ms", ejected_ns - now_ns);
-    add_integer(out, "in_flight", atomic_load_explicit(&b->in_flight, memory_order_relaxed));
-    add_ms(out, "latency_ms", mg_backend_latency(b, now_ns));
+        mg_json_out_ms(out, "ejected_for_ms", ejected_ns - now_ns);
+    mg_json_out_integer(out, "in_flight",
+                        atomic_load_explicit(&b->in_flight, memory_order_relaxed));
+    mg_json_out_ms(out, "latency_ms", mg_backend_latency(b, now_ns));
     mg_buf_add_char(out, '}');
 }
 
@@ -187,7 +139,7 @@ static void add_backends(struct mg_buf *out, struct mg_service *s, uint64_t now_
 {
     uint64_t version;
     struct mg_members *members = mg_service_members(s, &version);
-    begin(out, "backends", '[');
+    mg_json_out_begin(out, "backends", '[');
     for (uint32_t i = 0; i < members->count; i++)
         add_backend(out, &members->v[i], now_ns);
     mg_buf_add_char(out, ']');
@@ -198,22 +150,22 @@ static void add_guards(struct mg_buf *out, const struct mg_service *s, uint64_t 
 {
     const struct mg_guards *g = mg_service_guards(s);
     if (g && g->breaker) {
-        begin(out, "circuit_breaker", '{');
+        mg_json_out_begin(out, "circuit_breaker", '{');
         bool open = mg_breaker_refuses(g->breaker, now_ns);
-        add_flag(out, "open", open);
+        mg_json_out_flag(out, "open", open);
         if (open)
-            add_ms(out, "retry_after_ms", mg_breaker_retry_after(g->breaker, now_ns));
+            mg_json_out_ms(out, "retry_after_ms", mg_breaker_retry_after(g->breaker, now_ns));
         mg_buf_add_char(out, '}');
     }
     if (g && g->gate)
-        add_integer(out, "max_requests", mg_gate_config(g->gate)->max_requests);
+        mg_json_out_integer(out, "max_requests", mg_gate_config(g->gate)->max_requests);
 }
 
 static void add_service(struct mg_buf *out, const struct mg_page_view *view, uint32_t i)
 {
     struct mg_service *s = view->gen->services[i];
-    begin_item(out);
-    add_text(out, "name", mg_service_config(s)->name);
+    mg_json_out_begin(out, NULL, '{');
+    mg_json_out_text(out, "name", mg_service_config(s)->name);
     add_backends(out, s, view->now_ns);
     add_guards(out, s, view->now_ns);
     if (view->gen->tally_registry)

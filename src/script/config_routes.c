@@ -143,6 +143,7 @@ static void build_step(struct mg_config_build *b, const struct mg_plan_step *com
     planned->file = mg_config_text(b, from, "file");
     planned->at_line = (uint32_t)mg_config_integer(b, from, "line");
     planned->at_col = (uint32_t)mg_config_integer(b, from, "col");
+    planned->via = mg_config_text(b, from, "via");
     planned->policy = step->policy;
     planned->when = mg_config_text(b, from, "when");
     if (planned->when.n)
@@ -273,8 +274,19 @@ static void build_strip(struct mg_config_build *b, int table, struct mg_route *r
     }
 }
 
+static void note_place(struct mg_config_build *b, int table, const struct mg_route *route)
+{
+    const struct mg_config_place place = step_place(b, table);
+    b->plan->route_places[route->index] =
+        (struct mg_plan_place){.file = place.file,
+                               .path = place.path,
+                               .line = (uint32_t)place.line,
+                               .col = (uint32_t)place.col};
+}
+
 static void build_route(struct mg_config_build *b, int services, int table, struct mg_route *route)
 {
+    note_place(b, table, route);
     route->name = mg_config_text(b, table, "name");
     route->version = mg_config_text(b, table, "version");
     route->service = service_index(b, services, table);
@@ -311,11 +323,11 @@ static const struct mg_route_pair *read_pairs(struct mg_config_build *b, int mat
 
 static struct mg_config_place route_place(struct mg_config_build *b, uint32_t index)
 {
-    lua_getfield(b->L, b->config, "routes");
-    lua_rawgeti(b->L, -1, (lua_Integer)index + 1);
-    struct mg_config_place place = step_place(b, lua_gettop(b->L));
-    lua_pop(b->L, 2);
-    return place;
+    const struct mg_plan_place *place = &b->plan->route_places[index];
+    return (struct mg_config_place){.file = place->file,
+                                    .line = (lua_Integer)place->line,
+                                    .col = (lua_Integer)place->col,
+                                    .path = place->path};
 }
 
 static bool add_to_router(struct mg_config_build *b, int table, const struct mg_route *route)
@@ -403,6 +415,8 @@ void mg_config_build_routes(struct mg_config_build *b)
     g->routes = mg_arena_calloc(&g->arena, g->route_count * sizeof *g->routes);
     b->plan->step_count = count_steps(b, routes, g->route_count);
     b->plan->steps = mg_arena_calloc(&g->arena, b->plan->step_count * sizeof *b->plan->steps);
+    b->plan->route_places =
+        mg_arena_calloc(&g->arena, g->route_count * sizeof *b->plan->route_places);
     g->router = mg_router_new();
     for (uint32_t i = 0; i < g->route_count && ok; i++) {
         lua_rawgeti(b->L, routes, (lua_Integer)i + 1);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "script/embedded.h"
+#include "script/inspect.h"
 #include "script/kit.h"
 #include "script/process.h"
 
@@ -80,6 +81,8 @@ void mg_host_add_modules(lua_State *L)
     lua_setfield(L, -2, "moongate.core");
     lua_pushcfunction(L, mg_process_open);
     lua_setfield(L, -2, "moongate.process");
+    lua_pushcfunction(L, mg_inspect_open);
+    lua_setfield(L, -2, "moongate.inspect");
     lua_getglobal(L, LUA_LOADLIBNAME);
     lua_getfield(L, -1, "searchers");
     insert(L, 2, l_search_own); /* behind package.preload */

@@ -8,7 +8,7 @@
 
 #include <lua.h>
 
-/* Makes `require` find `moongate.core` and the Lua files in the program: our own ones (the test
+/* Makes `require` find `moongate.core`, `moongate.inspect` and the Lua files in the program: our own ones (the test
  * kit) before what lies on the path, where another version may be installed; the built-in policies
  * after all that it finds anyway. May raise a memory error. */
 void mg_host_add_modules(lua_State *L);

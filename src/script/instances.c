@@ -326,20 +326,20 @@ static void report_fault(lua_State *L, struct mg_instances *all, const struct mg
         all->on_fault(all, s, mg_str(text, n));
 }
 
-static void build_steps(lua_State *L, struct mg_instances *all)
+static void try_step(lua_State *L, struct mg_instances *all, uint32_t i)
 {
-    for (uint32_t i = 0; i < all->plan->step_count; i++) {
-        all->secret_asked = false;
-        lua_pushcfunction(L, build_step);
-        lua_pushlightuserdata(L, all);
-        lua_pushinteger(L, i);
-        if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-            report_fault(L, all, &all->plan->steps[i]);
-        lua_settop(L, 1);
-    }
+    int top = lua_gettop(L);
+    all->secret_asked = false;
+    lua_pushcfunction(L, build_step);
+    lua_pushlightuserdata(L, all);
+    lua_pushinteger(L, i);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+        report_fault(L, all, &all->plan->steps[i]);
+    lua_settop(L, top);
 }
 
-static int build_all(lua_State *L)
+/* (instances) */
+static int open_library(lua_State *L)
 {
     struct mg_instances *all = lua_touserdata(L, 1);
     const struct mg_plan *plan = all->plan;
@@ -350,18 +350,39 @@ static int build_all(lua_State *L)
     mg_sandbox_preload(L, "moongate");
     mg_policies_set_paths(L, plan->paths, plan->path_count);
     lua_settop(L, 1);
-    build_steps(L, all);
     return 0;
 }
 
-static enum mg_rc build_protected(struct mg_instances *all, struct mg_error *err)
+/* (instances) */
+static int build_all(lua_State *L)
+{
+    struct mg_instances *all = lua_touserdata(L, 1);
+    open_library(L);
+    for (uint32_t i = 0; i < all->plan->step_count; i++)
+        try_step(L, all, i);
+    return 0;
+}
+
+/* (instances, pipeline) */
+static int build_pipeline(lua_State *L)
+{
+    struct mg_instances *all = lua_touserdata(L, 1);
+    const struct mg_pipeline *pipeline = lua_touserdata(L, 2);
+    for (uint32_t i = 0; i < pipeline->all_count; i++)
+        try_step(L, all, pipeline->all[i]->index);
+    return 0;
+}
+
+static enum mg_rc run_protected(struct mg_instances *all, lua_CFunction fn,
+                                const struct mg_pipeline *pipeline, struct mg_error *err)
 {
     lua_State *L = all->script->L;
     uint64_t run_ns = all->script->run_ns;
-    lua_pushcfunction(L, build_all);
+    lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, all);
+    lua_pushlightuserdata(L, (void *)pipeline);
     all->script->run_ns = run_ns ? MG_SCRIPT_LOAD_RUN_NS : 0;
-    int status = lua_pcall(L, 1, 0, 0);
+    int status = lua_pcall(L, 2, 0, 0);
     all->script->run_ns = run_ns;
     if (status == LUA_OK)
         return MG_OK;
@@ -392,7 +413,7 @@ static struct mg_instances *new_instances(struct mg_worker_generation *wg)
     return all;
 }
 
-static enum mg_rc build(struct mg_instances *all, struct mg_error *err)
+static enum mg_rc build(struct mg_instances *all, lua_CFunction fn, struct mg_error *err)
 {
     struct mg_worker_generation *wg = all->wg;
     struct mg_script_options options = {
@@ -409,12 +430,12 @@ static enum mg_rc build(struct mg_instances *all, struct mg_error *err)
     all->script->tasks_of = mg_steps_tasks_of;
     all->script->log_fields = mg_steps_log_fields;
     all->script->trial = all->on_fault != NULL;
-    return build_protected(all, err);
+    return run_protected(all, fn, NULL, err);
 }
 
 enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err)
 {
-    return build(new_instances(wg), err);
+    return build(new_instances(wg), build_all, err);
 }
 
 enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
@@ -425,7 +446,28 @@ enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
 {
     struct mg_instances *all = new_instances(wg);
     all->on_fault = on_fault;
-    return build(all, err);
+    return build(all, build_all, err);
+}
+
+static void ignore_fault(struct mg_instances *all, const struct mg_plan_step *step,
+                         struct mg_str message)
+{
+    (void)all;
+    (void)step;
+    (void)message;
+}
+
+enum mg_rc mg_instances_open(struct mg_worker_generation *wg, struct mg_error *err)
+{
+    struct mg_instances *all = new_instances(wg);
+    all->on_fault = ignore_fault;
+    return build(all, open_library, err);
+}
+
+enum mg_rc mg_instances_add(struct mg_worker_generation *wg, const struct mg_pipeline *pipeline,
+                            struct mg_error *err)
+{
+    return run_protected(wg->script, build_pipeline, pipeline, err);
 }
 
 static void call_close(struct mg_instances *all)

@@ -42,6 +42,11 @@ enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
                                              const struct mg_plan_step *step,
                                              struct mg_str message),
                             struct mg_error *err);
+/* The same in two parts, for a trial that wants the steps of some outermost pipelines only. Nothing
+ * is told of those that cannot be built: they have no functions. */
+enum mg_rc mg_instances_open(struct mg_worker_generation *wg, struct mg_error *err);
+enum mg_rc mg_instances_add(struct mg_worker_generation *wg, const struct mg_pipeline *pipeline,
+                            struct mg_error *err);
 
 static inline struct mg_script *mg_instances_script(const struct mg_instances *i)
 {

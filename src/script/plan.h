@@ -36,6 +36,13 @@ struct mg_plan_step {
     bool in_on_error;                     /* the step stands in a route's on_error */
     struct mg_str file;                   /* where the step stands: for messages */
     uint32_t at_line, at_col;             /* of its name in that file; 0: unknown */
+    struct mg_str via; /* the path of the `use` that brought it here; empty: none did */
+};
+
+/* Where a route stands: for messages. */
+struct mg_plan_place {
+    struct mg_str file, path;
+    uint32_t line, col; /* 0: unknown */
 };
 
 struct mg_plan_pair {
@@ -56,6 +63,7 @@ struct mg_plan_dict {
 struct mg_plan {
     struct mg_plan_step *steps; /* by step index */
     uint32_t step_count;
+    struct mg_plan_place *route_places; /* by route index */
     struct mg_str *paths; /* lua.path, absolute or relative to the working directory */
     uint32_t path_count;
     struct mg_plan_pair *secrets;

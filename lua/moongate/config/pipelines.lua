@@ -48,15 +48,17 @@ end
 
 local resolve
 
--- Appends the enabled steps of `entries` to `out`, pipelines in place; `out.size` counts those in steps as well, and
--- `out.depth` how deep they lie. False, with an error, when there are too many.
-local function splice(entries, pipelines, out)
+-- Appends the enabled steps of `entries` to `out`, pipelines in place; `out.size` counts those in steps as well,
+-- `out.depth` how deep they lie, and `out.via` has the `use` by which each came, the outermost one, or false. False, with
+-- an error, when there are too many.
+local function splice(entries, pipelines, out, via)
   for _, entry in ipairs(entries or {}) do
     if entry.kind == "use" and not entry.broken then
-      if not splice(pipelines[entry.name], pipelines, out) then return false end
+      if not splice(pipelines[entry.name], pipelines, out, via or entry) then return false end
     elseif entry.enabled ~= false then
       resolve(entry, pipelines)
       out[#out + 1] = entry
+      out.via[#out] = via or false
       out.size, out.depth = out.size + entry.size, math.max(out.depth, entry.depth)
     end
     if out.size > MAX_STEPS then
@@ -69,7 +71,7 @@ local function splice(entries, pipelines, out)
 end
 
 local function new_list()
-  return { size = 0, depth = 0 }
+  return { size = 0, depth = 0, via = {} }
 end
 
 -- An alternative of which nothing is left would let everybody in.
@@ -243,18 +245,22 @@ local function plain_conf(step)
   return without_steps(step.conf, {}, mounts), mounts
 end
 
--- Steps as they leave the loader: plain data. `path` of a step in an included file's route changes with its route.
+-- The path of a step in an included file's route changes with its route.
+local function moved(path, from, to)
+  return path:sub(1, #from + 1) == from .. "." and to .. path:sub(#from + 1) or path
+end
+
+-- Steps as they leave the loader: plain data.
 function M.export(list, from, to)
   local out = {}
   for i, step in ipairs(list) do
-    local path, inner = step.path, {}
-    if path:sub(1, #from + 1) == from .. "." then path = to .. path:sub(#from + 1) end
+    local via, inner = list.via[i], {}
     local at = step.keyed and step.walk:locate_key(step.place) or step.walk:locate(step.place)
     local conf, mounts = plain_conf(step)
     for n, steps_in in ipairs(step.inner) do inner[n] = { steps = M.export(steps_in, from, to) } end
     out[i] = {
       name = step.name, kind = step.kind, conf = conf, func = step.func, source = step.source,
-      path = path, id = step.id or step.name, when = step.when, on_error = step.on_error,
+      path = moved(step.path, from, to), via = via and moved(via.path, from, to) or nil, id = step.id or step.name, when = step.when, on_error = step.on_error,
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
       native = step.native, inner = inner[1] and inner, mounts = mounts,

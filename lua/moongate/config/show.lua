@@ -42,7 +42,8 @@ local function show(value, key, state)
 end
 
 -- Where things stand in the files is none of the config.
-local PLACES = { line = true, col = true, file = true, path = true, source_line = true, mounts = true }
+local PLACES = { line = true, col = true, file = true, path = true, source_line = true, mounts = true,
+  via = true }
 
 local function without_places(steps)
   local out = {}
@@ -51,9 +52,9 @@ local function without_places(steps)
     for key, value in pairs(step) do
       if not PLACES[key] then out[i][key] = value end
     end
-    for n, inner in ipairs(step.inner or {}) do
-      out[i].inner = out[i].inner or {}
-      out[i].inner[n] = { steps = without_places(inner.steps) }
+    if step.inner then
+      out[i].inner = {} -- of its own: what is shown is still to be built
+      for n, inner in ipairs(step.inner) do out[i].inner[n] = { steps = without_places(inner.steps) } end
     end
   end
   return out

@@ -9,7 +9,7 @@
 #include "script/sandbox.h"
 #include "script/task.h"
 
-#define CONDITION "moongate.condition"
+#define CONDITION "moongate.tool.condition"
 
 /* What is known of a step's `when`. */
 enum answer { ALWAYS, HOLDS, HOLDS_NOT, UNKNOWN };
@@ -43,7 +43,8 @@ static int l_ask(lua_State *L)
     if (mg_sandbox_require(L, CONDITION) != MG_OK)
         return lua_error(L);
     lua_getfield(L, -1, "ask");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, instance(t, step)->when);
+    if (mg_sandbox_load_expression(L, planned(t, step)->when, "=when", 0) != MG_OK)
+        return lua_error(L);
     mg_handle_push(L, mg_context_of(ex), MG_HANDLE_REQUEST, &ex->req);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->all->module);
     if (mg_task_call(L, 3, 3) != MG_OK)
@@ -76,7 +77,8 @@ static enum answer answer_at(lua_State *L, int index)
     return lua_toboolean(L, index) ? HOLDS : HOLDS_NOT;
 }
 
-/* Compiled only where the step could be built. */
+/* Conditions that the gateway answers without Lua (gateway/condition.h) have Lua's meaning, and
+ * only Lua tells what they look at. */
 static enum answer ask(struct telling *t, const struct mg_step *step)
 {
     lua_State *L = t->all->script->L;
@@ -84,11 +86,11 @@ static enum answer ask(struct telling *t, const struct mg_step *step)
     lua_pushcfunction(L, l_ask);
     lua_pushlightuserdata(L, t);
     lua_pushlightuserdata(L, (void *)step);
-    if (instance(t, step)->when == LUA_NOREF || lua_pcall(L, 2, 3, 0) != LUA_OK) {
-        lua_settop(L, top);
+    if (lua_pcall(L, 2, 3, 0) != LUA_OK) {
         lua_pushnil(L);
+        lua_insert(L, top + 1);
         lua_newtable(L);
-        lua_pushliteral(L, "the step cannot be built here");
+        lua_insert(L, top + 2);
     }
     enum answer answer = answer_at(L, top + 1);
     add_answer(t, L, top + 1);
@@ -290,10 +292,15 @@ static void add_side(const struct telling *t, const struct mg_pipeline *p, bool 
 
 /* --- all of it --- */
 
+static bool needs_lua(const struct mg_plan_step *p)
+{
+    return p->when.n && !p->condition;
+}
+
 static bool enters_lua(const struct telling *t, const struct mg_pipeline *p)
 {
     for (uint32_t i = 0; i < p->all_count; i++)
-        if (planned(t, p->all[i])->kind != MG_PLAN_NATIVE || planned(t, p->all[i])->when.n)
+        if (planned(t, p->all[i])->kind != MG_PLAN_NATIVE || needs_lua(planned(t, p->all[i])))
             return true;
     return false;
 }

@@ -176,7 +176,7 @@ routes:
 ]] }
     assert.same({ 0, "" }, { res.status, res.stderr })
     local steps = json.decode(res.stdout).steps
-    assert.same({ json.null, json.null }, { steps[1].phases, steps[1].when.holds })
+    assert.same({ json.null, true }, { steps[1].phases, steps[1].when.holds })
     assert.same({ "request" }, steps[2].phases)
   end)
 

@@ -1,5 +1,5 @@
--- moongate.condition: what a `when` says to a request of which only the head is known.
-local condition = require "moongate.condition"
+-- moongate.tool.condition: what a `when` says to a request of which only the head is known.
+local condition = require "moongate.tool.condition"
 
 local REQUEST = {
   method = "GET", path = "/a", auth = "never read", params = { id = "7" },

@@ -318,9 +318,8 @@ uint32_t mg_route_tree_add(struct mg_route_tree *t, struct mg_route_entry *const
 /* ---- searching ---- */
 
 /* A leaf was passed over, as in a trace all of them are. */
-static __attribute__((noinline, cold)) void tell(const struct mg_route_search *s,
-                                                 const struct leaf *leaf,
-                                                 const struct mg_route_fault *fault)
+static __attribute__((noinline, cold)) void
+tell(const struct mg_route_search *s, const struct leaf *leaf, const struct mg_route_fault *fault)
 {
     const struct mg_route_trace *trace = s->trace;
     struct mg_route_tried tried = {.entry = leaf->entry, .verdict = MG_ROUTE_REFUSES};

@@ -277,11 +277,10 @@ static void build_strip(struct mg_config_build *b, int table, struct mg_route *r
 static void note_place(struct mg_config_build *b, int table, const struct mg_route *route)
 {
     const struct mg_config_place place = step_place(b, table);
-    b->plan->route_places[route->index] =
-        (struct mg_plan_place){.file = place.file,
-                               .path = place.path,
-                               .line = (uint32_t)place.line,
-                               .col = (uint32_t)place.col};
+    b->plan->route_places[route->index] = (struct mg_plan_place){.file = place.file,
+                                                                 .path = place.path,
+                                                                 .line = (uint32_t)place.line,
+                                                                 .col = (uint32_t)place.col};
 }
 
 static void build_route(struct mg_config_build *b, int services, int table, struct mg_route *route)

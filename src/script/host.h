@@ -8,9 +8,9 @@
 
 #include <lua.h>
 
-/* Makes `require` find `moongate.core`, `moongate.inspect` and the Lua files in the program: our own ones (the test
- * kit) before what lies on the path, where another version may be installed; the built-in policies
- * after all that it finds anyway. May raise a memory error. */
+/* Makes `require` find `moongate.core`, `moongate.inspect` and the Lua files in the program: our
+ * own ones (the test kit) before what lies on the path, where another version may be installed; the
+ * built-in policies after all that it finds anyway. May raise a memory error. */
 void mg_host_add_modules(lua_State *L);
 
 /* Runs the Lua file `file` of the program ("lua/moongate/test/run.lua") in a new state, as a chunk

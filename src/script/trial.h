@@ -17,8 +17,8 @@ void mg_trial_run(struct mg_generation *gen,
                                    struct mg_str message),
                   void *arg);
 
-/* Gives a worker to `look`, on the same terms, in whose Lua state is no step yet (mg_instances_add).
- * MG_FAIL: there could be none. */
+/* Gives a worker to `look`, on the same terms, in whose Lua state is no step yet
+ * (mg_instances_add). MG_FAIL: there could be none. */
 enum mg_rc mg_trial_look(struct mg_generation *gen,
                          void (*look)(void *arg, struct mg_worker *worker), void *arg,
                          struct mg_error *err);

@@ -49,8 +49,8 @@ end
 local resolve
 
 -- Appends the enabled steps of `entries` to `out`, pipelines in place; `out.size` counts those in steps as well,
--- `out.depth` how deep they lie, and `out.via` has the `use` by which each came, the outermost one, or false. False, with
--- an error, when there are too many.
+-- `out.depth` how deep they lie, and `out.via` has the `use` by which each came, the outermost one, or false. False,
+-- with an error, when there are too many.
 local function splice(entries, pipelines, out, via)
   for _, entry in ipairs(entries or {}) do
     if entry.kind == "use" and not entry.broken then
@@ -260,7 +260,8 @@ function M.export(list, from, to)
     for n, steps_in in ipairs(step.inner) do inner[n] = { steps = M.export(steps_in, from, to) } end
     out[i] = {
       name = step.name, kind = step.kind, conf = conf, func = step.func, source = step.source,
-      path = moved(step.path, from, to), via = via and moved(via.path, from, to) or nil, id = step.id or step.name, when = step.when, on_error = step.on_error,
+      path = moved(step.path, from, to), via = via and moved(via.path, from, to) or nil,
+      id = step.id or step.name, when = step.when, on_error = step.on_error,
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
       native = step.native, inner = inner[1] and inner, mounts = mounts,

@@ -5,8 +5,8 @@
 --
 -- `when` is the compiled condition, a function of (req, res, mg). `holds` is true or false as long as the head alone
 -- decides; else nil, and `why` tells. `reads` are the names that it looked at: { "req.method", "req:header" }. What
--- stands behind `and` and `or` is looked at only where it counts, so `req.method ~= "GET" and req.auth ...` is false for
--- a GET, whoever sends it.
+-- stands behind `and` and `or` is looked at only where it counts, so `req.method ~= "GET" and req.auth ...` is false
+-- for a GET, whoever sends it.
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- What `moongate explain` does in its Lua state: the way of one request through a config, told before it is sent. The
--- chunk's arguments are those of the command line after `explain`; it gives the exit status: 0 when something answers the
--- request, 1 when nothing does or the config is wrong, 2 for wrong use.
+-- chunk's arguments are those of the command line after `explain`; it gives the exit status: 0 when something answers
+-- the request, 1 when nothing does or the config is wrong, 2 for wrong use.
 
 local inspect = require "moongate.inspect"
 local text = require "moongate.tool.text"

@@ -605,11 +605,11 @@ static void on_tried(void *arg, const struct mg_route_tried *tried)
                                  [MG_ROUTE_REFUSES] = '-',
                                  [MG_ROUTE_OTHER_HOST] = 'h',
                                  [MG_ROUTE_TOO_COSTLY] = '!'};
-    bool by_pair = tried->verdict == MG_ROUTE_REFUSES && (tried->fault.by == MG_ROUTE_BY_HEADER ||
-                                                          tried->fault.by == MG_ROUTE_BY_QUERY);
-    log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%td%c",
-                               (const struct spec *)rule->route - log->specs,
-                               words[tried->verdict]);
+    bool by_pair = tried->verdict == MG_ROUTE_REFUSES &&
+                   (tried->fault.by == MG_ROUTE_BY_HEADER || tried->fault.by == MG_ROUTE_BY_QUERY);
+    log->n +=
+        (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%td%c",
+                         (const struct spec *)rule->route - log->specs, words[tried->verdict]);
     if (tried->verdict == MG_ROUTE_REFUSES)
         log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%d",
                                    (int)tried->fault.by);
@@ -699,8 +699,11 @@ static void precedence_has_a_reason(void **state)
 {
     (void)state;
     static const struct spec SPECS[] = {
-        {.path = "/a", .host = "x"}, {.path = "/a", .header = "h=1"}, {.path = "/a"},
-        {.path = "/a"},              {.path = "/{p}"},
+        {.path = "/a", .host = "x"},
+        {.path = "/a", .header = "h=1"},
+        {.path = "/a"},
+        {.path = "/a"},
+        {.path = "/{p}"},
     };
     const struct mg_route_entry *v[6] = {NULL};
     struct mg_router *r = built(SPECS, COUNT(SPECS));

@@ -532,7 +532,7 @@ static bool encode_sorted_fields(struct encoder *e)
 
 static bool is_marked(lua_State *L, int index, const void *array_mark)
 {
-    if (!lua_getmetatable(L, index))
+    if (!array_mark || !lua_getmetatable(L, index))
         return false;
     bool marked = lua_topointer(L, -1) == array_mark;
     lua_pop(L, 1);
@@ -672,6 +672,15 @@ bool mg_json_is_null(lua_State *L, int index)
     return is;
 }
 
+bool mg_json_is_array(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
+    const void *array_mark = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    return lua_type(L, index) == LUA_TTABLE && is_marked(L, index, array_mark);
+}
+
 void mg_json_mark_array(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
@@ -788,9 +797,7 @@ static int lua_array(lua_State *L)
 static int lua_is_array(lua_State *L)
 {
     luaL_checkany(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
-    bool marked = lua_type(L, 1) == LUA_TTABLE && is_marked(L, 1, lua_topointer(L, -1));
-    lua_pushboolean(L, marked);
+    lua_pushboolean(L, mg_json_is_array(L, 1));
     return 1;
 }
 

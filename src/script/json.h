@@ -69,6 +69,8 @@ enum mg_rc mg_json_encode(lua_State *L, int index, struct mg_buf *out,
 void mg_json_push_null(lua_State *L);
 bool mg_json_is_null(lua_State *L, int index);
 
+/* Does the value at `index` carry the mark of an array? Never raises. */
+bool mg_json_is_array(lua_State *L, int index);
 /* Marks the table at `index` as an array, in place of any metatable it had. */
 void mg_json_mark_array(lua_State *L, int index);
 

@@ -20,6 +20,7 @@ enum tag {
     TAG_STRING,
     TAG_TABLE,
     TAG_NULL,
+    TAG_ARRAY, /* a table with the mark of an array */
 };
 
 #define STACK_PER_LEVEL 4
@@ -139,7 +140,7 @@ static bool pack_table(struct packer *p, int index)
         return false;
     }
     p->depth++;
-    mg_buf_add_char(p->out, TAG_TABLE);
+    mg_buf_add_char(p->out, mg_json_is_array(p->L, table) ? TAG_ARRAY : TAG_TABLE);
     bool ok = pack_array(p, table, (lua_Integer)count) && pack_map(p, table, (lua_Integer)count);
     p->depth--;
     return ok;
@@ -264,6 +265,14 @@ static bool unpack_table(struct unpacker *u)
     return true;
 }
 
+static bool unpack_array(struct unpacker *u)
+{
+    if (!unpack_table(u))
+        return false;
+    mg_json_mark_array(u->L, -1);
+    return true;
+}
+
 static void push_null(lua_State *L)
 {
     mg_json_push_null(L);
@@ -312,6 +321,8 @@ static bool unpack_value(struct unpacker *u)
         return unpack_string(u);
     case TAG_TABLE:
         return unpack_table(u);
+    case TAG_ARRAY:
+        return unpack_array(u);
     default:
         return false;
     }

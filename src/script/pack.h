@@ -3,8 +3,9 @@
  * those of the workers.
  *
  * nil, booleans, integers, floats, strings, tables, and null: that of YAML as well as mg.json.null
- * becomes mg.json.null. Metatables stay behind; a table reached in two ways becomes two. The bytes
- * are for the same process, not for files.
+ * becomes mg.json.null. A table keeps the mark of an array (json.h), so that an empty list stays
+ * one; other metatables stay behind. A table reached in two ways becomes two. The bytes are for the
+ * same process, not for files.
  */
 #ifndef MG_SCRIPT_PACK_H
 #define MG_SCRIPT_PACK_H

@@ -7,6 +7,7 @@
 local dialect = require "moongate.config.dialect"
 local env = require "moongate.config.env"
 local js = require "moongate.config.dialect.js"
+local json = require "moongate".json
 local walk = require "moongate.config.walk"
 
 local M = {}
@@ -55,7 +56,7 @@ end
 local function copy(value, seen)
   if type(value) ~= "table" then return value end
   if seen[value] then return seen[value] end
-  local out = {}
+  local out = json.is_array(value) and json.array() or {}
   seen[value] = out
   for key, item in pairs(value) do out[key] = copy(item, seen) end
   return out

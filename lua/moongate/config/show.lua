@@ -3,6 +3,8 @@
 -- What is named in `secrets` is in no config. Here go texts that were written where a secret's name could stand, and
 -- values of options and header fields that are secret by their name.
 
+local json = require "moongate".json
+
 local M = {}
 
 local HIDDEN = "***"
@@ -28,7 +30,7 @@ local function show(value, key, state)
     if is_secret(key) and not state.secrets[value] then return HIDDEN end
     return without_userinfo(value)
   elseif kind == "table" then
-    local out, count = {}, 0
+    local out, count = json.is_array(value) and json.array() or {}, 0
     for _ in pairs(value) do count = count + 1 end
     local is_list = count == #value
     for k, v in pairs(value) do

@@ -4,11 +4,14 @@
 -- where a value stands: { path=, container=, key=, parent= }, made by root and child. Values of any kind are checked by
 -- walk:check; a kind is scalar (moongate.config.kinds) or compound: more than one value, or known to this file only.
 --
+-- Lists of the copy carry the mark of mg.json.array, so that an empty one stays a list to whoever encodes it.
+--
 -- After an error the copy lacks what was wrong; the walk goes on, so that one run tells everything.
 --
 -- A compound kind is { describe = fn(schema, short), check = fn(schema, value, place, walk), wants = }. check gives the
 -- checked copy, or as much of it as was right. wants is a table as in kinds, a function(schema, sort), or nil for any.
 
+local json = require "moongate".json
 local kinds = require "moongate.config.kinds"
 local suggest = require "moongate.config.suggest"
 
@@ -115,12 +118,12 @@ function Walk:is_list(value)
   return #value > 0 or next(value) == nil
 end
 
--- An empty table of a Lua config is a map as well as a list.
+-- An empty table of a Lua config is a map as well as a list, unless mg.json.array has made it one.
 function Walk:is_map(value)
   if type(value) ~= "table" then return false end
   local info = self.positions[value]
   if info then return not info.list end
-  return #value == 0
+  return #value == 0 and not json.is_array(value)
 end
 
 -- The sort of a value, in the words that kinds want.
@@ -355,7 +358,7 @@ compound.record = {
 -- ------------------------------------------------------------------------------------------------ list and map
 
 local function check_items(schema, value, place, walk)
-  local out = {}
+  local out = json.array()
   for i, item in ipairs(value) do
     local at = M.child(place, value, i)
     if M.is_absent(item) then
@@ -377,7 +380,8 @@ compound.list = {
     if not listed and not (schema.single and M.wants(schema.item, walk:sort_of(value))) then
       return walk:fail_expected(schema, value, place)
     end
-    local out = listed and check_items(schema, value, place, walk) or { walk:check(schema.item, value, place) }
+    local out = listed and check_items(schema, value, place, walk)
+      or json.array { walk:check(schema.item, value, place) }
     local fault = M.length_fault(schema, listed and #value or 1, "item", "items")
     if fault then walk:fail(place, fault, value) end
     return out
@@ -389,7 +393,7 @@ compound.map = {
   describe = function() return "map" end,
   check = function(schema, value, place, walk)
     local info = walk.positions[value]
-    if type(value) ~= "table" or (info and info.list) then return walk:fail_expected(schema, value, place) end
+    if type(value) ~= "table" or (info and info.list) or json.is_array(value) then return walk:fail_expected(schema, value, place) end
     local out, n = {}, 0
     for _, key in ipairs(M.sorted_keys(value)) do
       -- In a Lua config `[404] = x` is what `404: x` is in YAML.
@@ -468,6 +472,7 @@ local function copy(value, place, walk, depth)
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then return walk:fail(place, ("nested deeper than %d levels"):format(MAX_DEPTH)) end
   local out = {}
+  if walk:is_list(value) and not walk:is_map(value) then json.array(out) end
   for key, item in pairs(value) do out[key] = copy(item, place, walk, depth + 1) end
   return out
 end

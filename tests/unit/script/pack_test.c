@@ -24,7 +24,7 @@ static const char show[] =
     "  local out = {}\n"
     "  for k, x in pairs(v) do out[#out + 1] = '[' .. show(k) .. ']=' .. show(x) end\n"
     "  table.sort(out)\n"
-    "  return '{' .. table.concat(out, ',') .. '}'\n"
+    "  return (is_array(v) and 'array' or '') .. '{' .. table.concat(out, ',') .. '}'\n"
     "end\n";
 
 static lua_State *new_state(void)
@@ -35,6 +35,10 @@ static lua_State *new_state(void)
     mg_json_open(L);
     lua_getfield(L, -1, "null");
     lua_setglobal(L, "null");
+    lua_getfield(L, -1, "array");
+    lua_setglobal(L, "array");
+    lua_getfield(L, -1, "is_array");
+    lua_setglobal(L, "is_array");
     lua_pop(L, 1);
     assert_int_equal(luaL_dostring(L, show), LUA_OK);
     return L;
@@ -82,6 +86,8 @@ static void test_round_trip(void **unused)
         "{[1 << 40] = 1}",
         "{null, x = null}",
         "{{{{{{{{{{}}}}}}}}}}",
+        "array()",
+        "{array(), array {1, {}, array {}}, x = {y = array()}}",
     };
     (void)unused;
     for (size_t i = 0; i < COUNT(values); i++) {

@@ -33,7 +33,7 @@ local PART = s.record {
   default = s.any { help = "what stands in the answer when it fails; makes it optional" },
   accept = s.list(STATUSES, { single = true, default = { "200-299" }, len = { 1, 50 },
     help = "statuses that are no failure, such as 200-299 or 404" }),
-  timeout = s.duration { gt = 0, le = 3600, help = "for this part" },
+  timeout = s.duration { gt = 0, le = 3600, help = "for this part, the steps of its `use` included" },
   retries = s.integer { ge = 0, le = 15, help = "how often to try again after a failure" },
   needs = s.list(NAME, { single = true, help = "parts to wait for, beside those that its expressions name" }),
   when = kinds.expression { help = "the part is only asked for when this is true; else it is as if it were missing" },

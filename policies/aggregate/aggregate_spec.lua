@@ -389,6 +389,73 @@ describe("aggregate", function()
       assert.problem(t:request "/", 504)
       assert.equal("timeout", t:log "a part of an answer failed"[1].code)
     end)
+
+    it("that fail with their own faults", function()
+      local fails = { lua = "return { request = function() error 'x' end }" }
+      local t = T.new { policies = { { aggregate = one { use = { fails }, timeout = 1 } } }, upstreams = { api = {} } }
+      assert.problem(t:request "/", 502)
+      assert.equal("status 500", t:log "a part of an answer failed"[1].reason)
+    end)
+
+    describe("that end at once", function()
+      local held
+
+      -- A part `a` with a step that waits for a minute, beside a part `b`.
+      local function beside(a, b, more)
+        held = 0
+        local function waits()
+          held = held + 1
+          local _ <close> = setmetatable({}, { __close = function() held = held - 1 end })
+          mg.sleep(60)
+        end
+        local conf = { parts = { a = { service = "api", path = "/a", use = { { lua = waits } } },
+          b = { service = "other", path = "/b" } }, timeout = "30s" }
+        for key, value in pairs(a) do conf.parts.a[key] = value end
+        for key, value in pairs(more or {}) do conf[key] = value end
+        return T.new { policies = { { aggregate = conf } }, upstreams = { api = {}, other = b } }
+      end
+
+      -- What holds at `before` does not 10 ms later.
+      local function ends(t, at)
+        t:advance(at - 0.005)
+        assert.equal(1, held)
+        t:advance(0.01)
+        assert.equal(0, held)
+      end
+
+      it("at the part's time-out", function()
+        local t = beside({ optional = true, timeout = "500ms" }, { json = 1, delay = 5 })
+        local handle = t:start "/"
+        ends(t, 0.5)
+        assert.json(handle:wait(), { a = null, b = 1 })
+        assert.near(5, t:now(), 0.01)
+      end)
+
+      it("when all are late", function()
+        local t = beside({ optional = true }, { json = 1, delay = 1 }, { timeout = "3s" })
+        local handle = t:start "/"
+        ends(t, 3)
+        assert.json(handle:wait(), { a = null, b = 1 })
+      end)
+
+      it("when another fails that is needed", function()
+        local t = beside({}, { status = 500, delay = 2 })
+        local handle = t:start "/"
+        ends(t, 2)
+        assert.problem(handle.res, 502)
+      end)
+
+      it("when the client leaves", function()
+        local t = beside({}, { json = 1, delay = 5 })
+        local client = t:connect()
+        client:send "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        t:advance(1)
+        assert.equal(1, held)
+        client:reset()
+        t:advance(0.01)
+        assert.equal(0, held)
+      end)
+    end)
   end)
 
   -- The tutorial's words, exactly.
@@ -627,12 +694,18 @@ describe("aggregate", function()
     end)
   end)
 
-  it("leaks nothing, whatever happens: 10,000 times", function()
-    local working, asked = 0, 0
+  describe("leaks nothing, whatever happens:", function()
+    local working, asked
+
+    local function at_work()
+      working = working + 1
+      return setmetatable({}, { __close = function() working = working - 1 end })
+    end
+
     local function service(seed)
       return function()
-        asked, working = asked + 1, working + 1
-        local _ <close> = setmetatable({}, { __close = function() working = working - 1 end })
+        asked = asked + 1
+        local _ <close> = at_work()
         local lot = (asked * seed) % 17
         mg.sleep(lot * 0.05)
         if lot == 3 then return { error = "reset" } end
@@ -643,38 +716,109 @@ describe("aggregate", function()
         return { json = { quantity = lot } }
       end
     end
-    local quick = details({ timeout = "1s" }, { reviews = { optional = true, timeout = "500ms" } })
-    local chained = details({ mode = "partial", timeout = "1s" }, { reviews = { needs = { "product" } } })
-    local t = T.new {
-      config = { routes = {
-        { match = "/quick/{id}", policies = { { aggregate = quick } } },
-        { match = "/chained/{id}", policies = { { aggregate = chained } } },
-      } },
-      upstreams = { products = service(3), reviews = service(5), inventory = service(7) },
-    }
-    local statuses = {}
-    for i = 1, 200 do
-      local clients, handles = {}, {}
-      for j = 1, 50 do
-        local path = ((i + j) % 2 == 0 and "/quick/" or "/chained/") .. j
-        if j % 5 == 0 then
-          clients[#clients + 1] = t:connect()
-          clients[#clients]:send("GET " .. path .. " HTTP/1.1\r\nHost: x\r\n\r\n")
-        else
-          handles[#handles + 1] = t:start(path)
+
+    -- A part's steps: one around it, one that waits on the way there, one on the way back.
+    local function steps(seed)
+      local n = 0
+      local function lot_of()
+        n = n + 1
+        return (n * seed) % 13
+      end
+      local function around(req, next)
+        local _ <close> = at_work()
+        return next(req)
+      end
+      local function before(req, next)
+        local lot = lot_of()
+        local _ <close> = at_work()
+        if lot == 2 then error "a step that fails" end
+        if lot == 3 then mg.sleep(60) end
+        if lot == 4 then mg.fetch("inventory", { path = "/more", timeout = 0.7 }) end
+        if lot == 5 then return mg.reply_json(200, { quantity = 1 }) end
+        if lot == 6 then mg.spawn(function()
+          local _ <close> = at_work()
+          mg.sleep(30)
+        end) end
+        mg.sleep(lot * 0.02)
+        return next(req)
+      end
+      local function after(req, next)
+        local res = next(req)
+        local _ <close> = at_work()
+        local lot = lot_of()
+        if lot == 1 then mg.sleep(60) end
+        mg.sleep(lot * 0.02)
+        return res
+      end
+      return { around, before, after }
+    end
+
+    -- Requests to the paths in turn, in 200 rounds of 50, some of whose clients leave.
+    local function storm(t, paths)
+      local statuses, heap = {}, nil
+      for i = 1, 200 do
+        local clients, handles = {}, {}
+        for j = 1, 50 do
+          local path = paths[(i + j) % #paths + 1] .. j
+          if j % 5 == 0 then
+            clients[#clients + 1] = t:connect()
+            clients[#clients]:send("GET " .. path .. " HTTP/1.1\r\nHost: x\r\n\r\n")
+          else
+            handles[#handles + 1] = t:start(path)
+          end
+        end
+        t:advance(i % 11 * 0.1)
+        for _, client in ipairs(clients) do client:reset() end
+        t:advance(3) -- every answer is there by now, and who is left without a client has noticed it
+        assert.equal(0, working)
+        t:settle()
+        for _, handle in ipairs(handles) do statuses[handle.res.status] = (statuses[handle.res.status] or 0) + 1 end
+        if i == 100 then
+          collectgarbage()
+          heap = collectgarbage "count"
         end
       end
-      t:advance(i % 11 * 0.1)
-      for _, client in ipairs(clients) do client:reset() end
-      t:settle()
-      for _, handle in ipairs(handles) do statuses[handle.res.status] = (statuses[handle.res.status] or 0) + 1 end
-      assert.equal(0, working)
+      collectgarbage()
+      -- The kit itself remembers what the upstreams have seen.
+      assert.is_true(collectgarbage "count" < heap * 2.2)
+      -- The idle connections are closed, and then there is nothing left that has a time.
+      t:advance(600)
+      local turns = t:turns()
+      t:advance(3600)
+      assert.is_true(t:turns() - turns <= 2)
+      return statuses
     end
-    assert.is_true(statuses[200] > 1000 and statuses[502] > 100 and statuses[504] > 100)
-    -- The idle connections are closed, and then there is nothing left that has a time.
-    t:advance(600)
-    local turns = t:turns()
-    t:advance(3600)
-    assert.is_true(t:turns() - turns <= 2)
+
+    before_each(function() working, asked = 0, 0 end)
+
+    it("10,000 times", function()
+      local quick = details({ timeout = "1s" }, { reviews = { optional = true, timeout = "500ms" } })
+      local chained = details({ mode = "partial", timeout = "1s" }, { reviews = { needs = { "product" } } })
+      local t = T.new {
+        config = { routes = {
+          { match = "/quick/{id}", policies = { { aggregate = quick } } },
+          { match = "/chained/{id}", policies = { { aggregate = chained } } },
+        } },
+        upstreams = { products = service(3), reviews = service(5), inventory = service(7) },
+      }
+      local statuses = storm(t, { "/quick/", "/chained/" })
+      assert.is_true(statuses[200] > 1000 and statuses[502] > 100 and statuses[504] > 100)
+    end)
+
+    it("10,000 times with steps of their own", function()
+      local quick = details({ timeout = "1s" }, {
+        product = { use = steps(2) }, reviews = { optional = true, timeout = "500ms", use = steps(3) } })
+      local chained = details({ mode = "partial", timeout = "1s" }, {
+        product = { use = steps(5) }, reviews = { needs = { "product" }, use = steps(7), timeout = "300ms" } })
+      local t = T.new {
+        config = { routes = {
+          { match = "/quick/{id}", policies = { { aggregate = quick } } },
+          { match = "/chained/{id}", policies = { { aggregate = chained } } },
+        } },
+        upstreams = { products = service(3), reviews = service(5), inventory = service(7) },
+      }
+      local statuses = storm(t, { "/quick/", "/chained/" })
+      assert.is_true(statuses[200] > 500 and statuses[502] > 100 and statuses[504] > 100)
+    end)
   end)
 end)

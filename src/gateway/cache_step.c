@@ -458,7 +458,7 @@ enum mg_step_result mg_cache_step_request(const struct mg_step *step, struct mg_
     v->walk = w;
     v->o = step->options;
     v->status.cache = MG_STR("moongate");
-    mg_wait_begin(&v->wait, &w->ex->wait, leave, v);
+    mg_wait_begin(&v->wait, mg_walk_wait(w), leave, v);
     v->running = true;
     start(v);
     v->running = false;

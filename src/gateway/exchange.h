@@ -87,6 +87,12 @@ struct mg_step_ops {
     enum mg_step_result (*finish)(const struct mg_step *step, struct mg_exchange *ex);
 };
 
+/* Walks that can be cancelled apart from the rest of their exchange. Embedded; in the arena. */
+struct mg_scope {
+    struct mg_wait wait; /* parent of all that they wait for */
+    bool cancelled;      /* they go no further */
+};
+
 /* One pass through a pipeline, or through the part of it behind an onion step. In the arena. */
 struct mg_walk {
     struct mg_exchange *ex;
@@ -103,9 +109,10 @@ struct mg_walk {
     /* The response has passed all steps. w->res is NULL only where mg_walk_withdraw was called. */
     void (*on_done)(struct mg_walk *w, void *arg);
     void *arg;
-    void *script;        /* row 6's, NULL at first */
-    void **kept;         /* by step; NULL at first; mg_walk_kept */
-    struct mg_wait wait; /* of the terminal or of the step that waits */
+    void *script;           /* row 6's, NULL at first */
+    void **kept;            /* by step; NULL at first; mg_walk_kept */
+    struct mg_scope *scope; /* it belongs to, and walks within it; NULL: to the exchange's own */
+    struct mg_wait wait;    /* of the terminal or of the step that waits */
     enum { MG_WALK_DOWN, MG_WALK_UP, MG_WALK_DONE } phase;
     bool running;
     bool acting; /* the step at `at` has not failed */
@@ -128,6 +135,14 @@ struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req);
  * the caller sets too. */
 struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeline,
                              struct mg_request *req);
+/* Gives a walk, not yet started, a scope of its own within the one that it has. */
+void mg_walk_open_scope(struct mg_walk *w, struct mg_scope *scope);
+/* Ends the walks of a scope and of those within it where they are: what C code waits for in them is
+ * given up, backends are let go, none of them calls on_done. Their tasks are for row 6 to cancel.
+ * Responses that have come of them end, too. */
+void mg_walk_cancel_scope(struct mg_scope *scope);
+/* The parent of what a walk waits for. */
+struct mg_wait *mg_walk_wait(struct mg_walk *w);
 /* Is it nested so deeply that neither of them is possible? */
 bool mg_walk_is_deep(const struct mg_walk *w);
 /* In place of mg_walk_answer: the walk ends here, without a way back and without a response. */

@@ -312,13 +312,13 @@ static void start(struct mg_walk *w, uint32_t service)
     f->fetch.target = mg_forward_target(req, config);
     set_affinity(&f->fetch, req, config);
     f->fetch.extra = mg_forwarded_lines(req);
-    f->fetch.deadline_ns = mg_wait_deadline(&w->ex->wait);
+    f->fetch.deadline_ns = mg_wait_deadline(mg_walk_wait(w));
     f->fetch.on_response = on_response;
     f->fetch.on_failed = on_failed;
     f->fetch.on_inform = on_inform;
     f->fetch.owner = f;
     /* The fetch lives as long as its exchange: the response's body comes through it. */
-    mg_wait_begin(&f->wait, &w->ex->wait, cancel, f);
+    mg_wait_begin(&f->wait, mg_walk_wait(w), cancel, f);
     mg_fetch_start(&f->fetch);
 }
 

@@ -16,6 +16,16 @@
 
 static void run(struct mg_walk *w);
 
+struct mg_wait *mg_walk_wait(struct mg_walk *w)
+{
+    return w->scope ? &w->scope->wait : &w->ex->wait;
+}
+
+static bool is_cancelled(const struct mg_walk *w)
+{
+    return w->scope && w->scope->cancelled;
+}
+
 static uint8_t flags_of(const struct mg_walk *w, const struct mg_step *step)
 {
     return w->req->wg->step_flags[step->index];
@@ -79,7 +89,7 @@ static bool collect_request(struct mg_walk *w)
         request_collected(c, result);
         return true;
     }
-    mg_wait_begin(&w->wait, &w->ex->wait, cancel_collecting, c);
+    mg_wait_begin(&w->wait, mg_walk_wait(w), cancel_collecting, c);
     return false;
 }
 
@@ -120,7 +130,7 @@ static bool collect_response(struct mg_walk *w)
         response_collected(c, result);
         return true;
     }
-    mg_wait_begin(&w->wait, &w->ex->wait, cancel_collecting, c);
+    mg_wait_begin(&w->wait, mg_walk_wait(w), cancel_collecting, c);
     return false;
 }
 
@@ -151,6 +161,7 @@ static bool handle_error(struct mg_walk *w)
     inner->req = w->req;
     inner->pipeline = inner->root = &route->on_error;
     inner->depth = w->depth + 1;
+    inner->scope = w->scope;
     inner->terminal = give_error;
     inner->terminal_arg = w;
     inner->on_done = on_error_done;
@@ -248,10 +259,10 @@ static void run(struct mg_walk *w)
         return;
     w->running = true;
     enum progress p = GO_ON;
-    while (p == GO_ON && w->phase != MG_WALK_DONE)
+    while (p == GO_ON && w->phase != MG_WALK_DONE && !is_cancelled(w))
         p = w->phase == MG_WALK_DOWN ? step_down(w) : step_up(w);
     w->running = false;
-    if (w->phase == MG_WALK_DONE)
+    if (w->phase == MG_WALK_DONE && !is_cancelled(w))
         w->on_done(w, w->arg);
 }
 
@@ -303,6 +314,7 @@ static struct mg_walk *new_walk(struct mg_walk *w, struct mg_request *req)
     inner->root = w->root;
     inner->depth = w->depth + 1;
     inner->tentative = w->tentative;
+    inner->scope = w->scope;
     return inner;
 }
 
@@ -326,6 +338,25 @@ struct mg_walk *mg_walk_held(struct mg_walk *w, const struct mg_pipeline *pipeli
     if (held)
         held->pipeline = pipeline;
     return held;
+}
+
+static void on_scope_cancelled(void *arg)
+{
+    struct mg_scope *scope = arg;
+    scope->cancelled = true;
+}
+
+void mg_walk_open_scope(struct mg_walk *w, struct mg_scope *scope)
+{
+    scope->cancelled = false;
+    mg_wait_begin(&scope->wait, mg_walk_wait(w), on_scope_cancelled, scope);
+    w->scope = scope;
+}
+
+void mg_walk_cancel_scope(struct mg_scope *scope)
+{
+    scope->cancelled = true;
+    mg_wait_end(&scope->wait);
 }
 
 void **mg_walk_kept(struct mg_walk *w, const struct mg_step *step)

@@ -83,6 +83,27 @@ void mg_context_follow(struct mg_exchange *ex, struct mg_request *like)
     ctx->script->memory_lenient--;
 }
 
+/* One that waits for a walk of the scope, or NULL. */
+static struct mg_task *find_waiting(struct mg_context *ctx, const struct mg_scope *scope)
+{
+    MG_LIST_FOREACH_SAFE(it, &ctx->tasks)
+    {
+        struct mg_task *t = MG_CONTAINER_OF(it, struct mg_task, owned);
+        const struct mg_walk *w = t->walk;
+        if (t->waiting && w && w->scope == scope)
+            return t;
+    }
+    return NULL;
+}
+
+void mg_context_cancel_scope(struct mg_context *ctx, struct mg_scope *scope)
+{
+    mg_walk_cancel_scope(scope);
+    /* Closing one's variables may cancel others, so the list is looked at anew each time. */
+    for (struct mg_task *t; (t = find_waiting(ctx, scope)) != NULL;)
+        mg_task_cancel(t);
+}
+
 void mg_context_end(struct mg_context *ctx)
 {
     lua_State *L = ctx->script->L;

@@ -62,6 +62,9 @@ struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx,
 /* What Lua knows of a request (auth, tls, the fields of ctx) holds for one that began as a copy of
  * it; see mg_script_hooks.exchange_follows. */
 void mg_context_follow(struct mg_exchange *ex, struct mg_request *like);
+/* Ends the walks of a scope (mg_walk_cancel_scope), and the tasks that run for them. A task whose
+ * code is running now goes on until it waits. */
+void mg_context_cancel_scope(struct mg_context *ctx, struct mg_scope *scope);
 /* Kills the handles, cancels the tasks. */
 void mg_context_end(struct mg_context *ctx);
 

@@ -4,6 +4,9 @@
  * The calling task waits for two things: that the walk has come to its end inward, where `last` is
  * called, and that the response has come back. An onion in the pipeline may go inward more than
  * once, and at the same time: `arrivals` is a queue.
+ *
+ * The walk has a scope of its own. A variable of the call, closed like any `<close>` one, cancels
+ * it when the task is cancelled or fails, wherever it is: in the wait for the walk, or in `last`.
  */
 #include "script/held.h"
 
@@ -13,8 +16,11 @@
 #include "script/context.h"
 #include "script/task.h"
 
-/* Stack places of the function's arguments, which stay there while it waits. */
-enum { ARG_REQUEST = 1, ARG_LAST };
+/* Stack places of the function's arguments, and of its guard, which stay there while it waits. */
+enum { ARG_REQUEST = 1, ARG_LAST, GUARD };
+
+/* Registry key of the guards' metatable: the address counts. */
+static const char guard_key;
 
 struct arrival {
     struct mg_link link;
@@ -24,6 +30,7 @@ struct arrival {
 /* One call. In the arena of its request. */
 struct held {
     struct mg_walk *walk;
+    struct mg_scope scope;
     struct mg_task *task; /* waits; NULL: not now */
     struct mg_link arrivals;
     struct mg_walk *answering; /* `last` runs for it */
@@ -99,7 +106,7 @@ static void cancel(void *arg)
 
 static int go_on(lua_State *L, struct held *h)
 {
-    lua_settop(L, ARG_LAST);
+    lua_settop(L, GUARD);
     if (!mg_list_empty(&h->arrivals))
         return call_last(L, h);
     if (h->done) {
@@ -108,6 +115,38 @@ static int go_on(lua_State *L, struct held *h)
     }
     h->task = mg_task_check_wait(L, "steps");
     return mg_task_wait_k(h->task, cancel, h, (lua_KContext)h, resumed);
+}
+
+/* --- the guard: a box with the call in it --- */
+
+static int l_close(lua_State *L)
+{
+    struct held *h = *(struct held **)lua_touserdata(L, 1);
+    if (!h->done)
+        mg_context_cancel_scope(mg_context_of(h->walk->ex), &h->scope);
+    return 0;
+}
+
+static void push_guard_metatable(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, l_close);
+    lua_setfield(L, -2, "__close");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
+}
+
+/* At GUARD, the top of the stack from now on. */
+static void push_guard(lua_State *L, struct held *h)
+{
+    lua_settop(L, ARG_LAST);
+    *(struct held **)lua_newuserdatauv(L, sizeof h, 0) = h;
+    push_guard_metatable(L);
+    lua_setmetatable(L, GUARD);
+    lua_toclose(L, GUARD);
 }
 
 /* The walk that the running code belongs to; raises where there is none. */
@@ -140,6 +179,8 @@ static int l_run(lua_State *L)
     w->terminal_arg = h;
     w->on_done = on_done;
     w->arg = h;
+    mg_walk_open_scope(w, &h->scope);
+    push_guard(L, h);
     mg_walk_start(w);
     return go_on(L, h);
 }

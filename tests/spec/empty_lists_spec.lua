@@ -47,7 +47,8 @@ return {
       parts = { reviews = { service = "api", path = "/gone", default = list() },
         rest = { service = "api", path = "/gone", default = { a = list(), m = {} } } },
       body = { reviews = "${reviews}", rest = "${rest}", none = list(), deep = { list(), {} } } } } } },
-    { match = "/template", policies = { { template = { body = { none = list(), m = {}, deep = { a = { list() } } } } } } },
+    { match = "/template", policies = {
+      { template = { body = { none = list(), m = {}, deep = { a = { list() } } } } } } },
   },
 }
 ]==]

@@ -124,6 +124,88 @@ describe("a policy's own steps", function()
     assert.equal(1, #t:log "finished a")
   end)
 
+  describe("are cancelled with the task that runs them:", function()
+    -- A step that waits for a minute; what it has open tells when it is closed.
+    local WAITS = {
+      { "in its request phase", "return { request = function() local _ <close> = open() mg.sleep(60) end }" },
+      { "in its response phase", "return { response = function() local _ <close> = open() mg.sleep(60) end }",
+        asks = "api" },
+      { "around a fetch", "return function(req, next) local _ <close> = open() return next(req) end", asks = "slow" },
+      { "around the way to the backend", "return function(req, next) local _ <close> = open() return next(req) end",
+        forwards = "slow" },
+      { "in a task of its own", [[return { request = function()
+          mg.spawn(function() local _ <close> = open() mg.sleep(60) end)
+          mg.sleep(60)
+        end }]] },
+      { "in a fetch of its own", [[return { request = function()
+          local _ <close> = open()
+          mg.fetch "slow"
+        end }]] },
+      { "in steps of its own", [[return { request = function(req)
+          local _ <close> = open()
+          return req.ctx.others(req:copy())
+        end }]] },
+    }
+    for _, case in ipairs(WAITS) do
+      local what, code = case[1], case[2]
+      it(what, function()
+        local working, asked = 0, 0
+        local function slow()
+          working, asked = working + 1, asked + 1
+          local _ <close> = setmetatable({}, { __close = function() working = working - 1 end })
+          require "moongate".sleep(60)
+          return {}
+        end
+        local opens = "local function open() return setmetatable({}, { __close = function() "
+          .. "mg.log.info 'closed' end }) end "
+        local t = gateway({ parts = { a = { { lua = opens .. code } }, b = { { lua = opens .. WAITS[1][2] } } },
+          run = ([[
+            local conf = ...
+            local mg = require "moongate"
+            local asks, forwards = %q, %q
+            return { request = function(req)
+              local copy = req:copy()
+              copy.ctx.others, copy.service = conf.parts.b, forwards
+              local task = mg.spawn(conf.parts.a, copy, asks ~= "" and function() return mg.fetch(asks) end or nil)
+              mg.sleep(1)
+              mg.log.info("cancelled", { running = task:cancel() })
+              mg.sleep(5)
+              return mg.reply(200)
+            end }]]):format(case.asks or "", case.forwards or "api"),
+        }, { upstreams = { api = {}, slow = slow } })
+        local handle = t:start "/"
+        t:advance(0.5)
+        assert.equal(asked, working)
+        assert.equal(0, #t:log "closed")
+        t:advance(1)
+        assert.is_true(t:log("cancelled")[1].running)
+        assert.equal(what == "in steps of its own" and 2 or 1, #t:log "closed")
+        t:advance(1) -- a server gives a client that has closed its side one more second
+        assert.equal(0, working)
+        assert.status(handle:wait(), 200)
+        assert.near(6, t:now(), 1e-6)
+      end)
+    end
+
+    it("and when the last function fails", function()
+      local t = gateway { parts = { a = { { lua = [[return function(req, next)
+        local _ <close> = setmetatable({}, { __close = function() mg.log.info "closed" end })
+        return next(req)
+      end]] } } }, run = [[
+        local conf = ...
+        local mg = require "moongate"
+        return { request = function(req)
+          local ok = pcall(conf.parts.a, req:copy(), function() error "x" end)
+          mg.sleep(1)
+          return mg.reply(ok and 200 or 418)
+        end }]] }
+      local handle = t:start "/"
+      t:advance(0.5)
+      assert.equal(1, #t:log "closed")
+      assert.status(handle:wait(), 418)
+    end)
+  end)
+
   it("keep their errors from the route's on_error steps", function()
     local t = T.new { upstreams = { api = {} }, config = {
       lua = { path = { "tests/spec/policies" } },

@@ -49,7 +49,7 @@ end
 local function send(spec, copy)
   return mg.fetch(copy.service, {
     method = copy.method, path = copy.path, query = copy.query, headers = headers_of(copy),
-    body = spec.body and copy:text(), timeout = spec.timeout, retries = spec.retries, accept = "any",
+    body = spec.body and copy:text(), retries = spec.retries, accept = "any",
   })
 end
 
@@ -68,6 +68,18 @@ local function ask_through_steps(part, spec, req)
   local _, err = res:text() -- into memory
   if err then return nil, err end
   return res
+end
+
+local Guard = { __close = function(guard) guard.task:cancel() end }
+
+-- What fn(...) gives, unless it takes too long. Whatever ends the wait ends it as well.
+local function in_time(seconds, fn, ...)
+  local task = mg.spawn(fn, ...)
+  local _ <close> = setmetatable({ task = task }, Guard)
+  local res, err = task:wait(seconds)
+  if task:cancel() then return nil, { code = "timeout", message = "not in time" } end
+  if err and err.code == "error" then error(err, 0) end
+  return res, err
 end
 
 -- ------------------------------------------------------------------------------------------------ values
@@ -100,7 +112,9 @@ local function ask_one(part, run)
   local spec, err = part.make(run.v, run.raw, run.req)
   if not spec then return nil, nil, err end
   local res
-  if part.use then
+  if part.use and spec.timeout then
+    res, err = in_time(spec.timeout, ask_through_steps, part, spec, run.req)
+  elseif part.use then
     res, err = ask_through_steps(part, spec, run.req)
   else
     res, err = mg.fetch(part.service, spec)

@@ -393,7 +393,9 @@ compound.map = {
   describe = function() return "map" end,
   check = function(schema, value, place, walk)
     local info = walk.positions[value]
-    if type(value) ~= "table" or (info and info.list) or json.is_array(value) then return walk:fail_expected(schema, value, place) end
+    if type(value) ~= "table" or (info and info.list) or json.is_array(value) then
+      return walk:fail_expected(schema, value, place)
+    end
     local out, n = {}, 0
     for _, key in ipairs(M.sorted_keys(value)) do
       -- In a Lua config `[404] = x` is what `404: x` is in YAML.

@@ -110,6 +110,14 @@ function Message:del_header(name) end
 ---@nodiscard
 function Message:text(limit) end
 
+---The whole body as content, whatever coding it came in; a request stays as it was sent. Waits. Errors as of `text`.
+---@async
+---@param limit? integer bytes; default: `limits.buffered_body_bytes`
+---@return string? text
+---@return moongate.Error? err
+---@nodiscard
+function Message:content(limit) end
+
 ---The whole body, decoded. Waits. Errors: bad_json, and those of `text`.
 ---@async
 ---@return any value
@@ -125,7 +133,8 @@ function Message:chunks() end
 
 ---Replaces the body.
 ---@param text string
-function Message:set_body(text) end
+---@param options? { recode?: boolean } recode: in the coding that the old one came in, if any
+function Message:set_body(text, options) end
 
 ---Replaces the body by the JSON of a value.
 ---@param value any

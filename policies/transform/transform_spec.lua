@@ -241,25 +241,123 @@ describe("transform", function()
     assert.equal('{"a":1}', sent(rule, { body = '{"a":1}', headers = {} }):text())
   end)
 
-  it("reads what is compressed", function()
-    local function through(policies, chunks)
-      local t = T.new { policies = policies, upstreams = { api = { body = not chunks and '{"a":1}' or nil,
-        chunks = chunks, headers = JSON } } }
-      return t:request { headers = { ["Accept-Encoding"] = "gzip" } }
+  describe("edits what comes compressed, and compresses it again:", function()
+    local function with_coding(coding, more)
+      local headers = { ["Content-Encoding"] = coding, ["Content-Type"] = "application/json", ETag = '"1"',
+        ["Content-Digest"] = "sha-256=:x:", ["Repr-Digest"] = "sha-256=:x:", Digest = "x", ["Content-MD5"] = "x" }
+      for name, value in pairs(more or {}) do headers[name] = value end
+      return headers
     end
-    local gzip, rename = { compress = { min_size = 0 } }, { transform = { response = { rename = { a = "bcd" } } } }
-    local res = through { rename, gzip }
-    assert.equal('{"bcd":1}', res:text())
-    assert.is_nil(res:header "Content-Encoding")
-    assert.equal('{"bcd":1}', through({ rename, gzip }, { '{"a"', ":1}" }):text())
-    res = through { gzip, rename, gzip }
-    assert.header(res, "Content-Encoding", "gzip")
-    local function reader(req, following)
-      local answer = following(req)
-      local _ = answer:text()
-      return answer
+
+    -- What a message has in its body, through the policy that takes codings off.
+    local function content(coding, body)
+      local t = T.new { policies = { { decompress = { always = true } } },
+        upstreams = { api = { headers = { ["Content-Encoding"] = coding }, body = body } } }
+      return t:request("/"):text()
     end
-    assert.equal('{"bcd":1}', through({ reader, gzip, rename, gzip }):text())
+
+    local function coded(coding, text)
+      local t = T.new { policies = { { compress = { min_size = 0, codings = coding } } },
+        upstreams = { api = { headers = JSON, body = text } } }
+      return t:request({ headers = { ["Accept-Encoding"] = coding } }):text()
+    end
+
+    local function without_digests(message)
+      for _, name in ipairs { "Content-Digest", "Repr-Digest", "Digest", "Content-MD5" } do
+        assert.is_nil(message:header(name))
+      end
+    end
+
+    local RENAME = { rename = { a = "bcd" } }
+    for _, coding in ipairs { "gzip", "br", "deflate" } do
+      local body = coded(coding, '{"a":1}')
+      for how, chunks in pairs { ["at once"] = false, ["while it streams"] = { body:sub(1, 4), body:sub(5) } } do
+        it(("a response in %s, %s"):format(coding, how), function()
+          local res = got(RENAME, { headers = with_coding(coding), body = not chunks and body or nil,
+            chunks = chunks or nil }, { headers = { ["Accept-Encoding"] = coding } })
+          assert.header(res, "Content-Encoding", coding)
+          assert.header(res, "Vary", "Accept-Encoding")
+          assert.header(res, "ETag", 'W/"1"')
+          without_digests(res)
+          assert.equal('{"bcd":1}', content(coding, res:text()))
+        end)
+
+        it(("a request in %s, %s"):format(coding, how), function()
+          local last = sent(RENAME, { body = not chunks and body or nil, chunks = chunks or nil,
+            headers = with_coding(coding) })
+          assert.header(last, "Content-Encoding", coding)
+          without_digests(last)
+          assert.equal('{"bcd":1}', content(coding, last.body))
+          if not chunks then assert.header(last, "Content-Length", tostring(#last.body)) end
+        end)
+      end
+    end
+
+    it("each cut", function()
+      local body = coded("gzip", '{"a":[{"b":"\\u00e9"},1.50],"c":"x"}')
+      local rule = { rename = { a = "list" }, remove = "c" }
+      T.each_split(body, function(first, second)
+        local last = sent(rule, { chunks = { first, second }, headers = with_coding "gzip" })
+        assert.equal('{"list":[{"b":"\\u00e9"},1.50]}', content("gzip", last.body))
+        local res = got(rule, { chunks = { first, second }, headers = with_coding "gzip" },
+          { headers = { ["Accept-Encoding"] = "gzip" } })
+        assert.equal('{"list":[{"b":"\\u00e9"},1.50]}', content("gzip", res:text()))
+      end)
+    end)
+
+    it("with what needs all of it", function()
+      local rule = { move = { a = "b.c" } }
+      local body = coded("gzip", '{"a":1}')
+      assert.equal('{"b":{"c":1}}', content("gzip", sent(rule, { body = body, headers = with_coding "gzip" }).body))
+      assert.equal('{"b":{"c":1}}', content("gzip", got(rule, { chunks = { body }, headers = with_coding "gzip" },
+        { headers = { ["Accept-Encoding"] = "gzip" } }):text()))
+    end)
+
+    it("a form", function()
+      local last = sent({ form = { rename = { a = "b" } } }, { body = coded("gzip", "a=1&c=2"), headers = {
+        ["Content-Encoding"] = "gzip", ["Content-Type"] = "application/x-www-form-urlencoded" } })
+      assert.header(last, "Content-Encoding", "gzip")
+      assert.equal("b=1&c=2", content("gzip", last.body))
+    end)
+
+    it("not what no rule touches", function()
+      local body = coded("gzip", '{"z":1}')
+      local last = sent(RENAME, { body = body, headers = with_coding "gzip" })
+      assert.equal(body, last.body)
+      assert.header(last, "Content-Digest", "sha-256=:x:")
+      body = coded("gzip", "no json")
+      assert.equal(body, sent(RENAME, { body = body, headers = with_coding "gzip" }).body)
+    end)
+
+    it("not for a client that would not take it", function()
+      local res = got(RENAME, { headers = with_coding "gzip", body = coded("gzip", '{"a":1}') })
+      assert.is_nil(res:header "Content-Encoding")
+      assert.header(res, "Vary", "Accept-Encoding")
+      assert.equal('{"bcd":1}', res:text())
+    end)
+
+    it("never a bomb", function()
+      local body = coded("gzip", '{"a":"' .. ("x"):rep(2 << 20) .. '"}')
+      for _, rule in ipairs { { move = { a = "b" } }, RENAME } do
+        local t = T.new { policies = { { transform = { request = rule } } }, upstreams = { api = {} } }
+        assert.problem(t:request { method = "POST", body = body, headers = with_coding "gzip" }, 413)
+      end
+    end)
+
+    it("between others that compress", function()
+      local gzip, rename = { compress = { min_size = 0 } }, { transform = { response = RENAME } }
+      local function reader(req, following)
+        local answer = following(req)
+        local _ = answer:text()
+        return answer
+      end
+      for _, policies in ipairs { { rename, gzip }, { gzip, rename, gzip }, { reader, gzip, rename, gzip } } do
+        local t = T.new { policies = policies, upstreams = { api = { body = '{"a":1}', headers = JSON } } }
+        local res = t:request { headers = { ["Accept-Encoding"] = "gzip" } }
+        if policies[1] ~= reader then assert.header(res, "Content-Encoding", "gzip") end
+        assert.equal('{"bcd":1}', content(res:header "Content-Encoding", res:text()))
+      end
+    end)
   end)
 
   it("lets pass what is coded as nobody knows", function()

@@ -204,24 +204,26 @@ local function type_check(list)
   end
 end
 
--- What is compressed cannot be judged. RFC 9110 15.5.16: Accept-Encoding tells that this is why.
-local PLAIN = { headers = { ["Accept-Encoding"] = "identity" } }
+local CODINGS = { identity = true, gzip = true, ["x-gzip"] = true, br = true, deflate = true }
+
+-- What is in another coding cannot be judged. RFC 9110 15.5.16: Accept-Encoding tells that this is why.
+local KNOWN = { headers = { ["Accept-Encoding"] = "gzip, br, deflate" } }
 
 local function check_encoding(req)
-  local encoding = req:header "Content-Encoding"
-  if not encoding or encoding:lower() == "identity" then return nil end
-  return mg.problem(415, "unsupported-content-encoding", nil, PLAIN)
+  for coding in (req:header "Content-Encoding" or ""):gmatch "[^%s,]+" do
+    if not CODINGS[coding:lower()] then return mg.problem(415, "unsupported-content-encoding", nil, KNOWN) end
+  end
 end
 
 local function too_large(max)
   return mg.problem(413, "content-too-large", max and ("the body may have at most %d bytes"):format(max))
 end
 
--- The body's text, or nil and the answer.
-local function read_body(req, max)
+-- The body's text, or nil and the answer. What is judged is what it decodes to; what goes on is what was sent.
+local function read_body(req, max, judged)
   local length = req:header "Content-Length"
   if max and length and tonumber(length) > max then return nil, too_large(max) end
-  local text, err = req:text(max)
+  local text, err = (judged and req.content or req.text)(req, max)
   if text then return text end
   if err.code == "too_large" then return nil, too_large(max) end
   return nil, mg.problem(400, "bad-request", "The body is incomplete")
@@ -257,7 +259,7 @@ local function body_check(conf, validator)
       if not max or (length and tonumber(length) <= max) then return nil end
     end
     local text
-    text, refusal = read_body(req, max)
+    text, refusal = read_body(req, max, validator ~= nil)
     if text and validator then check_text(req, validator, text, faults) end
     return refusal
   end

@@ -160,6 +160,8 @@ enum mg_step_result mg_decompress_response(const struct mg_step *step, struct mg
 {
     const struct mg_decompress *o = step->options;
     struct mg_message *m = w->res->msg;
+    if (o->response && o->always)
+        w->res->again.n = 0;
     if (!o->response || !mg_content_is_coded(m))
         return MG_STEP_NEXT;
     if (!o->always)

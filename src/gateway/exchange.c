@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/uri.h"
 #include "gateway/access_log.h"
+#include "gateway/content.h"
 #include "gateway/forward.h"
 #include "gateway/page.h"
 #include "gateway/problem.h"
@@ -148,6 +149,7 @@ static struct mg_response *replace_broken(struct mg_exchange *ex, struct mg_resp
 
 static void respond(struct mg_exchange *ex, struct mg_response *res)
 {
+    mg_content_recode_response(res, &ex->req);
     res = replace_broken(ex, res);
     struct mg_message *m = res->msg;
     ex->res = res;
@@ -411,6 +413,7 @@ static void follow_request(struct mg_request *req, struct mg_request *like)
     req->peer_trusted = like->peer_trusted;
     req->scheme = like->scheme;
     req->client_known = true;
+    req->again = like->again;
     if (like->is_buffered)
         mg_request_set_body(req, mg_arena_str(req->arena, like->buffered));
 }

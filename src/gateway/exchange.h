@@ -10,6 +10,7 @@
 
 #include "base/wait.h"
 #include "gateway/generation.h"
+#include "http/coding.h"
 #include "http/inbound.h"
 #include "upstream/fetch.h"
 
@@ -28,6 +29,9 @@ struct mg_request {
     struct mg_str buffered; /* the whole body, once it was collected */
     bool is_buffered;
     bool decoded;                      /* its content codings were taken off (content.h) */
+    struct mg_codings again;           /* ... and are put on again when it is forwarded */
+    struct mg_str content;             /* of the coded body `content_of`, once it was read */
+    const char *content_of;            /* NULL: none was */
     bool body_taken;                   /* somebody read it as a stream: it cannot be sent again */
     const struct mg_step *body_reader; /* ... a step, for good; NULL: none */
     struct mg_str body_read_at;        /* "file:line: " where it did */
@@ -54,8 +58,9 @@ struct mg_response {
     struct mg_body *body; /* NULL: none */
     struct mg_str buffered;
     bool is_buffered;
-    bool is_json; /* `buffered` was read as JSON, and was */
-    bool fetched; /* a step's own: it has asked a service for it */
+    bool is_json;            /* `buffered` was read as JSON, and was */
+    struct mg_codings again; /* were taken off (content.h), and are put on again for the client */
+    bool fetched;            /* a step's own: it has asked a service for it */
     enum mg_source source;
     bool error_handled;         /* the route's on_error steps have seen it */
     const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/uri.h"
+#include "gateway/content.h"
 #include "gateway/cookie.h"
 #include "gateway/expr.h"
 #include "gateway/forwarded.h"
@@ -295,6 +296,7 @@ static void start(struct mg_walk *w, uint32_t service)
     struct mg_request *req = w->req;
     const struct mg_service_config *config = mg_service_config(req->wg->pickers[service].service);
     struct mg_worker_generation *wg = req->wg;
+    mg_content_recode_request(req);
     struct mg_body *body = mg_request_take_body(req);
     if (!body) {
         no_body_left(w);

@@ -112,9 +112,11 @@ static void restore_body(struct mg_request *req, const struct mg_request_state *
     req->body_read_at = now->body_read_at;
     req->msg->content_length = content_length;
     req->decoded = now->decoded;
+    req->again = now->again;
     if (state->req.is_buffered) {
         mg_request_set_body(req, state->req.buffered);
         req->decoded = state->req.decoded;
+        req->again = state->req.again;
     } else if (now->decoded && !state->req.decoded) {
         mg_content_forget_bytes(req->msg);
     }

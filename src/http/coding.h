@@ -34,6 +34,15 @@ enum mg_coding mg_coding_of(struct mg_str name);
 /* Of one of ours. */
 struct mg_str mg_coding_name(enum mg_coding coding);
 
+/* More codings around each other are nobody's need. */
+#define MG_CODINGS_MAX 3
+
+/* The codings of one body, in the order in which they were put on. */
+struct mg_codings {
+    enum mg_coding v[MG_CODINGS_MAX];
+    unsigned n;
+};
+
 enum mg_coder_op {
     MG_CODER_GO,     /* more may come: output comes when it pays */
     MG_CODER_FLUSH,  /* encoder: what came so far can be decoded from what is given */

@@ -1,6 +1,9 @@
 /*
  * Bodies in Lua. Worker thread.
  *
+ * Requests are read without being changed: what is read of a coded one is made beside it, for what
+ * was sent may be signed. Of responses the coding is taken off for whoever reads.
+ *
  * A transform and a written body are sources of bytes that run Lua when they are pulled: a piece of
  * output is a Lua string, anchored until the reader has taken it, so that a body of any length
  * needs the memory of one piece.
@@ -66,12 +69,10 @@ static void check_declared(lua_State *L, const struct mg_handle *h)
         step->policy.p, side, side);
 }
 
-void mg_lib_body_decode(const struct mg_handle *h)
+/* Of a response that is going to be read or rewritten. */
+static void decode_response(const struct mg_handle *h)
 {
-    if (h->kind == MG_HANDLE_REQUEST)
-        mg_content_read_request(h->object);
-    else
-        mg_content_read_response(h->object, h->ctx->wg->worker, h->ctx->arena);
+    mg_content_read_response(h->object, h->ctx->wg->worker, h->ctx->arena);
 }
 
 /* --- reading all of it --- */
@@ -142,11 +143,16 @@ static void on_collected(void *arg, enum mg_collect_result result)
     mg_task_resume(c->task, collected(c->task->co, c, result));
 }
 
+static size_t usual_limit(const struct mg_handle *h)
+{
+    return (size_t)h->ctx->wg->gen->buffered_body_bytes;
+}
+
 /* What a policy gives at 2, or the config's limit. */
 static size_t check_limit(lua_State *L, const struct mg_handle *h)
 {
     if (lua_isnoneornil(L, 2))
-        return (size_t)h->ctx->wg->gen->buffered_body_bytes;
+        return usual_limit(h);
     lua_Integer limit = luaL_checkinteger(L, 2);
     luaL_argcheck(L, limit >= 0, 2, "expected a number of bytes");
     return (size_t)limit;
@@ -159,7 +165,7 @@ static int read_all(lua_State *L, const char *what, lua_KFunction k)
     size_t limit = check_limit(L, h);
     struct mg_str bytes;
     if (h->kind == MG_HANDLE_RESPONSE)
-        mg_lib_body_decode(h);
+        decode_response(h);
     if (buffered(h, &bytes)) {
         if (bytes.n > limit && !lua_isnoneornil(L, 2))
             return push_too_large(L, limit);
@@ -195,6 +201,45 @@ int mg_lib_body_text(lua_State *L)
     return read_all(L, "text", whole_text);
 }
 
+/* The content of a body that is in memory. Where it cannot be had, pushes nil and an error. */
+static bool find_content(lua_State *L, const struct mg_handle *h, size_t limit, struct mg_str *out)
+{
+    if (h->kind == MG_HANDLE_RESPONSE)
+        return buffered(h, out);
+    switch (mg_content_view(h->object, limit, out)) {
+    case MG_COLLECT_DONE:
+        return true;
+    case MG_COLLECT_TOO_LARGE:
+        push_too_large(L, limit);
+        return false;
+    case MG_COLLECT_BROKEN:
+        break;
+    }
+    mg_fail_push(L, "request_body", "the body is not in its content coding");
+    return false;
+}
+
+/* The text is on top, or nil and an error. */
+static int whole_content(lua_State *L, int status, lua_KContext ctx)
+{
+    struct mg_str content;
+    (void)status, (void)ctx;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return 2;
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    if (h->kind == MG_HANDLE_RESPONSE || !mg_content_is_coded(mg_lib_message_of(h)))
+        return 1;
+    if (find_content(L, h, check_limit(L, h), &content))
+        lua_pushlstring(L, content.p ? content.p : "", content.n);
+    return lua_type(L, -1) == LUA_TSTRING ? 1 : 2;
+}
+
+int mg_lib_body_content(lua_State *L)
+{
+    lua_settop(L, 2); /* the limit, which is looked at twice */
+    return read_all(L, "content", whole_content);
+}
+
 static int push_json(lua_State *L, struct mg_str text)
 {
     struct mg_error err;
@@ -209,8 +254,8 @@ static int parse_json(lua_State *L, int status, lua_KContext ctx)
     (void)status, (void)ctx;
     if (lua_type(L, -1) != LUA_TSTRING)
         return 2;
-    text.p = lua_tolstring(L, -1, &text.n);
-    return push_json(L, text);
+    struct mg_handle *h = mg_handle_check_any(L, 1);
+    return find_content(L, h, usual_limit(h), &text) ? push_json(L, text) : 2;
 }
 
 int mg_lib_body_json(lua_State *L)
@@ -218,9 +263,12 @@ int mg_lib_body_json(lua_State *L)
     struct mg_handle *h = mg_handle_check_any(L, 1);
     struct mg_str bytes;
     lua_settop(L, 1);
-    mg_lib_body_decode(h);
+    if (h->kind == MG_HANDLE_RESPONSE)
+        decode_response(h);
     if (!buffered(h, &bytes))
         return read_all(L, "json", parse_json);
+    if (!find_content(L, h, usual_limit(h), &bytes))
+        return 2;
     int n = push_json(L, bytes); /* straight from the buffer: no Lua string in between */
     if (n == 1 && h->kind == MG_HANDLE_RESPONSE && h->object)
         ((struct mg_response *)h->object)->is_json = true;
@@ -314,7 +362,7 @@ int mg_lib_body_chunks(lua_State *L)
             return luaL_error(L, "chunks: the body has been read already");
         note_reader(L, h);
     } else {
-        mg_lib_body_decode(h);
+        decode_response(h);
         p->body = buffered(h, &bytes) ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
     }
     lua_pushvalue(L, 1);
@@ -345,14 +393,40 @@ static void check_not_sent(lua_State *L, const struct mg_handle *h)
         luaL_error(L, "the response has left already");
 }
 
-static void replace_body(struct mg_handle *h, struct mg_str bytes)
+/* The codings of its body that are put on again when it leaves. */
+static struct mg_codings *again_of(const struct mg_handle *h)
+{
+    return h->kind == MG_HANDLE_REQUEST ? &((struct mg_request *)h->object)->again
+                                        : &((struct mg_response *)h->object)->again;
+}
+
+/* With `recode` the new body gets the codings that the old one came in. */
+static void replace_body(struct mg_handle *h, struct mg_str bytes, bool recode)
 {
     struct mg_body *old = *body_of(h);
+    struct mg_codings *again = again_of(h);
     struct mg_str rest;
+    *again = recode ? mg_content_codings(mg_lib_message_of(h), again) : (struct mg_codings){.n = 0};
     forget_old_body(h);
     if (h->kind == MG_HANDLE_RESPONSE && old && !mg_body_is_fixed(old, &rest))
         mg_body_cancel(old);
     set_buffered(h, bytes);
+}
+
+/* The option `recode` of the table at `index`. */
+static bool wants_recoding(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index))
+        return false;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "recode") != 0)
+            luaL_error(L, "set_body: unknown option '%s'", luaL_tolstring(L, -2, NULL));
+        lua_pop(L, 1);
+    }
+    lua_getfield(L, index, "recode");
+    return lua_toboolean(L, -1);
 }
 
 int mg_lib_body_set_body(lua_State *L)
@@ -360,8 +434,9 @@ int mg_lib_body_set_body(lua_State *L)
     struct mg_handle *h = mg_handle_check_any(L, 1);
     size_t n;
     const char *p = luaL_checklstring(L, 2, &n);
+    bool recode = wants_recoding(L, 3);
     check_not_sent(L, h);
-    replace_body(h, mg_arena_str(h->ctx->arena, mg_str(p, n)));
+    replace_body(h, mg_arena_str(h->ctx->arena, mg_str(p, n)), recode);
     return 0;
 }
 
@@ -371,7 +446,7 @@ static bool response_text(lua_State *L, int index, struct mg_json_text *out)
     struct mg_handle *h = mg_handle_peek(L, index, MG_HANDLE_RESPONSE);
     if (!h)
         return false;
-    mg_lib_body_decode(h);
+    decode_response(h);
     if (!buffered(h, &out->text))
         return false;
     out->checked = ((struct mg_response *)h->object)->is_json;
@@ -400,7 +475,7 @@ int mg_lib_body_set_json(lua_State *L)
     luaL_checkany(L, 2);
     check_not_sent(L, h);
     struct mg_message *m = mg_lib_message_of(h);
-    replace_body(h, mg_lib_body_encode_json(L, 2, h->ctx));
+    replace_body(h, mg_lib_body_encode_json(L, 2, h->ctx), false);
     if (!mg_lib_message_is_json(m))
         mg_fields_set_id(&m->fields, h->ctx->arena, MG_FIELD_CONTENT_TYPE,
                          MG_STR("application/json"));
@@ -663,7 +738,10 @@ int mg_lib_body_transform(lua_State *L)
         luaL_checktype(L, 2, LUA_TFUNCTION);
     check_not_sent(L, h);
     check_declared(L, h);
-    mg_lib_body_decode(h);
+    if (h->kind == MG_HANDLE_REQUEST)
+        mg_content_rewrite_request(h->object);
+    else
+        decode_response(h);
     if (rules)
         return transform_by_editor(L, h, rules);
     struct made *m = new_made(L, 2, h->ctx);

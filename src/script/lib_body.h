@@ -6,19 +6,17 @@
 
 /* Methods that requests and responses share. */
 int mg_lib_body_text(lua_State *L);
+int mg_lib_body_content(lua_State *L);
 int mg_lib_body_json(lua_State *L);
 int mg_lib_body_chunks(lua_State *L);
 int mg_lib_body_set_body(lua_State *L);
 int mg_lib_body_set_json(lua_State *L);
 int mg_lib_body_transform(lua_State *L);
 
-/* Takes the content codings off a body that is going to be read for its meaning, or rewritten. For
- * text() of a request it is left as it is: what was sent may be signed. */
-void mg_lib_body_decode(const struct mg_handle *h);
-
 #define MG_LIB_BODY_METHODS                                                                        \
-    {"text", mg_lib_body_text}, {"json", mg_lib_body_json}, {"chunks", mg_lib_body_chunks},        \
-        {"set_body", mg_lib_body_set_body}, {"set_json", mg_lib_body_set_json},                    \
+    {"text", mg_lib_body_text}, {"content", mg_lib_body_content}, {"json", mg_lib_body_json},      \
+        {"chunks", mg_lib_body_chunks}, {"set_body", mg_lib_body_set_body},                        \
+        {"set_json", mg_lib_body_set_json},                                                        \
     {                                                                                              \
         "transform", mg_lib_body_transform                                                         \
     }

@@ -531,8 +531,7 @@ static int l_form(lua_State *L)
         return mg_fail_push(L, "content_type",
                             "the content type is not application/x-www-form-urlencoded");
     }
-    mg_lib_body_decode(h);
-    lua_pushcfunction(L, mg_lib_body_text);
+    lua_pushcfunction(L, mg_lib_body_content);
     lua_pushvalue(L, 1);
     lua_callk(L, 1, 2, 0, form_ready);
     return form_ready(L, LUA_OK, 0);

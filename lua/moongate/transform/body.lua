@@ -7,6 +7,7 @@ local tree = require "moongate.transform.tree"
 local M = {}
 
 local FORM = "application/x-www-form-urlencoded"
+local RECODE = { recode = true } -- what came compressed goes on compressed
 local BODILESS = { [204] = true, [205] = true, [304] = true }
 
 local function media_type(message)
@@ -69,10 +70,10 @@ function M.json(ops)
       message:transform(editor, values)
       return nil
     end
-    local text, err = message:text()
+    local text, err = message:content()
     if text then
       local edited = text ~= "" and editor(text, values)
-      if edited and edited ~= text then message:set_body(edited) end
+      if edited and edited ~= text then message:set_body(edited, RECODE) end
     elseif err.code == "too_large" and streams then
       message:transform(editor, values)
     else
@@ -85,10 +86,10 @@ end
 function M.form(edit)
   return function(req)
     if media_type(req) ~= FORM or not is_readable(req) then return nil end
-    local text, err = req:text()
+    local text, err = req:content()
     if not text then return problem(err) end
     local edited = text ~= "" and edit(text, req)
-    if edited and edited ~= text then req:set_body(edited) end
+    if edited and edited ~= text then req:set_body(edited, RECODE) end
   end
 end
 

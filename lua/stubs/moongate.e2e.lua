@@ -306,6 +306,16 @@ function Gateway:wait(seconds) end
 ---Ends it the hard way.
 function Gateway:kill() end
 
+---The processes that serve, below the supervisor: the one that was started last is the last.
+---@return integer[] pids
+---@nodiscard
+function Gateway:serving_pids() end
+
+---The last of them.
+---@return integer? pid
+---@nodiscard
+function Gateway:serving_pid() end
+
 ---@return boolean
 ---@nodiscard
 function Gateway:is_running() end

@@ -2,7 +2,6 @@
 #include "app/admin.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "app/admin_explain.h"
 #include "base/json.h"
@@ -24,8 +23,7 @@ struct mg_admin {
     struct mg_pool chunks, blocks;
     struct mg_server server;
     struct mg_listener *listener; /* NULL: none */
-    int fd;
-    char *address, *name; /* as configured, as bound */
+    struct mg_sockets_one at;
     struct mg_link waiting;
 };
 
@@ -388,45 +386,42 @@ static void on_accept(void *arg, struct mg_stream *stream)
 }
 
 /* Connections go on. */
-static void close_listener(struct mg_admin *a)
+static void close_listener(struct mg_admin *a, bool leave_file)
 {
-    if (!a->listener)
-        return;
     mg_listener_free(a->listener);
     a->listener = NULL;
-    close(a->fd);
-    if (mg_str_starts(mg_str_c(a->name), MG_STR("unix:")))
-        unlink(a->name + 5);
-    free(a->name);
-    free(a->address);
-    a->name = a->address = NULL;
+    mg_sockets_close_one(&a->at, leave_file);
 }
 
 enum mg_rc mg_admin_listen(struct mg_admin *a, struct mg_error *err)
 {
     const struct mg_admin_settings *s = &a->host.serving->gen->admin;
-    char *name;
-    if (s->address.n && a->address && mg_str_eq(s->address, mg_str_c(a->address)))
+    struct mg_sockets_one at = {.fd = -1};
+    if (s->address.n && a->at.address && mg_str_eq(s->address, mg_str_c(a->at.address)))
         return MG_OK;
-    int fd = s->address.n ? mg_sockets_open_one(s->address.p, &name, err) : -1;
-    if (fd < 0 && s->address.n && !s->by_default)
+    bool failed =
+        s->address.n &&
+        mg_sockets_open_one("admin", s->address.p, a->host.serving->inherited, &at, err) != MG_OK;
+    if (failed && !s->by_default)
         return mg_error_prefix(err, "admin");
-    close_listener(a);
-    if (fd < 0) {
-        if (s->address.n)
-            mg_log_warn("no admin listener", MG_LOG_C("reason", err->text));
+    close_listener(a, false);
+    if (failed)
+        mg_log_warn("no admin listener", MG_LOG_C("reason", err->text));
+    if (!at.address)
         return MG_OK;
-    }
-    a->fd = fd;
-    a->name = name;
-    a->address = mg_strdup(s->address);
-    a->listener = mg_listener_new(a->host.loop, fd, on_accept, a);
+    a->at = at;
+    a->listener = mg_listener_new(a->host.loop, at.fd, on_accept, a);
     return MG_OK;
 }
 
-const char *mg_admin_name(const struct mg_admin *a)
+const struct mg_sockets_one *mg_admin_socket(const struct mg_admin *a)
 {
-    return a->name;
+    return &a->at;
+}
+
+void mg_admin_retire(struct mg_admin *a)
+{
+    close_listener(a, true);
 }
 
 /* --- life --- */
@@ -456,7 +451,7 @@ void mg_admin_free(struct mg_admin *a)
 {
     if (!a)
         return;
-    close_listener(a);
+    close_listener(a, false);
     mg_server_release(&a->server);
     mg_loop_settle(a->host.loop); /* connections give their blocks back at the end of a turn */
     mg_pool_release(&a->chunks);

@@ -39,8 +39,9 @@ void mg_admin_free(struct mg_admin *a);
  * address of the default that is taken is a warning: there are other gateways here. MG_FAIL with
  * `err`: it cannot, and goes on where it was. */
 enum mg_rc mg_admin_listen(struct mg_admin *a, struct mg_error *err) MG_MUST_CHECK;
-/* The bound address, as mg_sockets_name has it; NULL: it does not listen. */
-const char *mg_admin_name(const struct mg_admin *a);
+const struct mg_sockets_one *mg_admin_socket(const struct mg_admin *a);
+/* Another process listens there now. Open connections go on. */
+void mg_admin_retire(struct mg_admin *a);
 
 /* A reload has ended: for those who wait for it. */
 void mg_admin_reloaded(struct mg_admin *a, bool ok, struct mg_str said);

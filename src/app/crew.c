@@ -18,12 +18,15 @@
 /* How often a draining worker looks whether its connections have closed and its background tasks
  * ended. */
 #define DRAIN_LOOK_NS (10 * MG_MILLISECOND)
+#define RETIRED_LOOK_NS (250 * MG_MILLISECOND) /* which may go on for days */
 
 struct member;
 
+/* A place of a listener where the member accepts. */
 struct accepting {
     struct member *member;
     uint32_t index; /* of the listener */
+    uint32_t place;
     struct mg_listener *listener;
 };
 
@@ -38,10 +41,11 @@ struct member {
     /* The worker's thread; `error` is read after on_member_built. */
     struct mg_worker worker;
     struct mg_sockets *sockets;  /* that it accepts from */
-    struct accepting *accepting; /* by listener */
-    uint32_t listeners;          /* that are open */
-    bool prepared;               /* a candidate is there */
+    struct accepting *accepting; /* all its places */
+    uint32_t places;
+    bool prepared; /* a candidate is there */
     struct mg_timer drain_look;
+    uint64_t drain_look_ns; /* how often */
     bool built;
     struct mg_error error;
 };
@@ -142,63 +146,84 @@ static void on_accept(void *arg, struct mg_stream *stream)
     mg_door_enter(&a->member->worker, a->index, stream);
 }
 
-static struct mg_listener *listen_on(struct member *m, struct mg_sockets *sockets, uint32_t i)
+static void listen_at(struct accepting *a)
 {
-    return mg_listener_new(m->loop, mg_sockets_fd(sockets, i, m->number), on_accept,
-                           &m->accepting[i]);
+    struct member *m = a->member;
+    int fd = mg_sockets_fd(m->sockets, a->index, a->place);
+    a->listener = mg_listener_new(m->loop, fd, on_accept, a);
 }
 
-static struct accepting *new_accepting(struct member *m, const struct mg_sockets *sockets)
+/* Returns how many places of the sockets are this member's; writes them to `v` unless that is NULL.
+ */
+static uint32_t list_places(struct member *m, const struct mg_sockets *sockets, struct accepting *v)
 {
-    struct accepting *v = mg_calloc(mg_sockets_count(sockets), sizeof *v);
-    for (uint32_t i = 0; i < mg_sockets_count(sockets); i++)
-        v[i] = (struct accepting){.member = m, .index = i};
-    return v;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < mg_sockets_count(sockets); i++) {
+        for (uint32_t at = m->number; at < mg_sockets_places(sockets, i); at += m->crew->count) {
+            if (v)
+                v[count] = (struct accepting){.member = m, .index = i, .place = at};
+            count++;
+        }
+    }
+    return count;
+}
+
+static void set_sockets(struct member *m, struct mg_sockets *sockets)
+{
+    m->sockets = sockets;
+    m->places = list_places(m, sockets, NULL);
+    m->accepting = mg_calloc(m->places, sizeof *m->accepting);
+    list_places(m, sockets, m->accepting);
 }
 
 static void accept_all(void *arg)
 {
     struct member *m = arg;
-    for (uint32_t i = 0; i < mg_sockets_count(m->sockets); i++)
-        m->accepting[i].listener = listen_on(m, m->sockets, i);
-    m->listeners = mg_sockets_count(m->sockets);
+    for (uint32_t i = 0; i < m->places; i++)
+        if (!m->accepting[i].listener)
+            listen_at(&m->accepting[i]);
 }
 
-static void close_listener(struct member *m, uint32_t i)
+static void close_place(struct mg_sockets *sockets, struct accepting *a)
 {
-    mg_listener_free(m->accepting[i].listener);
-    m->accepting[i].listener = NULL;
-    mg_sockets_close(m->sockets, i, m->number);
+    mg_listener_free(a->listener);
+    a->listener = NULL;
+    mg_sockets_close(sockets, a->index, a->place);
 }
 
 static void close_listeners(struct member *m)
 {
-    for (uint32_t i = 0; i < m->listeners; i++)
-        close_listener(m, i);
-    m->listeners = 0;
+    for (uint32_t i = 0; i < m->places; i++)
+        close_place(m->sockets, &m->accepting[i]);
+    m->places = 0;
+}
+
+/* Goes on where another listener accepted. */
+static void take_place(struct accepting *a, struct accepting *old, uint32_t count)
+{
+    uint32_t before = mg_sockets_before(a->member->sockets, a->index);
+    for (uint32_t i = 0; i < count; i++) {
+        if (old[i].index != before || old[i].place != a->place)
+            continue;
+        a->listener = old[i].listener;
+        old[i].listener = NULL;
+        mg_listener_set_arg(a->listener, a);
+    }
 }
 
 /* Listeners that stay go on with their sockets, others are closed. */
 static void change_listeners(struct member *m, struct mg_sockets *sockets)
 {
-    struct accepting *old = m->accepting, *v = new_accepting(m, sockets);
-    for (uint32_t i = 0; i < mg_sockets_count(sockets); i++) {
-        uint32_t before = mg_sockets_before(sockets, i);
-        if (before == MG_SOCKETS_NONE)
-            continue;
-        v[i].listener = old[before].listener;
-        old[before].listener = NULL;
-        mg_listener_set_arg(v[i].listener, &v[i]);
-    }
-    for (uint32_t i = 0; i < m->listeners; i++)
+    struct mg_sockets *before = m->sockets;
+    struct accepting *old = m->accepting;
+    uint32_t count = m->places;
+    set_sockets(m, sockets);
+    for (uint32_t i = 0; i < m->places; i++)
+        take_place(&m->accepting[i], old, count);
+    for (uint32_t i = 0; i < count; i++)
         if (old[i].listener)
-            close_listener(m, i);
-    m->sockets = sockets;
-    m->accepting = v;
-    m->listeners = mg_sockets_count(sockets);
-    for (uint32_t i = 0; i < m->listeners; i++)
-        if (!v[i].listener)
-            v[i].listener = listen_on(m, sockets, i);
+            close_place(before, &old[i]);
+    accept_all(m);
     free(old);
 }
 
@@ -244,7 +269,7 @@ static void look_if_drained(void *arg)
     if (mg_worker_is_idle(&m->worker))
         mg_loop_stop(m->loop);
     else
-        mg_timer_set(&m->drain_look, mg_loop_now(m->loop) + DRAIN_LOOK_NS);
+        mg_timer_set(&m->drain_look, mg_loop_now(m->loop) + m->drain_look_ns);
 }
 
 /* The last exchange has ended, perhaps inside its connection's callback, which still has bytes to
@@ -252,8 +277,7 @@ static void look_if_drained(void *arg)
 static void on_drained(void *arg)
 {
     struct member *m = arg;
-    if (!mg_timer_is_set(&m->drain_look))
-        mg_timer_set(&m->drain_look, mg_loop_now(m->loop));
+    mg_timer_set(&m->drain_look, mg_loop_now(m->loop));
 }
 
 static void drain(void *arg)
@@ -262,7 +286,17 @@ static void drain(void *arg)
     if (m->worker.draining)
         return;
     close_listeners(m);
+    m->drain_look_ns = DRAIN_LOOK_NS;
     mg_worker_drain(&m->worker, on_drained, m);
+}
+
+static void retire(void *arg)
+{
+    struct member *m = arg;
+    close_listeners(m);
+    m->drain_look_ns = RETIRED_LOOK_NS;
+    mg_worker_retire(&m->worker);
+    mg_timer_set(&m->drain_look, mg_loop_now(m->loop));
 }
 
 static void cut(void *arg)
@@ -336,6 +370,11 @@ void mg_crew_drain(struct mg_crew *c)
     post_all(c, drain);
 }
 
+void mg_crew_retire(struct mg_crew *c)
+{
+    post_all(c, retire);
+}
+
 void mg_crew_cut(struct mg_crew *c)
 {
     post_all(c, cut);
@@ -347,8 +386,7 @@ static enum mg_rc start_member(struct mg_crew *c, uint32_t number, struct mg_err
     char name[24];
     m->crew = c;
     m->number = number;
-    m->sockets = c->sockets;
-    m->accepting = new_accepting(m, c->sockets);
+    set_sockets(m, c->sockets);
     m->loop = mg_loop_new(err);
     if (!m->loop)
         return MG_FAIL;

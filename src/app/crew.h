@@ -47,6 +47,9 @@ void mg_crew_adopt(struct mg_crew *c, struct mg_sockets *sockets);
 void mg_crew_discard(struct mg_crew *c);
 /* Closes the listeners, lets exchanges finish and connections close. */
 void mg_crew_drain(struct mg_crew *c);
+/* Closes the listeners, which another process has too, and ends when all connections have ended;
+ * drain and cut may follow. */
+void mg_crew_retire(struct mg_crew *c);
 /* Ends at once, with whatever is open. */
 void mg_crew_cut(struct mg_crew *c);
 /* Cuts what still runs and joins the threads; no event follows. NULL is fine. */

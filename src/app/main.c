@@ -5,8 +5,10 @@
 #include "app/check.h"
 #include "app/ndjson.h"
 #include "app/options.h"
+#include "app/parent.h"
 #include "app/remote.h"
 #include "app/run.h"
+#include "app/supervisor.h"
 #include "app/tools.h"
 #include "crypto/version.h"
 #include "net/version.h"
@@ -38,7 +40,8 @@ int main(int argc, char **argv)
     }
     switch (options.command) {
     case MG_COMMAND_RUN:
-        return mg_run(&options);
+        return options.unsupervised || mg_parent_is_there() ? mg_run(&options)
+                                                            : mg_supervisor_run(argv, &options);
     case MG_COMMAND_CHECK:
         return mg_check(&options);
     case MG_COMMAND_NDJSON:

@@ -10,9 +10,10 @@
 const char mg_options_usage[] =
     "usage: moongate COMMAND [OPTION]...\n"
     "\n"
-    "  run [-c FILE] [-p PORT] [--dev] [--workers N]\n"
+    "  run [-c FILE] [-p PORT] [--dev] [--workers N] [--pid-file FILE] [--no-supervisor]\n"
     "                 start the gateway; -p replaces the first listener's port,\n"
-    "                 --dev shows tracebacks in error bodies\n"
+    "                 --dev shows tracebacks in error bodies, --no-supervisor makes it\n"
+    "                 one process, for a debugger\n"
     "  check [FILE]   tell all errors and warnings of a config\n"
     "  explain METHOD URL [-H 'K: V']... [-c FILE] [--json]\n"
     "                 tell what a config would do with a request, without sending it\n"
@@ -82,6 +83,10 @@ static enum mg_rc parse_run(struct args *a, struct mg_options *out)
             out->workers = (uint32_t)number;
         } else if (is(a->option, "--dev")) {
             out->dev = true;
+        } else if (is(a->option, "--pid-file")) {
+            rc = take_value(a, &out->pid_file);
+        } else if (is(a->option, "--no-supervisor")) {
+            out->unsupervised = true;
         } else {
             rc = mg_error_set(a->err, "run: unknown argument '%s'", a->option);
         }

@@ -24,7 +24,9 @@ struct mg_options {
     const char *port;   /* digits, at most 65535; NULL: as the config says */
     uint32_t workers;   /* 0: as the config says */
     bool dev;
-    const char *admin; /* address of a running gateway; NULL: as the config says */
+    const char *admin;    /* address of a running gateway; NULL: as the config says */
+    const char *pid_file; /* NULL: none */
+    bool unsupervised;    /* the gateway process alone */
 };
 
 extern const char mg_options_usage[];

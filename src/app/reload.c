@@ -188,6 +188,7 @@ void mg_reload_start(struct mg_reload *r)
         return;
     }
     r->number++;
+    r->on_begin(r->arg);
     r->started_ns = mg_loop_now(r->loop);
     mg_buf_reset(&r->said);
     r->gen = mg_reload_read(r->options, r->stores, &r->said);
@@ -224,7 +225,7 @@ void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure)
 void mg_reload_adopted(struct mg_reload *r)
 {
     struct mg_serving old = *r->serving;
-    *r->serving = (struct mg_serving){r->gen, r->sockets};
+    *r->serving = (struct mg_serving){.gen = r->gen, .sockets = r->sockets};
     mg_sockets_take_over(r->sockets, old.sockets);
     mg_sockets_free(old.sockets);
     watch(r, old.gen, false);

@@ -21,6 +21,7 @@
 struct mg_serving {
     struct mg_generation *gen; /* a ref */
     struct mg_sockets *sockets;
+    struct mg_sockets *inherited; /* while starting: what nobody has taken yet; may be NULL */
 };
 
 struct mg_reload {
@@ -33,6 +34,7 @@ struct mg_reload {
     struct mg_checker *checker;
     struct mg_crew *crew;
     struct mg_serving *serving; /* changed here */
+    void (*on_begin)(void *arg);
     /* After each, also before mg_reload_start returns. `said`: why not, or warnings; borrowed. */
     void (*on_done)(void *arg, bool ok, struct mg_str said);
     void *arg;

@@ -1,24 +1,30 @@
 /*
  * The gateway process: the control thread, which is the main one, and the workers it starts.
  *
- *     starting -> serving -> stopping
+ *     starting -> serving -> (retiring) -> stopping
  *
  * Workers accept when all of them have built the generation, the names of backends are resolved and
- * the keys of issuers are there, or were waited for long enough. SIGHUP has the config read again
- * (reload.h). The first SIGTERM or SIGINT lets open exchanges and background tasks finish; the
- * second, or STOP_NS, cuts them.
+ * the keys of issuers are there, or were waited for long enough. An order to reload has the config
+ * read again (reload.h). The first order to stop lets open exchanges and background tasks finish;
+ * the second, or STOP_NS, cuts them. A process that retires, because a new program has taken its
+ * place, has no such limit.
+ *
+ * Orders come from the supervisor (parent.h), or as signals where there is none. Signals also come
+ * to a supervised process, when a whole group of processes gets them: they mean the same, but are
+ * no second order.
  */
 #include "app/run.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "app/admin.h"
 #include "app/cpus.h"
 #include "app/crew.h"
+#include "app/descriptors.h"
 #include "app/expiry.h"
+#include "app/parent.h"
 #include "app/reload.h"
 #include "base/log.h"
 #include "net/resolver.h"
@@ -36,12 +42,13 @@
 #define STOP_NS (30 * MG_SECOND)
 #define DIAGNOSTICS_MAX ((size_t)2 << 20)
 
-enum state { STARTING, SERVING, STOPPING };
+enum state { STARTING, SERVING, RETIRING, STOPPING };
 
 struct gateway {
     enum state state;
     int status; /* of the process */
     const struct mg_options *options;
+    struct mg_parent *parent; /* NULL: nobody supervises us */
     uint32_t workers;
     struct mg_serving serving;
     struct mg_stores stores;
@@ -73,14 +80,28 @@ static void say(const struct gateway *g, const char *word, const char *message, 
         mg_buf_printf(&all, "%s%s", i ? ", " : "", mg_sockets_name(s->sockets, i));
         printf("moongate: listening on %s\n", mg_sockets_name(s->sockets, i));
     }
-    if (mg_admin_name(g->admin))
-        printf("moongate: admin on %s\n", mg_admin_name(g->admin));
+    if (mg_admin_socket(g->admin)->name)
+        printf("moongate: admin on %s\n", mg_admin_socket(g->admin)->name);
     printf("moongate: %s\n", word);
     fflush(stdout);
     mg_log_info(message, MG_LOG_STR("listen", mg_buf_str(&all)), MG_LOG_INT("workers", g->workers),
                 MG_LOG_INT("routes", s->gen->route_count),
                 MG_LOG_NUM("ms", (double)(mg_loop_now(g->loop) - since_ns) / 1e6));
     mg_buf_release(&all);
+}
+
+static void tell_parent(struct gateway *g, const char *word)
+{
+    mg_parent_log(g->parent, g->serving.gen->log_level, g->serving.gen->log_format);
+    mg_parent_hold(g->parent, g->serving.sockets, mg_admin_socket(g->admin));
+    mg_parent_say(g->parent, word, MG_STR_NONE);
+}
+
+/* Should we fail to start, whoever serves now, or will, needs them. */
+static void leave_files(struct gateway *g, bool on)
+{
+    mg_sockets_leave_files(g->serving.inherited, on);
+    mg_sockets_leave_files(g->serving.sockets, on);
 }
 
 static void serve_when_ready(struct gateway *g)
@@ -91,12 +112,27 @@ static void serve_when_ready(struct gateway *g)
     g->state = SERVING;
     mg_timer_stop(&g->limit);
     mg_crew_accept(g->crew);
+    leave_files(g, false);
+    mg_sockets_free(g->serving.inherited); /* of listeners that the config has no more */
+    g->serving.inherited = NULL;
+    tell_parent(g, "ready");
     say(g, "ready", "gateway ready", g->started_ns);
+}
+
+static void retire(struct gateway *g)
+{
+    g->state = RETIRING;
+    mg_log_info("retiring; another process serves new connections");
+    mg_reload_stop(&g->reload);
+    mg_sockets_leave_files(g->serving.sockets, true);
+    mg_admin_retire(g->admin);
+    mg_crew_retire(g->crew);
 }
 
 static void stop(struct gateway *g)
 {
     g->state = STOPPING;
+    mg_parent_say(g->parent, "stopping", MG_STR_NONE);
     mg_reload_stop(&g->reload);
     mg_timer_set(&g->limit, mg_loop_now(g->loop) + STOP_NS);
     mg_crew_drain(g->crew);
@@ -179,7 +215,13 @@ static void take_over(struct gateway *g)
     g->expiry.gen = g->serving.gen;
     if (mg_admin_listen(g->admin, &err) != MG_OK)
         mg_log_error("the admin listener stays where it is", MG_LOG_C("error", err.text));
+    tell_parent(g, "reloaded");
     say(g, "reloaded", "config reloaded", g->reload.started_ns);
+}
+
+static void on_reload_begins(void *arg)
+{
+    mg_parent_say(((struct gateway *)arg)->parent, "reloading", MG_STR_NONE);
 }
 
 static void on_reloaded(void *arg, bool ok, struct mg_str said)
@@ -187,13 +229,17 @@ static void on_reloaded(void *arg, bool ok, struct mg_str said)
     struct gateway *g = arg;
     if (ok)
         take_over(g);
+    else
+        mg_parent_say(g->parent, "refused", said);
     mg_admin_reloaded(g->admin, ok, said);
 }
 
 static enum mg_page_state admin_state(void *arg)
 {
-    static const enum mg_page_state states[] = {
-        [STARTING] = MG_PAGE_STARTING, [SERVING] = MG_PAGE_READY, [STOPPING] = MG_PAGE_DRAINING};
+    static const enum mg_page_state states[] = {[STARTING] = MG_PAGE_STARTING,
+                                                [SERVING] = MG_PAGE_READY,
+                                                [RETIRING] = MG_PAGE_DRAINING,
+                                                [STOPPING] = MG_PAGE_DRAINING};
     return states[((struct gateway *)arg)->state];
 }
 
@@ -204,26 +250,51 @@ static void on_drain(void *arg)
         stop(g);
 }
 
-static void on_signal(void *arg, int number)
+static void on_order(void *arg, enum mg_order order)
 {
     struct gateway *g = arg;
-    if (number == SIGHUP) {
+    switch (order) {
+    case MG_ORDER_STOP:
+        if (g->state != STOPPING)
+            stop(g);
+        break;
+    case MG_ORDER_CUT:
+        mg_crew_cut(g->crew);
+        break;
+    case MG_ORDER_RETIRE:
+        if (g->state == SERVING)
+            retire(g);
+        break;
+    case MG_ORDER_RELOAD:
         /* One that comes too early finds nothing old. */
         if (g->state == SERVING)
             mg_reload_start(&g->reload);
-        return;
-    }
-    if (number == SIGUSR1) {
+        break;
+    case MG_ORDER_REOPEN:
         mg_line_log_reopen(g->stores.access);
-        return;
+        break;
     }
+}
+
+static void on_stop_signal(struct gateway *g, int number)
+{
     bool again = g->state == STOPPING;
+    if (again && g->parent)
+        return;
     mg_log_info(again ? "stopping at once" : "stopping",
                 MG_LOG_C("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
-    if (again)
-        mg_crew_cut(g->crew);
+    on_order(g, again ? MG_ORDER_CUT : MG_ORDER_STOP);
+}
+
+static void on_signal(void *arg, int number)
+{
+    struct gateway *g = arg;
+    if (number == SIGHUP)
+        on_order(g, MG_ORDER_RELOAD);
+    else if (number == SIGUSR1)
+        on_order(g, MG_ORDER_REOPEN);
     else
-        stop(g);
+        on_stop_signal(g, number);
 }
 
 /* --- starting --- */
@@ -240,12 +311,18 @@ static bool load_config(struct gateway *g)
     return g->serving.gen != NULL;
 }
 
-static bool open_sockets(struct gateway *g, struct mg_error *err)
+static bool open_sockets(struct gateway *g, struct mg_held *held, struct mg_error *err)
 {
-    g->workers = g->serving.gen->workers ? g->serving.gen->workers : mg_cpus_count();
-    g->serving.gen->workers = g->workers;
-    g->serving.sockets = mg_sockets_open(g->serving.gen, g->workers, NULL, err);
-    return g->serving.sockets != NULL;
+    struct mg_serving *s = &g->serving;
+    g->workers = s->gen->workers ? s->gen->workers : mg_cpus_count();
+    s->gen->workers = g->workers;
+    s->inherited = mg_sockets_inherit(held);
+    s->sockets = mg_sockets_open(s->gen, g->workers, s->inherited, err);
+    if (!s->sockets)
+        return false;
+    mg_sockets_take_over(s->sockets, s->inherited);
+    leave_files(g, mg_sockets_count(s->inherited) > 0);
+    return true;
 }
 
 static bool start_control(struct gateway *g, struct mg_error *err)
@@ -257,6 +334,7 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     mg_timer_init(&g->limit, g->loop, on_limit, g);
     g->signals =
         mg_signals_new(g->loop, numbers, sizeof numbers / sizeof numbers[0], on_signal, g, err);
+    mg_parent_listen(g->parent, g->loop, on_order, g);
     if (!g->signals || !(g->resolver = mg_resolver_new(g->loop, err)))
         return false;
     mg_expiry_start(&g->expiry, g->loop, g->serving.gen);
@@ -305,6 +383,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                                    .checker = g->checker,
                                    .crew = g->crew,
                                    .serving = &g->serving,
+                                   .on_begin = on_reload_begins,
                                    .on_done = on_reloaded,
                                    .arg = g};
     mg_reload_init(&g->reload);
@@ -316,17 +395,6 @@ static void serve(struct gateway *g)
     mg_discovery_when_settled(g->discovery, on_names_settled, g);
     mg_timer_set(&g->limit, mg_loop_now(g->loop) + SETTLE_NS);
     mg_loop_run(g->loop);
-}
-
-/* Each connection is a descriptor, and the usual soft limit of 1024 is for programs that use
- * select(2). */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Workers first: the others outlive whoever may use them. */
@@ -342,9 +410,11 @@ static void release(struct gateway *g)
     mg_discovery_free(g->discovery);
     mg_resolver_free(g->resolver);
     mg_signals_free(g->signals);
+    mg_parent_free(g->parent);
     if (g->loop)
         mg_timer_release(&g->limit);
     mg_loop_free(g->loop);
+    mg_sockets_free(g->serving.inherited);
     mg_sockets_free(g->serving.sockets);
     mg_generation_unref(g->serving.gen);
     mg_stores_release(&g->stores);
@@ -353,20 +423,23 @@ static void release(struct gateway *g)
 int mg_run(const struct mg_options *options)
 {
     struct gateway g = {.state = STARTING, .options = options};
+    struct mg_held held = {0};
     struct mg_error err;
+    g.parent = mg_parent_find(&held);
     mg_stores_init(&g.stores);
     signal(SIGPIPE, SIG_IGN);
     mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
-    raise_descriptor_limit();
+    mg_descriptors_raise();
     if (!load_config(&g)) {
         g.status = 1;
-    } else if (open_sockets(&g, &err) && start_control(&g, &err) && start_admin(&g, &err) &&
+    } else if (open_sockets(&g, &held, &err) && start_control(&g, &err) && start_admin(&g, &err) &&
                start_access_log(&g, &err) == MG_OK && start_crew(&g, &err)) {
         serve(&g);
     } else {
         fprintf(stderr, "moongate: %s\n", err.text);
         g.status = 1;
     }
+    mg_held_release(&held);
     release(&g);
     return g.status;
 }

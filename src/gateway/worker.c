@@ -286,6 +286,11 @@ void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *a
         on_drained(arg);
 }
 
+void mg_worker_retire(struct mg_worker *w)
+{
+    mg_server_retire(&w->server);
+}
+
 void mg_worker_exchange_began(struct mg_worker_generation *wg)
 {
     wg->exchange_count++;

@@ -112,6 +112,9 @@ void mg_worker_release(struct mg_worker *w);
 bool mg_worker_is_idle(const struct mg_worker *w);
 /* Lets exchanges finish; calls back when none is left, at once if there is none. */
 void mg_worker_drain(struct mg_worker *w, void (*on_drained)(void *arg), void *arg);
+/* Another process gets the new connections: those at hand go on to their ends, and no request that
+ * comes by them is lost. Look at mg_worker_is_idle from time to time. */
+void mg_worker_retire(struct mg_worker *w);
 /* For lots (splits, balancing), not for secrets. */
 uint64_t mg_worker_random(struct mg_worker *w);
 /* For exchanges: one of that generation has begun, or ended. */

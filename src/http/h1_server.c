@@ -808,6 +808,11 @@ void mg_server_renumber(struct mg_server *s, const uint32_t *numbers, uint32_t c
     }
 }
 
+void mg_server_retire(struct mg_server *s)
+{
+    s->draining = true;
+}
+
 void mg_server_drain(struct mg_server *s)
 {
     s->draining = true;

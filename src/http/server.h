@@ -47,5 +47,8 @@ void mg_server_renumber(struct mg_server *s, const uint32_t *numbers, uint32_t c
 /* Closes what is idle and lets the rest finish; new requests on open connections are still
  * answered, with "Connection: close". */
 void mg_server_drain(struct mg_server *s);
+/* More patient: what is idle stays open for one more request, or until its idle time is over. So no
+ * request of a client is lost that has not heard yet that its connection was closed. */
+void mg_server_retire(struct mg_server *s);
 
 #endif

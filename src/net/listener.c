@@ -6,6 +6,8 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -118,6 +120,48 @@ int mg_listener_open(const char *address, struct mg_addr *bound, struct mg_error
     if (bound)
         *bound = addr;
     return fd;
+}
+
+/* --- sockets that others opened --- */
+
+static int option(int fd, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : 0;
+}
+
+static bool unix_name(const struct sockaddr_storage *ss, socklen_t len,
+                      char name[MG_LISTENER_NAME_MAX])
+{
+    const struct sockaddr_un *sun = (const struct sockaddr_un *)ss;
+    size_t n = len > offsetof(struct sockaddr_un, sun_path)
+                   ? strnlen(sun->sun_path, len - offsetof(struct sockaddr_un, sun_path))
+                   : 0;
+    snprintf(name, MG_LISTENER_NAME_MAX, "unix:%.*s", (int)n, sun->sun_path);
+    return n > 0; /* else it is abstract, or was not bound */
+}
+
+bool mg_listener_bound(int fd, char name[MG_LISTENER_NAME_MAX])
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    struct mg_addr addr;
+    char text[MG_IP_TEXT_MAX];
+    if (option(fd, SO_TYPE) != SOCK_STREAM || !option(fd, SO_ACCEPTCONN) ||
+        getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+        return false;
+    if (ss.ss_family == AF_UNIX)
+        return unix_name(&ss, len, name);
+    mg_sockaddr_to(&ss, &addr);
+    mg_ip_format_port(&addr, text);
+    snprintf(name, MG_LISTENER_NAME_MAX, "%s", text);
+    return addr.family != 0;
+}
+
+bool mg_listener_is_single(int fd)
+{
+    return option(fd, SO_DOMAIN) == AF_UNIX || !option(fd, SO_REUSEPORT);
 }
 
 /* --- accepting --- */

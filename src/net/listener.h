@@ -15,6 +15,13 @@ struct mg_listener;
  * is replaced. `bound` (may be NULL) gets the address that was bound. */
 int mg_listener_open(const char *address, struct mg_addr *bound, struct mg_error *err);
 
+/* Where a listening socket of unknown origin is bound: "127.0.0.1:8080" or "unix:/path", as
+ * mg_listener_open reads it. False: it is no listening stream socket, or has no such address. */
+#define MG_LISTENER_NAME_MAX 120
+bool mg_listener_bound(int fd, char name[MG_LISTENER_NAME_MAX]);
+/* Can no second socket be opened for its address? Workers share it then. */
+bool mg_listener_is_single(int fd);
+
 /* A new stream that was accepted. The callee takes it. */
 typedef void (*mg_accept_fn)(void *arg, struct mg_stream *stream);
 

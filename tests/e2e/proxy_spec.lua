@@ -278,7 +278,7 @@ describe("bodies", function()
     end })
     local g = E.start { config = config(up, { limits = { body_bytes = "1GiB" } }) }
     local function resident()
-      local file = assert(io.open(("/proc/%d/status"):format(g.pid)))
+      local file = assert(io.open(("/proc/%d/status"):format(g:serving_pid())))
       local kib = file:read("a"):match("VmRSS:%s*(%d+)")
       file:close()
       return tonumber(kib)

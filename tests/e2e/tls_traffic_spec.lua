@@ -81,7 +81,8 @@ for _, acceleration in ipairs { "on", "off" } do
       client:send_request { path = "/" }
       E.eventually(function() assert.called(up, 1) end)
       E.sleep(0.3) -- all that goes into buffers has gone
-      local memory = require "moongate.e2e.process".read("/proc/" .. g.pid .. "/status"):match "VmRSS:%s*(%d+)"
+      local status = require "moongate.e2e.process".read("/proc/" .. g:serving_pid() .. "/status")
+      local memory = status:match "VmRSS:%s*(%d+)"
       assert.is_true(tonumber(memory) < 60000 or E.limit(1) > 1, memory)
       assert.equal(30 * MIB, #client:response().body)
     end)

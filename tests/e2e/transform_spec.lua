@@ -9,7 +9,7 @@ local function start(up, options)
 end
 
 local function resident(g)
-  local file = assert(io.open(("/proc/%d/status"):format(g.pid)))
+  local file = assert(io.open(("/proc/%d/status"):format(g:serving_pid())))
   local kib = file:read("a"):match "VmRSS:%s*(%d+)"
   file:close()
   return tonumber(kib)

@@ -196,11 +196,27 @@ function Gateway:wait(seconds)
   return self.process:wait(seconds) or error("the gateway did not stop in time", 2)
 end
 
--- Ends it the hard way, as a power cut would.
+-- Ends it the hard way, as a power cut would: the supervisor, and with it what it has started.
 function Gateway:kill()
+  local pids = self:serving_pids()
   self.killed = true
   self.process:signal("KILL")
   self:wait()
+  for _, pid in ipairs(pids) do loop.until_true(function() return not process.lives(pid) end) end
+end
+
+-- The processes that serve, below the supervisor: the one that was started last is the last.
+function Gateway:serving_pids()
+  local pids = {}
+  for pid in (process.read(("/proc/%d/task/%d/children"):format(self.pid, self.pid)) or ""):gmatch "%d+" do
+    pids[#pids + 1] = math.tointeger(tonumber(pid))
+  end
+  return pids
+end
+
+function Gateway:serving_pid()
+  local pids = self:serving_pids()
+  return pids[#pids]
 end
 
 function Gateway:is_running()
@@ -292,7 +308,7 @@ end
 -- or moongate.yaml), files ({ [path] = text } beside it), env, args, tls (how its client connects, see
 -- Gateway:connect), program (a link to it by a name that means `run`). `%{folder}` in the config is its folder.
 -- Members of what it gives: port, ports (of all listeners), addresses, admin (address of the admin listener), pid,
--- folder.
+-- folder. `pid` is the supervisor's.
 function M.start(options)
   local folder = process.folder()
   write_files(folder, options.files)

@@ -62,6 +62,16 @@ function M.remove_folder(path)
   os.execute("rm -rf " .. quote(path))
 end
 
+function M.signal(pid, name)
+  assert(os.execute(("kill -s %s %d"):format(name, pid)))
+end
+
+-- One that has ended, and waits for its parent, does not.
+function M.lives(pid)
+  local state = (read(("/proc/%d/stat"):format(pid)) or ""):match "%) (%a)"
+  return state ~= nil and state ~= "Z" and state ~= "X"
+end
+
 local Process = {}
 Process.__index = Process
 

@@ -28,25 +28,28 @@ static void test_good(void **unused)
         const char *words[WORDS_MAX];
         struct mg_options want;
     } cases[] = {
-        {{"run"}, {MG_COMMAND_RUN, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"run", "-c", "x.json", "-p", "0"}, {MG_COMMAND_RUN, "x.json", "0", 0, false, NULL}},
+        {{"run"}, {MG_COMMAND_RUN, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"run", "-c", "x.json", "-p", "0"},
+         {MG_COMMAND_RUN, "x.json", "0", 0, false, NULL, NULL, false}},
         {{"run", "--workers", "1024", "--dev"},
-         {MG_COMMAND_RUN, "moongate.yaml", NULL, 1024, true, NULL}},
+         {MG_COMMAND_RUN, "moongate.yaml", NULL, 1024, true, NULL, NULL, false}},
         {{"run", "--port", "65535", "--config", "-c"},
-         {MG_COMMAND_RUN, "-c", "65535", 0, false, NULL}},
-        {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL}},
-        {{"check", "-c", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL}},
-        {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false, NULL}},
-        {{"ndjson", "-c", "a.json"}, {MG_COMMAND_NDJSON, "a.json", NULL, 0, false, NULL}},
-        {{"status"}, {MG_COMMAND_STATUS, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"reload", "-c", "a"}, {MG_COMMAND_RELOAD, "a", NULL, 0, false, NULL}},
+         {MG_COMMAND_RUN, "-c", "65535", 0, false, NULL, NULL, false}},
+        {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"check", "-c", "a.yaml"},
+         {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false, NULL, NULL, false}},
+        {{"ndjson", "-c", "a.json"},
+         {MG_COMMAND_NDJSON, "a.json", NULL, 0, false, NULL, NULL, false}},
+        {{"status"}, {MG_COMMAND_STATUS, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"reload", "-c", "a"}, {MG_COMMAND_RELOAD, "a", NULL, 0, false, NULL, NULL, false}},
         {{"stop", "--admin", "[::1]:1"},
-         {MG_COMMAND_STOP, "moongate.yaml", NULL, 0, false, "[::1]:1"}},
-        {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL}},
-        {{"-h"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL}},
+         {MG_COMMAND_STOP, "moongate.yaml", NULL, 0, false, "[::1]:1", NULL, false}},
+        {{"version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"--version"}, {MG_COMMAND_VERSION, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"help"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"-h"}, {MG_COMMAND_HELP, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
     };
     (void)unused;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -62,6 +65,21 @@ static void test_good(void **unused)
         assert_string_equal(got.admin ? got.admin : "none", want->admin ? want->admin : "none");
         assert_int_equal(got.dev, want->dev);
     }
+}
+
+static void test_supervision(void **unused)
+{
+    static const char *const words[] = {"run", "--pid-file", "a.pid", "--no-supervisor", NULL};
+    static const char *const bare[] = {"run", NULL};
+    struct mg_options got;
+    struct mg_error err;
+    (void)unused;
+    assert_int_equal(parse(words, &got, &err), MG_OK);
+    assert_string_equal(got.pid_file, "a.pid");
+    assert_true(got.unsupervised);
+    assert_int_equal(parse(bare, &got, &err), MG_OK);
+    assert_null(got.pid_file);
+    assert_false(got.unsupervised);
 }
 
 static void test_rgate(void **unused)
@@ -123,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_supervision),
         cmocka_unit_test(test_rgate),
         cmocka_unit_test(test_bad),
     };

@@ -1,78 +1,150 @@
 -- The cache with real sockets and several workers.
 local E = require "moongate.e2e"
+local process = require "moongate.e2e.process"
+local scope = require "moongate.e2e.scope"
 
-local CLIENTS = 200
+local FRESH = { ["Cache-Control"] = "max-age=60" }
 
-local function start(answer)
-  local up = E.upstream(answer)
+local function start(answer, options)
+  local up = E.upstream(answer, options)
   local g = E.start { config = { workers = 4, services = { api = { backends = { up.address } } },
-    routes = { { match = "/*", service = "api", policies = { { cache = { ttl = 60 } } } } } } }
+    routes = { { match = "/*", service = "api", policies = { { cache = { ttl = 60, wait = 60 } } } } } } }
   return up, g
 end
 
--- So many clients at once, each on a connection of its own.
-local function ask_all(g, path)
-  local tasks, answers = {}, {}
-  for i = 1, CLIENTS do
-    tasks[i] = E.spawn(function() return g:get(path) end)
+-- ------------------------------------------------------------------------------------------------ many clients
+
+-- So many as one curl runs at the same time, and so many of these.
+local CONNECTIONS, CURLS = 250, 4
+local CLIENTS = CONNECTIONS * CURLS
+
+local Crowd = {}
+Crowd.__index = Crowd
+
+-- Clients that all want the same at once, each on a connection of its own. They are processes of their own, for
+-- select(2) takes no more than 1024 sockets in one.
+local function crowd(g, path)
+  local self = setmetatable({ curls = {} }, Crowd)
+  for i = 1, CURLS do
+    local args = { "-sZN", "--parallel-immediate", "--parallel-max", tostring(CONNECTIONS), "--max-time", "100",
+      "-w", "%{stderr}%{exitcode} %{http_code} %header{cache-status}\n" }
+    for _ = 1, CONNECTIONS do args[#args + 1] = ("http://127.0.0.1:%d%s"):format(g.port, path) end
+    self.curls[i] = process.start(process.folder(), "curl", args)
   end
-  for i, task in ipairs(tasks) do answers[i] = task:wait() end
-  return answers
+  return scope.add(self)
+end
+
+-- How many of them have a connection.
+local function connected(g)
+  local n, here = 0, (":%04X"):format(g.port)
+  for line in io.lines "/proc/net/tcp" do
+    local address, state = line:match "^%s*%d+: (%S+) %S+ (%x%x) "
+    if address and address:sub(-5) == here and state == "01" then n = n + 1 end
+  end
+  return n
+end
+
+-- All that they have got so far, one after the other.
+function Crowd:got()
+  local out = {}
+  for i, curl in ipairs(self.curls) do out[i] = curl:stdout() end
+  return table.concat(out)
+end
+
+-- Waits until all of them have so many bytes each.
+function Crowd:wait_for(n)
+  assert.is_truthy(E.until_true(function()
+    local size = 0
+    for _, curl in ipairs(self.curls) do
+      local file = io.open(curl.folder .. "/stdout", "rb")
+      size = size + (file and file:seek "end" or 0)
+      if file then file:close() end
+    end
+    return size == n * CLIENTS
+  end, 60), ("not all have %d bytes"):format(n))
+end
+
+-- What each of them says at its end: { code = curl's exit status, status =, cache = Cache-Status }.
+function Crowd:wait()
+  local out = {}
+  for _, curl in ipairs(self.curls) do
+    assert.is_truthy(curl:wait(60))
+    for code, status, cache in curl:stderr():gmatch "(%d+) (%d+) ([^\n]*)\n" do
+      out[#out + 1] = { code = tonumber(code), status = tonumber(status), cache = cache }
+    end
+  end
+  assert.equal(CLIENTS, #out)
+  return out
+end
+
+function Crowd:close()
+  for _, curl in ipairs(self.curls) do
+    curl:kill()
+    process.remove_folder(curl.folder)
+  end
+end
+
+-- An origin that sends its parts one by one, when all the clients are there, and each when all of them have what came
+-- before. `length` is what it promises.
+local function send_parts(s, clients, parts, length)
+  s:line()
+  E.until_true(function() return clients.crowd and connected(clients.gateway) >= CLIENTS end, 60)
+  s:send(("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: %d\r\n\r\n"):format(length))
+  local sent = 0
+  for _, part in ipairs(parts) do
+    s:send(part)
+    sent = sent + #part
+    clients.crowd:wait_for(sent)
+  end
 end
 
 describe("cache", function()
-  it("fetches once for all clients of all workers", function()
-    local up, g = start(function(req)
-      return { headers = { ["Cache-Control"] = "max-age=60" }, body = req.path .. ("x"):rep(5000), delay = 0.3 }
-    end)
-    local answers = ask_all(g, "/page")
-    for _, res in ipairs(answers) do
-      assert.status(res, 200)
-      assert.equal("/page" .. ("x"):rep(5000), res:text())
+  it("fetches once for a thousand clients of all workers, and gives each byte to all as it comes", function()
+    local parts, clients, collapsed = {}, {}, 0
+    for i = 1, 5 do parts[i] = string.char(96 + i):rep(3000) end
+    local up, g = start(nil, { serve = function(s)
+      send_parts(s, clients, parts, 15000)
+      s:until_close(60)
+    end })
+    clients.gateway, clients.crowd = g, crowd(g, "/page")
+    for _, answer in ipairs(clients.crowd:wait()) do
+      assert.same({ 0, 200 }, { answer.code, answer.status })
+      if answer.cache:find("collapsed", 1, true) then collapsed = collapsed + 1 end
     end
-    assert.called(up, 1)
-  end)
-
-  it("gives each byte to all as it comes", function()
-    local up, g = start(function()
-      return { headers = { ["Cache-Control"] = "max-age=60" }, body = ("y"):rep(2000), trickle = { 200, 0.05 } }
-    end)
-    for _, res in ipairs(ask_all(g, "/slow")) do assert.equal(("y"):rep(2000), res:text()) end
-    assert.called(up, 1)
+    assert.is_true(collapsed > CLIENTS // 2)
+    local got = clients.crowd:got()
+    for _, part in ipairs(parts) do
+      local letter = part:sub(1, 1)
+      assert.equal(#part * CLIENTS, select(2, got:gsub(letter, letter)))
+    end
+    assert.equal(table.concat(parts), g:get("/page"):text())
+    assert.equal(1, up:connections())
   end)
 
   it("ends uncleanly for all who read when the origin breaks off, and keeps nothing", function()
-    local whole, count = ("z"):rep(2000), 0
-    local up, g = start(function()
-      count = count + 1
-      return { headers = { ["Cache-Control"] = "max-age=60" }, body = whole, delay = 1.5,
-        close = count == 1 and "mid-body" or nil }
-    end)
-    local tasks = {}
-    for i = 1, CLIENTS // 4 do
-      tasks[i] = E.spawn(function() return pcall(g.get, g, "/broken") end)
-    end
-    -- Who had not begun to read yet may get what the next fetch brings; nobody gets a part as if it were the whole.
-    local broken = 0
-    for _, task in ipairs(tasks) do
-      local ended, res = task:wait()
-      if ended then
-        assert.equal(whole, res:text())
-      else
-        assert.matches("no response to GET /broken: closed", tostring(res), 1, true)
-        broken = broken + 1
+    local clients = {}
+    local up, g = start(nil, { serve = function(s, number)
+      if number == 1 then
+        send_parts(s, clients, { ("z"):rep(2000) }, 4000)
+        return s:reset()
       end
+      s:line()
+      s:send "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nwhole"
+      s:until_close(60)
+    end })
+    clients.gateway, clients.crowd = g, crowd(g, "/broken")
+    for _, answer in ipairs(clients.crowd:wait()) do
+      assert.equal(200, answer.status)
+      assert.not_equal(0, answer.code)
     end
-    assert.is_true(broken > 0)
-    assert.equal(whole, g:get("/broken"):text())
-    assert.called(up, 2)
+    assert.equal(("z"):rep(2000 * CLIENTS), clients.crowd:got())
+    assert.equal(1, up:connections())
+    assert.equal("whole", g:get("/broken"):text())
+    assert.equal(2, up:connections())
   end)
 
   it("serves bodies larger than an object may be, and does not keep them", function()
-    local up, g = start(function()
-      return { headers = { ["Cache-Control"] = "max-age=60" },
-        chunks = { ("a"):rep(1 << 20), ("b"):rep(1 << 20), ("c"):rep(1 << 20) } }
-    end)
+    local up, g = start { headers = FRESH, chunks = { ("a"):rep(1 << 20), ("b"):rep(1 << 20), ("c"):rep(1 << 20) } }
     for _ = 1, 2 do
       local res = g:get "/large"
       assert.equal(3 << 20, #res:text())

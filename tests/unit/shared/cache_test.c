@@ -1,12 +1,10 @@
 /* The cache: keys and variants, who leads and who waits, bodies that grow while they are read,
- * purges, the budget, what a scan pushes out, threads. */
+ * purges, the budget, what a scan pushes out. */
 #include "shared/cache.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -483,105 +481,6 @@ static void an_entry_in_use_outlives_its_eviction(void **state)
     mg_cache_unref(c, e);
 }
 
-/* --- threads --- */
-
-#define THREADS 4
-#define ROUNDS 4000
-
-static _Atomic uint64_t thread_seed;
-
-static void wake_nobody(void *arg)
-{
-    (void)arg;
-}
-
-/* Every byte of an object's body is its number. */
-static void check_body(struct mg_cache *c, struct mg_cache_entry *e, char number)
-{
-    struct mg_cache_reader r;
-    struct mg_cache_waiter w;
-    struct mg_str bytes;
-    mg_cache_reader_init(&r, c, e);
-    mg_cache_waiter_init(&w, wake_nobody, NULL);
-    for (;;) {
-        enum mg_cache_read state = mg_cache_read(&r, &bytes, &w);
-        if (state == MG_CACHE_READ_END || state == MG_CACHE_READ_BROKEN)
-            break;
-        if (state == MG_CACHE_READ_WAIT)
-            continue;
-        for (size_t i = 0; i < bytes.n; i++)
-            if (bytes.p[i] != number)
-                abort();
-        mg_cache_consume(&r, bytes.n);
-    }
-    mg_cache_waiter_cancel(c, &e->key, &w);
-}
-
-static void fill_it(struct mg_cache *c, struct mg_cache_fill *fill, char number, uint64_t dice)
-{
-    static _Thread_local char body[20000];
-    const struct mg_cache_new what = {
-        .head = MG_STR("200"), .tags = MG_STR("t"), .length = -1, .expires_ns = NEVER};
-    struct mg_cache_entry *e = mg_cache_fill_begin(fill, &what, NOW);
-    if (!e) {
-        mg_cache_fill_fail(fill, MG_CACHE_PASS);
-        return;
-    }
-    memset(body, number, sizeof body);
-    bool ok = true;
-    for (int i = 0; i < 4 && ok; i++)
-        ok = mg_cache_fill_add(fill, mg_str(body, dice % sizeof body), NOW);
-    if (ok && dice % 7)
-        mg_cache_fill_end(fill);
-    else
-        mg_cache_fill_fail(fill, MG_CACHE_FAILED);
-    mg_cache_unref(c, e);
-}
-
-static void *use_it(void *arg)
-{
-    struct mg_cache *c = arg;
-    uint64_t dice = thread_seed++;
-    for (int i = 0; i < ROUNDS; i++) {
-        dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        unsigned number = (unsigned)(dice >> 33) % 100;
-        char text[16];
-        snprintf(text, sizeof text, "/%u", number);
-        const struct mg_cache_key key = key_of(text);
-        struct mg_cache_fill *fill;
-        struct mg_cache_waiter w;
-        struct mg_cache_entry *e = mg_cache_find(c, &key, NOW);
-        mg_cache_waiter_init(&w, wake_nobody, NULL);
-        if (e && dice >> 60 > 2) {
-            check_body(c, e, (char)number);
-        } else {
-            struct mg_cache_entry *found = NULL;
-            enum mg_cache_lead lead = mg_cache_lead(c, &key, e, NOW, &w, &fill, &found);
-            if (lead == MG_CACHE_LEAD)
-                fill_it(c, fill, (char)number, dice >> 33);
-            mg_cache_waiter_cancel(c, &key, &w);
-            mg_cache_unref(c, found);
-        }
-        mg_cache_unref(c, e);
-        if (dice >> 33 & 1 && number == 0)
-            mg_cache_purge(c, MG_CACHE_BY_TAG, MG_STR("t"), dice >> 34 & 1);
-    }
-    return NULL;
-}
-
-static void threads_share_it(void **state)
-{
-    struct mg_cache *c = *state;
-    pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, use_it, c), 0);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    struct mg_cache_stats stats = mg_cache_stats(c);
-    assert_true(stats.bytes <= stats.limit_bytes);
-    assert_true(stats.hits > 0);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -605,7 +504,6 @@ int main(void)
         TEST(never_more_than_its_budget_and_nearly_all_of_it),
         TEST(a_scan_does_not_push_out_what_is_used),
         TEST(an_entry_in_use_outlives_its_eviction),
-        TEST(threads_share_it),
     };
     return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ struct mg_backend {
     uint64_t id;         /* unique in the process; never used again */
     /* Atomic. */
     atomic_uint refs;
-    atomic_uint in_flight; /* requests being sent or answered, over all workers */
+    atomic_uint in_flight; /* requests that chose it and are not over, over all workers */
     atomic_uint listed;    /* lists in force that have it; 0: it was taken out of its service */
     struct mg_health health;
     atomic_uint_fast64_t latency_ns;    /* see mg_backend_latency; 0: none is known */

@@ -12,11 +12,19 @@ static uint64_t now(const struct mg_try *t)
 
 /* --- results --- */
 
+/* From the pick on: a backend that is slow to accept has its requests all the same, and the next
+ * pick, which goes by their number, must see them. */
+static void occupy_backend(struct mg_try *t)
+{
+    atomic_fetch_add_explicit(&t->backend->in_flight, 1, memory_order_relaxed);
+    t->_counted = true;
+}
+
 static void let_go_of_backend(struct mg_try *t)
 {
-    if (t->_sent)
+    if (t->_counted)
         atomic_fetch_sub_explicit(&t->backend->in_flight, 1, memory_order_relaxed);
-    t->_sent = false;
+    t->_counted = false;
 }
 
 static void fail(struct mg_try *t, enum mg_fetch_error error, const char *detail)
@@ -39,7 +47,6 @@ static void on_out_failed(struct mg_outbound *o, enum mg_outbound_failure failur
                           const char *reason)
 {
     struct mg_try *t = o->owner;
-    let_go_of_backend(t);
     switch (failure) {
     case MG_OUT_CLOSED:
         if (may_send_again(t))
@@ -114,8 +121,6 @@ static void send_on(struct mg_try *t, struct mg_client_conn *c)
     const struct mg_fetch *f = t->fetch;
     t->connected_ns = now(t);
     t->_reused = c->requests > 0;
-    t->_sent = true;
-    atomic_fetch_add_explicit(&t->backend->in_flight, 1, memory_order_relaxed);
     t->out.request = f->request;
     t->out.body = t->_body;
     t->out.arena = f->arena;
@@ -247,7 +252,7 @@ void mg_try_init(struct mg_try *t, struct mg_fetch *f)
 {
     t->fetch = f;
     t->backend = NULL;
-    t->running = t->_sent = t->_reused = false;
+    t->running = t->_counted = t->_reused = false;
     t->connected_ns = 0;
     t->error = MG_FETCH_OK;
     t->detail = NULL;
@@ -276,6 +281,7 @@ void mg_try_start(struct mg_try *t, struct mg_backend *b, struct mg_body *body)
     mg_try_end(t);
     mg_backend_ref(b);
     t->backend = b;
+    occupy_backend(t);
     if (before)
         mg_backend_unref(before);
     t->_body = body;

@@ -35,7 +35,8 @@ struct mg_try {
     struct mg_timer _connect_timer; /* with the handshake */
     struct mg_timer _whole_timer;   /* timeouts.per_try */
     struct mg_soon _refused;
-    bool _reused, _sent;
+    bool _reused;
+    bool _counted; /* in backend->in_flight */
 };
 
 void mg_try_init(struct mg_try *t, struct mg_fetch *f);

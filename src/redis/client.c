@@ -67,6 +67,11 @@ bool mg_redis_client_unref(struct mg_redis_client *c)
     return true;
 }
 
+struct mg_loop *mg_redis_client_loop(const struct mg_redis_client *c)
+{
+    return c->node._loop;
+}
+
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,
                                           uint32_t count)
 {

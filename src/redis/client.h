@@ -21,6 +21,9 @@ struct mg_redis_client *mg_redis_client_ref(struct mg_redis_client *c);
  * NULL. */
 bool mg_redis_client_unref(struct mg_redis_client *c);
 
+/* Whose thread it is. */
+struct mg_loop *mg_redis_client_loop(const struct mg_redis_client *c);
+
 /* As mg_redis_node_start and mg_redis_cluster_start. */
 enum mg_redis_error mg_redis_client_start(struct mg_redis_client *c, struct mg_redis_call *calls,
                                           uint32_t count) MG_MUST_CHECK;

@@ -13,6 +13,7 @@
 
 #include "crypto/digest.h"
 #include "gateway/worker_redis.h"
+#include "redis/eval.h"
 #include "script/context.h"
 #include "script/fail.h"
 #include "script/json.h"
@@ -45,8 +46,8 @@ struct pipeline {
 struct wait {
     struct mg_task *task; /* NULL: nobody waits yet, or no more */
     struct mg_redis_client *client;
-    struct mg_str text; /* of a script: sent when the server does not know it; n 0: no script */
-    struct mg_arena replies; /* copies, for a pipeline */
+    struct mg_redis_eval *eval; /* in place of calls; NULL: no script */
+    struct mg_arena replies;    /* copies, for a pipeline */
     uint32_t count, left;
     bool piped;
     struct mg_redis_call calls[];
@@ -229,7 +230,9 @@ static int give_results(lua_State *L, int status, lua_KContext k)
     struct wait *w = (struct wait *)k;
     (void)status;
     luaL_checkstack(L, 8, NULL);
-    return w->piped ? push_all(L, w) : push_one(L, w->calls);
+    if (w->piped)
+        return push_all(L, w);
+    return push_one(L, w->eval ? &w->eval->call : w->calls);
 }
 
 /* --- waiting --- */
@@ -240,6 +243,8 @@ static void cancel_wait(void *arg)
     w->task = NULL;
     for (uint32_t i = 0; i < w->count; i++)
         mg_redis_call_cancel(&w->calls[i]);
+    if (w->eval)
+        mg_redis_eval_cancel(w->eval);
     mg_arena_release(&w->replies);
 }
 
@@ -250,43 +255,27 @@ static int l_wait_gc(lua_State *L)
     return 0;
 }
 
-static void call_over(struct wait *w)
+static void resume(struct wait *w)
 {
-    if (--w->left > 0)
-        return;
     struct mg_task *task = w->task;
     w->task = NULL;
     mg_task_resume(task, 0);
 }
 
-static void set_arg(const struct mg_redis_call *call, int i, const char *text, size_t n)
-{
-    call->argv[i] = text;
-    call->lengths[i] = n;
-}
-
-/* EVALSHA was in vain: the server has been restarted, or never saw the script. */
-static bool send_text(struct wait *w, struct mg_redis_call *call)
-{
-    if (call->error || !w->text.n || !mg_redis_reply_is_error(call->reply, MG_STR("NOSCRIPT")))
-        return false;
-    set_arg(call, 0, "EVAL", strlen("EVAL"));
-    set_arg(call, 1, w->text.p, w->text.n);
-    w->text = MG_STR_NONE;
-    call->reply = NULL;
-    return mg_redis_client_start(w->client, call, 1) == MG_REDIS_OK;
-}
-
 static void on_done(struct mg_redis_call *call)
 {
     struct wait *w = call->owner;
-    if (send_text(w, call))
-        return;
     if (w->piped && call->reply)
         call->reply = mg_redis_reply_copy(&w->replies, call->reply);
     else if (w->piped && call->detail)
         call->detail = mg_arena_str(&w->replies, mg_str_c(call->detail)).p;
-    call_over(w);
+    if (--w->left == 0)
+        resume(w);
+}
+
+static void on_eval_done(struct mg_redis_eval *e)
+{
+    resume(e->owner);
 }
 
 /* Pushes a wait for so many commands, which have so many arguments together. */
@@ -304,20 +293,51 @@ static struct wait *push_wait(lua_State *L, struct mg_redis_client *client, uint
         w->calls[i].on_done = on_done;
         w->calls[i].owner = w;
     }
-    w->calls[0].argv = argv;
-    w->calls[0].lengths = (size_t *)(argv + args);
+    if (count > 0) {
+        w->calls[0].argv = argv;
+        w->calls[0].lengths = (size_t *)(argv + args);
+    }
     return w;
+}
+
+/* Pushes the run of a script with so many arguments, and a wait for it. */
+static struct wait *push_script_wait(lua_State *L, struct mg_redis_client *client, int args)
+{
+    size_t room = (size_t)args * (sizeof(char *) + sizeof(size_t));
+    struct mg_redis_eval *e = lua_newuserdatauv(L, sizeof *e + room, 0);
+    memset(e, 0, sizeof *e);
+    e->call.argc = args;
+    e->call.argv = (const char **)(e + 1);
+    e->call.lengths = (size_t *)(e->call.argv + args);
+    struct wait *w = push_wait(L, client, 0, 0);
+    w->eval = e;
+    e->on_done = on_eval_done;
+    e->owner = w;
+    return w;
+}
+
+static enum mg_redis_error start(struct wait *w)
+{
+    if (w->eval)
+        return mg_redis_eval_start(w->eval, w->client);
+    return mg_redis_client_start(w->client, w->calls, w->count);
 }
 
 static int run(lua_State *L, struct wait *w, const char *what)
 {
     w->task = mg_task_check_wait(L, what);
-    if (mg_redis_client_start(w->client, w->calls, w->count) != MG_REDIS_OK)
+    if (start(w) != MG_REDIS_OK)
         return give_results(L, LUA_OK, (lua_KContext)w);
     return mg_task_wait_k(w->task, cancel_wait, w, (lua_KContext)w, give_results);
 }
 
 /* --- commands --- */
+
+/* A view of the text at that stack index. */
+static void set_arg(lua_State *L, const struct mg_redis_call *call, int i, int index)
+{
+    call->argv[i] = lua_tolstring(L, index, &call->lengths[i]);
+}
 
 static struct mg_redis_client *check_redis(lua_State *L)
 {
@@ -331,11 +351,8 @@ static int l_command(lua_State *L)
     int count = check_command(L, 2, NULL);
     struct wait *w = push_wait(L, client, 1, (size_t)count);
     w->calls->argc = count;
-    for (int i = 0; i < count; i++) {
-        size_t n;
-        const char *text = lua_tolstring(L, 2 + i, &n);
-        set_arg(w->calls, i, text, n);
-    }
+    for (int i = 0; i < count; i++)
+        set_arg(L, w->calls, i, 2 + i);
     return run(L, w, "redis:command");
 }
 
@@ -484,19 +501,14 @@ static int l_run(lua_State *L)
     lua_settop(L, 3);
     int keys = list_length(L, 2), args = list_length(L, 3);
     lua_getiuservalue(L, 1, 2);
-    lua_pushliteral(L, "EVALSHA");
     lua_pushlstring(L, s->sha1, sizeof s->sha1);
     lua_pushfstring(L, "%d", keys);
     push_list(L, 2, keys);
     push_list(L, 3, args);
-    struct wait *w = push_wait(L, s->client, 1, (size_t)(3 + keys + args));
-    w->text.p = lua_tolstring(L, 4, &w->text.n);
-    w->calls->argc = 3 + keys + args;
-    for (int i = 0; i < w->calls->argc; i++) {
-        size_t n;
-        const char *text = lua_tolstring(L, 5 + i, &n);
-        set_arg(w->calls, i, text, n);
-    }
+    struct wait *w = push_script_wait(L, s->client, MG_REDIS_EVAL_KEYS + keys + args);
+    w->eval->text.p = lua_tolstring(L, 4, &w->eval->text.n);
+    for (int i = MG_REDIS_EVAL_SCRIPT; i < w->eval->call.argc; i++)
+        set_arg(L, &w->eval->call, i, 4 + i);
     return run(L, w, "script:run");
 }
 

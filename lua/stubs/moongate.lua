@@ -512,6 +512,12 @@ function mg.shared(name) end
 ---@nodiscard
 function mg.key(...) end
 
+---Makes what tells clients apart where they are counted. In `new`.
+---@param by string|string[] "ip", "subject", "consumer", "route", an expression, or a list of these
+---@return fun(req: moongate.Request): string
+---@nodiscard
+function mg.client_key(by) end
+
 ---The value of a secret of the config.
 ---@param name string
 ---@return string

@@ -37,7 +37,7 @@ local function chooser(salt, number)
 end
 
 function M.new(conf, env)
-  local key_of = keys.compile(conf.by)
+  local key_of = mg.client_key(conf.by)
   local choose = chooser(conf.name or env.path, share.number(conf.weight))
 
   -- What the request itself says; nil when it says nothing.

@@ -55,7 +55,7 @@ end
 
 function M.new(conf, env)
   local dict, waiting = mg.shared "concurrency", new_waiting()
-  local key_of = keys.compile(conf.by)
+  local key_of = mg.client_key(conf.by)
   local prefix = mg.key(conf.name or env.path)
   local grants = {} -- the key of this step's grants in req.ctx
 

@@ -71,7 +71,7 @@ local function rule_of(conf)
 end
 
 function M.new(conf)
-  local rule, current, key_of = rule_of(conf), calendar(conf.period), keys.compile(conf.by)
+  local rule, current, key_of = rule_of(conf), calendar(conf.period), mg.client_key(conf.by)
   local limiter, cost_of = mg.shared("quota"):limiter { rule }, cost.compile(conf.cost)
   rule.redis_key = function(key) return conf.name .. ":" .. key end
   local take = counter.new(conf, limiter, conf.store ~= "local" and redis.new(conf.store, { rule }) or nil,

@@ -89,6 +89,15 @@ fields.min = s.integer { default = 1, ge = 1, le = 1000000, help = "of `adaptive
 fields.max = s.integer { default = 1000, ge = 1, le = 1000000, help = "of `adaptive`: the most" }
 fields.dry_run = s.boolean { default = false, help = "count and log, but refuse nobody" }
 
+-- They are part of what clients call a limit.
+local function check_tier_names(tiers)
+  for name in pairs(tiers or {}) do
+    if #name > 64 or not name:find "^[ -~]+$" then
+      return ("'%s' is no name: 1 to 64 printable characters of ASCII"):format(name), "tiers"
+    end
+  end
+end
+
 local NOT_ADAPTIVE = { "limits", "tier", "tiers", "burst", "queue" }
 
 M.schema = s.record(fields):check(function(conf)
@@ -109,9 +118,31 @@ M.schema = s.record(fields):check(function(conf)
   if (conf.tier == nil) ~= (conf.tiers == nil) then return "needs both 'tier' and 'tiers'" end
   if conf.limits then return check_limits(conf.limits, conf, "limits") end
   local fault, field = check_limit(conf, conf)
+  if not fault then fault, field = check_tier_names(conf.tiers) end
   if fault then return fault, field end
   return check_limits(conf.tiers, conf, "tiers")
 end)
+
+-- ------------------------------------------------------------------------------------------------ in C
+
+-- The gateway itself runs it (src/gateway/rate_limit.c), but for what waits for Redis and what looks at the backend.
+function M.native(conf)
+  if conf.algorithm ~= "adaptive" and conf.store == "local" then return "rate-limit" end
+end
+
+function M.native_conf(conf, env)
+  local list = { sets.plan(conf, conf, env) }
+  for name, tier in pairs(conf.tiers or {}) do list[#list + 1] = sets.plan(conf, tier, env, name) end
+  local by_expression = conf.tier ~= "group"
+  return {
+    sets = list, tier = by_expression and conf.tier or nil,
+    cost = tonumber(conf.cost), cost_expr = type(conf.cost) == "string" and conf.cost or nil, cost_max = cost.MAX,
+    headers = conf.headers, legacy_headers = conf.legacy_headers, legacy_reset = conf.legacy_reset,
+    status = conf.status, message = conf.message,
+    message_type = conf.message and answer.content_type_of(conf.message), dry_run = conf.dry_run,
+    allow_uncounted = conf.when_down == "allow",
+  }
+end
 
 -- ------------------------------------------------------------------------------------------------ adaptive
 
@@ -119,7 +150,7 @@ end)
 local function adaptive(conf, env, dict)
   local initial = conf.limit or math.min(math.max(20, conf.min), conf.max)
   local limiter = dict:adaptive { min = conf.min, max = conf.max, initial = initial }
-  local key_of, prefix = keys.compile(conf.by), mg.key("adaptive", conf.name or env.path)
+  local key_of, prefix = mg.client_key(conf.by), mg.key("adaptive", conf.name or env.path)
   local grants = {} -- the key of this step's grants in req.ctx
 
   local function judge(grant, res)

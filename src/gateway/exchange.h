@@ -66,6 +66,8 @@ struct mg_response {
     const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */
     struct mg_str error_policy; /* the step that failed; may be empty */
     struct mg_fetch *fetch; /* what the backend answered or failed to; NULL: no backend was asked */
+    uint64_t told_left;     /* units left of the limit that its X-RateLimit-* tell of, and one more;
+                               0: they are not ours */
 };
 
 /* --- the walk over a pipeline --- */
@@ -248,5 +250,10 @@ void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
 /* A response of our own making, without a body; in the arena. */
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);
 void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes);
+/* Adds a field, or puts it in the place of all of its name: the last word on that, so no trailer
+ * says more. Borrows the texts, as mg_fields_add does; none of the names that http/message.h knows.
+ */
+void mg_response_add_field(struct mg_response *res, struct mg_str name, struct mg_str value);
+void mg_response_set_field(struct mg_response *res, struct mg_str name, struct mg_str value);
 
 #endif

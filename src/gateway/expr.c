@@ -149,28 +149,42 @@ bool mg_expr_value(struct mg_request *req, const struct mg_response *res, struct
                          mg_str(name.p + dot + 1, name.n - (size_t)dot - 1), arena, value);
 }
 
-/* --- whole templates --- */
+/* --- names, whoever knows them --- */
 
-static struct mg_str value_anywhere(struct mg_request *req, struct mg_str name)
+/* NULL: it knows nothing of the request. */
+static const struct mg_script_hooks *hooks_of(const struct mg_request *req)
+{
+    return req->ex ? req->wg->worker->hooks : NULL;
+}
+
+bool mg_expr_item(struct mg_request *req, struct mg_str name, uint32_t index, struct mg_str *item)
+{
+    const struct mg_script_hooks *hooks = hooks_of(req);
+    return hooks && hooks->request_item(req, name, index, item);
+}
+
+struct mg_str mg_expr_named(struct mg_request *req, struct mg_str name)
 {
     struct mg_str value;
-    const struct mg_script_hooks *hooks = req->wg->worker->hooks;
+    const struct mg_script_hooks *hooks = hooks_of(req);
     if (mg_expr_value(req, NULL, name, req->arena, &value))
         return value;
-    return hooks && req->ex ? hooks->request_value(req, name) : MG_STR_NONE;
+    return hooks ? hooks->request_value(req, name) : MG_STR_NONE;
 }
+
+/* --- whole templates --- */
 
 struct mg_str mg_expr_text(struct mg_request *req, struct mg_str text)
 {
     struct mg_str literal, name, rest = text;
     struct mg_buf b;
     if (mg_expr_next(&rest, &literal, &name) && literal.n == 0 && rest.n == 0)
-        return value_anywhere(req, name); /* one name is all there is */
+        return mg_expr_named(req, name); /* one name is all there is */
     mg_buf_init(&b, TEXT_MAX);
     for (rest = text; mg_expr_next(&rest, &literal, &name);) {
         mg_buf_add_str(&b, literal);
         if (name.p)
-            mg_buf_add_str(&b, value_anywhere(req, name));
+            mg_buf_add_str(&b, mg_expr_named(req, name));
     }
     struct mg_str whole = mg_arena_str(req->arena, mg_buf_str(&b));
     mg_buf_release(&b);

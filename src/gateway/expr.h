@@ -23,8 +23,15 @@ bool mg_expr_next(struct mg_str *rest, struct mg_str *literal, struct mg_str *na
 bool mg_expr_value(struct mg_request *req, const struct mg_response *res, struct mg_str name,
                    struct mg_arena *arena, struct mg_str *value);
 
-/* The template filled in from a request; a view, or in its arena. May run Lua, for the names that
- * need it, and does not wait. */
+/* The template filled in from a request; a view, or in its arena. May ask row 6, for the names that
+ * it knows, and does not wait. */
 struct mg_str mg_expr_text(struct mg_request *req, struct mg_str text);
+
+/* What one name stands for, known here or to row 6; the same. */
+struct mg_str mg_expr_named(struct mg_request *req, struct mg_str name);
+
+/* An item (from 1) of the list that a name stands for, such as "claims.groups"; in the request's
+ * arena. False: there is none of that number. */
+bool mg_expr_item(struct mg_request *req, struct mg_str name, uint32_t index, struct mg_str *item);
 
 #endif

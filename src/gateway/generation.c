@@ -63,6 +63,8 @@ void mg_generation_unref(struct mg_generation *g)
     for (uint32_t i = 0; i < g->cache_count; i++)
         if (g->caches[i].cache)
             mg_caches_put(g->cache_registry, g->caches[i].cache);
+    for (const struct mg_generation_dict *d = g->dicts; d; d = d->next)
+        mg_dicts_put(g->dict_registry, d->dict);
     mg_router_free(g->router);
     mg_cidr_set_free(g->trusted);
     mg_arena_release(&g->arena);
@@ -127,4 +129,16 @@ struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str
     if (!c->cache)
         c->cache = mg_caches_get(g->cache_registry, c->name, c->bytes, c->object_bytes);
     return c->cache;
+}
+
+struct mg_dict *mg_generation_open_dict(struct mg_generation *g, struct mg_str name, size_t bytes)
+{
+    struct mg_error err;
+    if (!g->dict_registry)
+        return NULL;
+    struct mg_generation_dict *d = mg_arena_alloc(&g->arena, sizeof *d);
+    *d = (struct mg_generation_dict){g->dicts, mg_dicts_get(g->dict_registry, name, bytes, &err)};
+    MG_BUG_ON(!d->dict);
+    g->dicts = d;
+    return d->dict;
 }

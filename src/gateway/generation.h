@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "redis/conn.h"
 #include "shared/caches.h"
+#include "shared/dicts.h"
 #include "shared/line_log.h"
 #include "shared/tally.h"
 #include "tls/server.h"
@@ -128,6 +129,12 @@ struct mg_generation_cache {
     struct mg_cache *cache; /* a ref of the registry; NULL: no step uses it */
 };
 
+/* A dictionary that a step of C counts in. */
+struct mg_generation_dict {
+    struct mg_generation_dict *next;
+    struct mg_dict *dict; /* a ref of the registry */
+};
+
 struct mg_generation {
     atomic_uint refs;
     /* Set once. */
@@ -143,6 +150,8 @@ struct mg_generation {
     struct mg_caches *cache_registry; /* of the process; borrowed; NULL: there are no caches */
     struct mg_generation_cache *caches;
     uint32_t cache_count;
+    struct mg_dicts *dict_registry; /* of the process; borrowed; NULL: nothing is going to run */
+    struct mg_generation_dict *dicts;
     struct mg_admin_settings admin;
     struct mg_access_settings access;
     struct mg_public_page *publics;
@@ -190,6 +199,9 @@ const struct mg_generation_cache *mg_generation_find_cache(const struct mg_gener
 /* That cache itself, opened for the life of the generation, which is still being built. NULL: there
  * is none of that name, or nothing is going to run. */
 struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str name);
+/* The dictionary of that name and size (at least MG_DICT_BYTES_MIN), for the life of the
+ * generation, which is still being built. NULL: nothing is going to run. */
+struct mg_dict *mg_generation_open_dict(struct mg_generation *g, struct mg_str name, size_t bytes);
 /* Index of the service of that name that requests may be sent to, or MG_NO_SERVICE. */
 int32_t mg_generation_service(const struct mg_generation *g, struct mg_str name);
 /* Services from this index on are where a Redis is. */

@@ -159,3 +159,31 @@ void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struc
     res->body = mg_body_fixed(arena, bytes);
     res->msg->content_length = (int64_t)bytes.n;
 }
+
+/* In HTTP/1 a body whose length is known has no trailers (RFC 9112 7.1.2). */
+static bool may_have_trailers(const struct mg_response *res)
+{
+    if (!res->body || res->body->length == 0)
+        return false;
+    return res->body->length < 0 || res->msg->version > 11;
+}
+
+static void settle(struct mg_response *res, struct mg_str name)
+{
+    if (may_have_trailers(res))
+        mg_message_settle(res->msg, name);
+}
+
+void mg_response_add_field(struct mg_response *res, struct mg_str name, struct mg_str value)
+{
+    struct mg_message *m = res->msg;
+    mg_fields_add_known(&m->fields, m->arena, MG_FIELD_OTHER, name, value);
+    settle(res, name);
+}
+
+void mg_response_set_field(struct mg_response *res, struct mg_str name, struct mg_str value)
+{
+    struct mg_message *m = res->msg;
+    mg_fields_set_known(&m->fields, m->arena, MG_FIELD_OTHER, name, value);
+    settle(res, name);
+}

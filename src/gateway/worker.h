@@ -31,8 +31,12 @@ struct mg_script_hooks {
      * knows. */
     void (*exchange_follows)(struct mg_exchange *ex, struct mg_request *like);
     /* What a name of an expression (gateway/expr.h) stands for that only row 6 knows; in the
-     * request's arena. Runs Lua, does not wait. */
+     * request's arena. Does not wait. */
     struct mg_str (*request_value)(struct mg_request *req, struct mg_str name);
+    /* An item (from 1) of the list that such a name stands for; false: there is none of that
+     * number. */
+    bool (*request_item)(struct mg_request *req, struct mg_str name, uint32_t index,
+                         struct mg_str *item);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* What Lua keeps beside a request and a refused alternative must not change: who the client is.

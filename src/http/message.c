@@ -164,8 +164,8 @@ static unsigned remove_from(struct mg_fields *fields, unsigned i, enum mg_field_
     return n - kept;
 }
 
-static void set(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_id id,
-                struct mg_str name, struct mg_str value)
+void mg_fields_set_known(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_id id,
+                         struct mg_str name, struct mg_str value)
 {
     struct mg_field *f = find_from(fields, 0, id, name);
     if (!f) {
@@ -181,13 +181,13 @@ static void set(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_
 void mg_fields_set(struct mg_fields *fields, struct mg_arena *arena, struct mg_str name,
                    struct mg_str value)
 {
-    set(fields, arena, mg_field_id(name), name, value);
+    mg_fields_set_known(fields, arena, mg_field_id(name), name, value);
 }
 
 void mg_fields_set_id(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_id id,
                       struct mg_str value)
 {
-    set(fields, arena, id, mg_field_name(id), value);
+    mg_fields_set_known(fields, arena, id, mg_field_name(id), value);
 }
 
 unsigned mg_fields_remove(struct mg_fields *fields, struct mg_str name)

@@ -193,6 +193,9 @@ void mg_fields_set(struct mg_fields *fields, struct mg_arena *arena, struct mg_s
                    struct mg_str value);
 void mg_fields_set_id(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_id id,
                       struct mg_str value);
+/* The same for a name whose id is known already. */
+void mg_fields_set_known(struct mg_fields *fields, struct mg_arena *arena, enum mg_field_id id,
+                         struct mg_str name, struct mg_str value);
 /* Removes all of that name; returns how many there were. */
 unsigned mg_fields_remove(struct mg_fields *fields, struct mg_str name);
 unsigned mg_fields_remove_id(struct mg_fields *fields, enum mg_field_id id);

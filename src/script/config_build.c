@@ -543,7 +543,7 @@ struct mg_generation *mg_config_build(lua_State *L, int index,
     gen->script = plan;
     gen->script_free = forget_secrets;
     if (source->stores) {
-        plan->dicts = source->stores->dicts;
+        plan->dicts = gen->dict_registry = source->stores->dicts;
         plan->tokens = source->stores->tokens;
     }
     struct mg_config_build b = {.source = source, .report = report, .gen = gen, .plan = plan};

@@ -67,7 +67,10 @@ static void read_native(struct mg_config_build *b, int from, struct mg_plan_step
     step->ops = &native->ops;
     if (!native->build)
         return;
-    mg_config_list(b, from, "conf");
+    if (lua_getfield(b->L, from, "native_conf") == LUA_TNIL) {
+        lua_pop(b->L, 1);
+        mg_config_list(b, from, "conf");
+    }
     step->options = native->build(b, lua_gettop(b->L), &place);
     lua_pop(b->L, 1);
 }

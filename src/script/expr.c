@@ -6,45 +6,58 @@
 #include "script/instances.h"
 #include "script/lib_message.h"
 
-/* Adds the value on top of the stack, popping it; tables and the like have no text. */
-static void add_value(lua_State *L, luaL_Buffer *b)
+/* Where that is kept which a name stands for: in a table that is a user value of the request's
+ * handle, behind `path`. 0: there is no such name. */
+static int place_of(struct mg_str name, struct mg_str *path)
 {
-    if (lua_isstring(L, -1)) {
-        luaL_addvalue(b);
-    } else if (lua_isboolean(L, -1)) {
-        const char *text = lua_toboolean(L, -1) ? "true" : "false";
-        lua_pop(L, 1);
-        luaL_addstring(b, text);
-    } else {
-        lua_pop(L, 1);
-    }
+    struct mg_str kind;
+    *path = name;
+    mg_str_split(path, '.', &kind);
+    if (mg_str_eq(kind, MG_STR("auth")))
+        return MG_HANDLE_AUTH;
+    if (mg_str_eq(kind, MG_STR("ctx")))
+        return MG_HANDLE_CTX;
+    *path = name; /* claims.role is auth.claims.role */
+    return mg_str_eq(kind, MG_STR("claims")) ? MG_HANDLE_AUTH : 0;
 }
 
-/* A key of a Lua table that is a user value of the handle at index 1: auth.subject,
- * auth.claims.role. */
-static void add_from_table(lua_State *L, luaL_Buffer *b, int user_value, struct mg_str path)
+/* Pushes what the name stands for, nil when it is not there, and perhaps more below it. No
+ * metamethod is asked, so nothing raises but for want of memory. */
+static void push_kept(lua_State *L, int handle, struct mg_str name)
 {
-    struct mg_str key;
-    lua_getiuservalue(L, 1, user_value);
+    struct mg_str path, key;
+    int place = place_of(name, &path);
+    if (place)
+        lua_getiuservalue(L, handle, place);
+    else
+        lua_pushnil(L);
     while (lua_istable(L, -1) && mg_str_split(&path, '.', &key)) {
+        luaL_checkstack(L, 2, "expression");
         lua_pushlstring(L, key.p, key.n);
         lua_rawget(L, -2);
-        lua_remove(L, -2);
     }
-    add_value(L, b);
+    if (path.n)
+        lua_pushnil(L); /* it goes on where no table is */
 }
 
-/* A name that has to do with what policies keep. */
-static void add_kept(lua_State *L, luaL_Buffer *b, struct mg_str name)
+/* A view of the value on top as a text; tables and the like have none. */
+static struct mg_str text_on_top(lua_State *L)
 {
-    struct mg_str path = name, kind;
-    mg_str_split(&path, '.', &kind);
-    if (mg_str_eq(kind, MG_STR("auth")))
-        add_from_table(L, b, MG_HANDLE_AUTH, path);
-    else if (mg_str_eq(kind, MG_STR("claims")))
-        add_from_table(L, b, MG_HANDLE_AUTH, name); /* auth.claims.NAME, without its head */
-    else if (mg_str_eq(kind, MG_STR("ctx")))
-        add_from_table(L, b, MG_HANDLE_CTX, path);
+    struct mg_str text = MG_STR_NONE;
+    if (lua_isboolean(L, -1))
+        return lua_toboolean(L, -1) ? MG_STR("true") : MG_STR("false");
+    if (lua_isstring(L, -1))
+        text.p = lua_tolstring(L, -1, &text.n);
+    return text;
+}
+
+static struct mg_str kept_text(lua_State *L, int handle, struct mg_str name, struct mg_arena *arena)
+{
+    int top = lua_gettop(L);
+    push_kept(L, handle, name);
+    struct mg_str text = mg_arena_str(arena, text_on_top(L));
+    lua_settop(L, top);
+    return text;
 }
 
 int mg_expr_method(lua_State *L)
@@ -63,30 +76,60 @@ int mg_expr_method(lua_State *L)
         if (!name.p)
             continue;
         if (!mg_expr_value(h->object, res, name, h->ctx->arena, &value))
-            add_kept(L, &b, name);
-        else if (value.n)
+            value = kept_text(L, 1, name, h->ctx->arena);
+        if (value.n)
             luaL_addlstring(&b, value.p, value.n);
     }
     luaL_pushresult(&b);
     return 1;
 }
 
-struct mg_str mg_expr_request_value(struct mg_request *req, struct mg_str name)
+/* --- for C --- */
+
+/* Pushes the handle of a request; NULL, and nothing is pushed, when no step has seen it, so that
+ * none keeps anything there. The limit on memory rests until `drop`: no error could be caught. */
+static lua_State *push_handle(const struct mg_request *req)
 {
-    struct mg_context *ctx = mg_context_of(req->ex);
-    struct mg_str value = MG_STR_NONE;
-    if (!mg_handle_find(ctx, req))
-        return value; /* no step has seen it, so none keeps anything there */
+    struct mg_context *ctx = req->ex->script;
+    const struct mg_handle *h = ctx ? mg_handle_find(ctx, req) : NULL;
+    if (!h)
+        return NULL;
     lua_State *L = mg_script_host(ctx->script);
     ctx->script->memory_lenient++;
-    lua_pushcfunction(L, mg_expr_method);
-    mg_handle_push(L, ctx, MG_HANDLE_REQUEST, req);
-    lua_pushfstring(L, "${%s}", mg_arena_str(req->arena, name).p);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
+    return L;
+}
+
+/* All from the handle on. */
+static void drop(const struct mg_request *req, lua_State *L, int handle)
+{
+    struct mg_context *ctx = req->ex->script;
+    lua_settop(L, handle - 1);
     ctx->script->memory_lenient--;
-    if (mg_task_call(L, 2, 1) == MG_OK) {
-        value.p = lua_tolstring(L, -1, &value.n);
-        value = mg_arena_str(req->arena, value);
-    }
-    lua_pop(L, 1);
+}
+
+struct mg_str mg_expr_request_value(struct mg_request *req, struct mg_str name)
+{
+    lua_State *L = push_handle(req);
+    if (!L)
+        return MG_STR_NONE;
+    int handle = lua_gettop(L);
+    struct mg_str value = kept_text(L, handle, name, req->arena);
+    drop(req, L, handle);
     return value;
+}
+
+bool mg_expr_request_item(struct mg_request *req, struct mg_str name, uint32_t index,
+                          struct mg_str *item)
+{
+    lua_State *L = push_handle(req);
+    if (!L)
+        return false;
+    int handle = lua_gettop(L);
+    push_kept(L, handle, name);
+    bool found = lua_istable(L, -1) && lua_rawgeti(L, -1, index) != LUA_TNIL;
+    if (found)
+        *item = mg_arena_str(req->arena, text_on_top(L));
+    drop(req, L, handle);
+    return found;
 }

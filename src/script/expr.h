@@ -7,8 +7,10 @@
 /* req:expr(template [, res]) -> string */
 int mg_expr_method(lua_State *L);
 
-/* What one name stands for that only Lua knows; in the request's arena. Empty when it is not there,
- * or when reading it failed. */
+/* What one name stands for that only Lua knows, for mg_script_hooks.request_value and request_item;
+ * in the request's arena. Empty when it is not there. Neither runs code of a policy. */
 struct mg_str mg_expr_request_value(struct mg_request *req, struct mg_str name);
+bool mg_expr_request_item(struct mg_request *req, struct mg_str name, uint32_t index,
+                          struct mg_str *item);
 
 #endif

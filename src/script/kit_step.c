@@ -239,5 +239,6 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .request_restored = request_restored,
     .exchange_follows = exchange_follows,
     .request_value = mg_expr_request_value,
+    .request_item = mg_expr_request_item,
     .retire = retire,
 };

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/str.h"
+#include "http/rate_limit_field.h"
 #include "script/lib_shared.h"
 #include "shared/adaptive.h"
 #include "shared/limiter.h"
@@ -14,7 +15,7 @@
 #define NAME_MAX_BYTES 64
 #define PREFIX_MAX_BYTES 512
 #define KEYS_MAX_BYTES (2 * MG_DICT_KEY_MAX) /* of one call, together */
-#define FIELD_ITEM_MAX_BYTES (2 * NAME_MAX_BYTES + 64)
+#define FIELD_ITEM_MAX_BYTES (2 * NAME_MAX_BYTES + 5 + MG_RATE_LIMIT_FIELD_MORE)
 
 struct part {
     struct mg_limiter_rule rule;
@@ -81,44 +82,29 @@ static struct mg_str string_option(lua_State *L, int index, const char *name, si
     return s;
 }
 
-/* The name as a string of RFC 9651 section 3.3.3, and the parameter behind it. */
+/* What the name's item of the field begins with. */
 static struct mg_str push_head(lua_State *L, struct mg_str name)
 {
     struct mg_str head;
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    luaL_addchar(&b, '"');
-    for (size_t i = 0; i < name.n; i++) {
+    char text[2 * NAME_MAX_BYTES + 5];
+    for (size_t i = 0; i < name.n; i++)
         if (name.p[i] < ' ' || name.p[i] > '~')
             luaL_error(L, "option 'name': expected printable ASCII");
-        if (name.p[i] == '"' || name.p[i] == '\\')
-            luaL_addchar(&b, '\\');
-        luaL_addchar(&b, name.p[i]);
-    }
-    luaL_addstring(&b, "\";r=");
-    luaL_pushresult(&b);
+    lua_pushlstring(L, text, mg_rate_limit_field_head(name, text));
     head.p = lua_tolstring(L, -1, &head.n);
     return head;
 }
 
 static enum mg_limiter_algorithm algorithm_option(lua_State *L, int index)
 {
-    static const char *const names[] = {
-        [MG_LIMITER_FIXED_WINDOW] = "fixed-window",
-        [MG_LIMITER_SLIDING_WINDOW] = "sliding-window",
-        [MG_LIMITER_TOKEN_BUCKET] = "token-bucket",
-        [MG_LIMITER_LEAKY_BUCKET] = "leaky-bucket",
-    };
-    lua_getfield(L, index, "algorithm");
-    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i], name) == 0) {
-            lua_pop(L, 1);
-            return (enum mg_limiter_algorithm)i;
-        }
-    }
-    luaL_error(L, "option 'algorithm': expected the name of one");
-    return MG_LIMITER_FIXED_WINDOW;
+    enum mg_limiter_algorithm algorithm = MG_LIMITER_FIXED_WINDOW;
+    struct mg_str name = MG_STR_NONE;
+    if (lua_getfield(L, index, "algorithm") == LUA_TSTRING)
+        name.p = lua_tolstring(L, -1, &name.n);
+    if (!mg_limiter_algorithm_find(name, &algorithm))
+        luaL_error(L, "option 'algorithm': expected the name of one");
+    lua_pop(L, 1);
+    return algorithm;
 }
 
 /* Reads the rule in the table on top. The strings' table is at `strings`. */
@@ -212,53 +198,21 @@ static bool build_keys(lua_State *L, const struct limiter *limiter, int first_ar
     return true;
 }
 
-/* Which of the rules an answer is about. */
-static size_t tightest(const struct mg_limiter_result *results, size_t count)
-{
-    size_t at = 0;
-    for (size_t i = 1; i < count; i++) {
-        const struct mg_limiter_result *a = &results[at], *b = &results[i];
-        bool tighter = a->ok == b->ok ? (b->ok ? b->remaining < a->remaining
-                                               : b->retry_after_s > a->retry_after_s)
-                                      : !b->ok;
-        if (tighter)
-            at = i;
-    }
-    return at;
-}
-
-static size_t add(char *out, size_t used, const char *text, size_t n)
-{
-    memcpy(out + used, text, n);
-    return used + n;
-}
-
-/* `t` is when there is more: of one that refuses, when it would not. So Retry-After, the longest of
- * these, is never before a `t`. */
 static void push_field(lua_State *L, const struct limiter *limiter,
                        const struct mg_limiter_result *results)
 {
     char text[MG_LIMITER_ASKS_MAX * FIELD_ITEM_MAX_BYTES];
     size_t used = 0;
-    for (size_t i = 0; i < limiter->count; i++) {
-        const struct mg_limiter_result *r = &results[i];
-        struct mg_str head = limiter->parts[i].head;
-        if (!head.n)
-            continue;
-        if (used)
-            used = add(text, used, ", ", 2);
-        used = add(text, used, head.p, head.n);
-        used += mg_u64_to_dec((uint64_t)r->remaining, text + used);
-        used = add(text, used, ";t=", 3);
-        used += mg_u64_to_dec((uint64_t)ceil(r->ok ? r->reset_s : r->retry_after_s), text + used);
-    }
+    for (size_t i = 0; i < limiter->count; i++)
+        if (limiter->parts[i].head.n)
+            used = mg_rate_limit_field_add(text, used, limiter->parts[i].head, &results[i]);
     lua_pushlstring(L, text, used);
 }
 
 static int push_results(lua_State *L, const struct limiter *limiter,
                         const struct mg_limiter_result *results)
 {
-    size_t which = tightest(results, limiter->count);
+    size_t which = mg_limiter_tightest(results, limiter->count);
     double delay_s = 0;
     for (size_t i = 0; i < limiter->count; i++)
         delay_s = fmax(delay_s, results[i].delay_s);

@@ -20,7 +20,6 @@
 
 #define DICTIONARY "moongate.Dictionary"
 #define NAME_MAX_BYTES 128
-#define DEFAULT_BYTES ((size_t)1 << 20)
 #define TEXT_KEEP ((size_t)64 << 10) /* a read buffer that grew beyond gives its memory back */
 #define SECONDS_MAX 1e9
 
@@ -452,7 +451,7 @@ static enum mg_rc open_handle(struct mg_lib_shared *h, const struct mg_lib_env *
 {
     size_t bytes;
     if (!env->dict_size || !env->dict_size(env->arg, name, &bytes))
-        bytes = DEFAULT_BYTES;
+        bytes = MG_DICTS_BYTES;
     h->dicts = env->dicts;
     h->dict = mg_dicts_get(env->dicts, name, bytes, err);
     if (!h->dict)

@@ -7,6 +7,7 @@
 #include "script/expr.h"
 #include "script/instances.h"
 #include "script/lib.h"
+#include "script/lib_client_key.h"
 #include "script/lib_fetch.h"
 #include "script/lib_redis.h"
 #include "script/lib_reply.h"
@@ -22,6 +23,7 @@ void mg_lua_module_open(lua_State *L)
     lua_newtable(L);
     mg_lib_open_pure(L);
     mg_lib_time_open(L);
+    mg_lib_client_key_open(L);
     mg_lib_reply_open(L);
     mg_lib_fetch_open(L);
     mg_lib_redis_open(L);
@@ -52,6 +54,7 @@ const struct mg_script_hooks mg_script_hooks = {
     .request_restored = mg_context_restore_identity,
     .exchange_follows = mg_context_follow,
     .request_value = mg_expr_request_value,
+    .request_item = mg_expr_request_item,
     .background_count = background_count,
     .retire = retire,
 };

@@ -4,7 +4,9 @@
 #include "gateway/cache_step.h"
 #include "gateway/compress.h"
 #include "gateway/group.h"
+#include "gateway/rate_limit.h"
 #include "script/native_cache.h"
+#include "script/native_rate_limit.h"
 #include "script/steps.h"
 
 static enum mg_coding coding_at(struct mg_config_build *b, int list, lua_Integer i)
@@ -64,6 +66,13 @@ static const struct mg_native natives[] = {
       .request = mg_decompress_request,
       .response = mg_decompress_response},
      build_decompress},
+    {"rate-limit",
+     MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,
+     {.enter = mg_steps_enter_native,
+      .enter_response = mg_steps_enter_native_response,
+      .request = mg_rate_limit_request,
+      .response = mg_rate_limit_response},
+     mg_native_rate_limit},
 };
 
 const struct mg_native *mg_native_find(struct mg_str name)

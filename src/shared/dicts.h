@@ -17,6 +17,9 @@
 
 struct mg_dicts;
 
+/* The size of one that the config does not give a size. */
+#define MG_DICTS_BYTES ((size_t)1 << 20)
+
 struct mg_dicts *mg_dicts_new(void);
 /* Every dictionary has been put back before. NULL is fine. */
 void mg_dicts_free(struct mg_dicts *dicts);

@@ -137,17 +137,27 @@ static void keep(struct call *call, size_t i, const struct mg_limiter_decision *
     e->expires_ms = decision->expires_ms;
 }
 
+static bool has_all(const struct call *call)
+{
+    for (size_t i = 0; i < call->count; i++)
+        if (!call->slots[i].entry)
+            return false;
+    return true;
+}
+
 /* All is granted. */
 static enum mg_dict_rc keep_all(struct call *call, const struct mg_limiter_decision *decisions)
 {
-    bool takes = false;
+    bool takes = false, has = has_all(call);
     for (size_t i = 0; i < call->count; i++)
         takes = takes || call->asks[i].cost > 0;
     if (!takes)
         return MG_DICT_OK; /* nothing to make entries for */
-    enum mg_dict_rc rc = pin_all(call);
+    enum mg_dict_rc rc = has ? MG_DICT_OK : pin_all(call);
     for (size_t i = 0; rc == MG_DICT_OK && i < call->count; i++)
         keep(call, i, &decisions[i]);
+    if (has)
+        return MG_DICT_OK;
     if (rc != MG_DICT_OK)
         remove_new(call);
     unpin_all(call);
@@ -193,6 +203,22 @@ enum mg_dict_rc mg_limiter_take_all(struct mg_dict *dict, const struct mg_limite
     for (size_t i = call.shard_count; i > 0; i--)
         mg_dict_shard_unlock(call.shards[i - 1]);
     return rc;
+}
+
+static bool is_tighter(const struct mg_limiter_result *a, const struct mg_limiter_result *b)
+{
+    if (a->ok != b->ok)
+        return !a->ok;
+    return a->ok ? a->remaining < b->remaining : a->retry_after_s > b->retry_after_s;
+}
+
+size_t mg_limiter_tightest(const struct mg_limiter_result *results, size_t count)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < count; i++)
+        if (is_tighter(&results[i], &results[at]))
+            at = i;
+    return at;
 }
 
 enum mg_dict_rc mg_limiter_take(struct mg_dict *dict, struct mg_str key, double rate, double burst,

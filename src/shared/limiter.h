@@ -47,6 +47,10 @@ struct mg_limiter_ask {
 enum mg_dict_rc mg_limiter_take_all(struct mg_dict *dict, const struct mg_limiter_ask *asks,
                                     size_t count, int64_t now_ms, struct mg_limiter_result *out);
 
+/* Which of the results of such a call an answer is about: the one that refuses for longest, or has
+ * the fewest units left. */
+size_t mg_limiter_tightest(const struct mg_limiter_result *results, size_t count);
+
 /* One token bucket: `burst` tokens when full, `rate` more a second; takes `cost` of them. */
 enum mg_dict_rc mg_limiter_take(struct mg_dict *dict, struct mg_str key, double rate, double burst,
                                 double cost, int64_t now_ms, struct mg_limiter_result *out);

@@ -208,15 +208,31 @@ static void leaky_bucket(const struct mg_limiter_rule *rule, const union mg_limi
 /* ---- all ---- */
 
 static const struct {
+    const char *name;
     void (*decide)(const struct mg_limiter_rule *rule, const union mg_limiter_state *state,
                    double cost, int64_t now_ms, struct mg_limiter_decision *out);
     size_t state_bytes;
 } ALGORITHMS[] = {
-    [MG_LIMITER_FIXED_WINDOW] = {fixed_window, sizeof(((union mg_limiter_state *)0)->fixed)},
-    [MG_LIMITER_SLIDING_WINDOW] = {sliding_window, sizeof(((union mg_limiter_state *)0)->sliding)},
-    [MG_LIMITER_TOKEN_BUCKET] = {token_bucket, sizeof(((union mg_limiter_state *)0)->bucket)},
-    [MG_LIMITER_LEAKY_BUCKET] = {leaky_bucket, sizeof(((union mg_limiter_state *)0)->bucket)},
+    [MG_LIMITER_FIXED_WINDOW] = {"fixed-window", fixed_window,
+                                 sizeof(((union mg_limiter_state *)0)->fixed)},
+    [MG_LIMITER_SLIDING_WINDOW] = {"sliding-window", sliding_window,
+                                   sizeof(((union mg_limiter_state *)0)->sliding)},
+    [MG_LIMITER_TOKEN_BUCKET] = {"token-bucket", token_bucket,
+                                 sizeof(((union mg_limiter_state *)0)->bucket)},
+    [MG_LIMITER_LEAKY_BUCKET] = {"leaky-bucket", leaky_bucket,
+                                 sizeof(((union mg_limiter_state *)0)->bucket)},
 };
+
+bool mg_limiter_algorithm_find(struct mg_str name, enum mg_limiter_algorithm *out)
+{
+    for (size_t i = 0; i < sizeof ALGORITHMS / sizeof ALGORITHMS[0]; i++) {
+        if (mg_str_eq(name, mg_str_c(ALGORITHMS[i].name))) {
+            *out = (enum mg_limiter_algorithm)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 size_t mg_limiter_state_bytes(enum mg_limiter_algorithm algorithm)
 {

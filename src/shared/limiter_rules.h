@@ -22,12 +22,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
+
 enum mg_limiter_algorithm {
     MG_LIMITER_FIXED_WINDOW,
     MG_LIMITER_SLIDING_WINDOW,
     MG_LIMITER_TOKEN_BUCKET,
     MG_LIMITER_LEAKY_BUCKET,
 };
+
+/* By its name, "fixed-window" and so on; false: there is none of that name. */
+bool mg_limiter_algorithm_find(struct mg_str name, enum mg_limiter_algorithm *out);
 
 /* Units are at most 2^53 and times at most 1e9 seconds. */
 struct mg_limiter_rule {

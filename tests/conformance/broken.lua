@@ -382,7 +382,7 @@ M.body = { requests = "buffer" }]], loads "FILE: its body has no 'requests', onl
 M.native = "xslt"]], builds "the gateway has no policy 'xslt' of its own", { not_in_check = true } }, -- told alone
 
   { "has-a-number-for-native", [[
-M.native = 1]], loads "FILE: its native must be a string" },
+M.native = 1]], loads "FILE: its native must be a string or a function" },
 
   { "has-a-plain-schema", [[
 M.schema = { limit = 1 }]],

@@ -471,7 +471,7 @@ routes:
       local function plain(config_of)
         local out = without_places(config_of)
         for _, route in ipairs(out.routes) do
-          for _, step in ipairs(route.steps) do step.path, step.via = nil, nil end
+          for _, step in ipairs(route.steps) do step.path, step.via, step.native_conf = nil, nil, nil end
         end
         return out
       end

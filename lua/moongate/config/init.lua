@@ -34,11 +34,12 @@
 --     fallback      the steps of requests that no route takes: those of the file
 --     steps         { { name=, id=, kind = "policy" | "native" | "lua" | "function", conf=?, source=?, func=?, path=,
 --                       file=, line=?, col=?, source_line=?, via=?, when=?, on_error = "fail" | "continue", body=?,
---                       native=?, inner = { { steps= }, ... }?, mounts=? }, ... }
+--                       native=?, native_conf=?, inner = { { steps= }, ... }?, mounts=? }, ... }
 --                   via: the path of the `use` that brought it into this list. conf: checked by the policy's
 --                   schema. source: Lua text that begins at `source_line`. inner: the pipelines that the options
 --                   hold; mounts: where in conf each of them stood, as lists of keys. native: the policy is the
---                   gateway's own, of that name (src/script/natives.h).
+--                   gateway's own, of that name (src/script/natives.h); native_conf: what that one reads in place of
+--                   the conf.
 --                   Steps with `enabled: false` are gone.
 --     files         the names of all files that were read, the main one first
 

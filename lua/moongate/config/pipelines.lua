@@ -250,21 +250,27 @@ local function moved(path, from, to)
   return path:sub(1, #from + 1) == from .. "." and to .. path:sub(#from + 1) or path
 end
 
+-- What C reads of the conf of a policy that it runs; nil: the conf itself.
+local function native_conf(step, path)
+  local make = step.native and step.module.native_conf
+  return make and make(step.conf, { path = path })
+end
+
 -- Steps as they leave the loader: plain data.
 function M.export(list, from, to)
   local out = {}
   for i, step in ipairs(list) do
-    local via, inner = list.via[i], {}
+    local path, via, inner = moved(step.path, from, to), list.via[i], {}
     local at = step.keyed and step.walk:locate_key(step.place) or step.walk:locate(step.place)
     local conf, mounts = plain_conf(step)
     for n, steps_in in ipairs(step.inner) do inner[n] = { steps = M.export(steps_in, from, to) } end
     out[i] = {
       name = step.name, kind = step.kind, conf = conf, func = step.func, source = step.source,
-      path = moved(step.path, from, to), via = via and moved(via.path, from, to) or nil,
+      path = path, via = via and moved(via.path, from, to) or nil,
       id = step.id or step.name, when = step.when, on_error = step.on_error,
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
-      native = step.native, inner = inner[1] and inner, mounts = mounts,
+      native = step.native, native_conf = native_conf(step, path), inner = inner[1] and inner, mounts = mounts,
     }
   end
   return out

@@ -43,9 +43,9 @@ local function show(value, key, state)
   return value
 end
 
--- Where things stand in the files is none of the config.
-local PLACES = { line = true, col = true, file = true, path = true, source_line = true, mounts = true,
-  via = true }
+-- Where things stand in the files is none of the config, and what is made of an option is that option once more.
+local PLACES = { line = true, col = true, file = true, path = true, source_line = true, mounts = true, via = true,
+  native_conf = true }
 
 local function without_places(steps)
   local out = {}

@@ -98,7 +98,10 @@ local function module_fault(module)
     return "its schema is none of moongate.schema; make it with s.record { ... }"
   end
   if module.group ~= nil and not GROUPS[module.group] then return 'its group must be "any" or "all"' end
-  if module.native ~= nil and type(module.native) ~= "string" then return "its native must be a string" end
+  local native = type(module.native)
+  if native ~= "nil" and native ~= "string" and native ~= "function" then
+    return "its native must be a string or a function"
+  end
   return body_fault(module.body) or words_fault(module.needs, "needs") or words_fault(module.provides, "provides")
 end
 
@@ -164,6 +167,12 @@ local function conf_place(place, item, name)
   return { path = walk.join(place.path, name), container = place.container, key = place.key, parent = place.parent }
 end
 
+-- The name of what runs it in C, or nil. A conf with faults is nil, and runs nowhere.
+local function native_of(module, conf)
+  if type(module.native) ~= "function" then return module.native end
+  return conf and module.native(conf)
+end
+
 local function check_policy(name, item, place, w, entry)
   local at = conf_place(place, item, name)
   entry.kind, entry.name, entry.place, entry.keyed = "policy", name, at, type(item) == "table"
@@ -181,7 +190,7 @@ local function check_policy(name, item, place, w, entry)
   entry.conf = w:field(schema, conf, at)
   entry.lists = {}
   add_lists(entry.lists, entry.conf)
-  entry.native = module.native or module.group
+  entry.native = native_of(module, entry.conf) or module.group
   if entry.native then entry.kind = "native" end
   if module.group then entry.group, entry.broken = module.group, entry.conf == nil end
   if #w.errors > faults then return end

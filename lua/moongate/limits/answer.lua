@@ -49,10 +49,16 @@ function M.legacy(form)
   end
 end
 
-local function content_type_of(text)
+-- Of a text that is a whole body.
+function M.content_type_of(text)
   local first = text:match "^%s*(.)"
   if first == "{" or first == "[" then return "application/json" end
   return first == "<" and "text/html; charset=utf-8" or "text/plain; charset=utf-8"
+end
+
+-- What a refusal's problem says of the limits of those names, as members of its object.
+function M.violated(names)
+  return (',"violated-policies":%s'):format(mg.json.encode(mg.json.array(names)))
 end
 
 -- The answer of one that is over a limit: { status =, message =, names = { of limits } }; with a message that is the
@@ -61,7 +67,7 @@ function M.refused(options, retry_after)
   local seconds = math.max(1, math.ceil(retry_after))
   local headers = { ["Retry-After"] = seconds }
   if options.message then
-    headers["Content-Type"] = content_type_of(options.message)
+    headers["Content-Type"] = M.content_type_of(options.message)
     return mg.reply(options.status, options.message, headers)
   end
   local res = mg.problem(options.status, PROBLEMS .. "quota-exceeded", nil,

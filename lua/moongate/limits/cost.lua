@@ -4,11 +4,11 @@ local s = require "moongate.schema"
 
 local M = {}
 
-local COST_MAX = 1000000
+M.MAX = 1000000
 
 -- The option, for a schema.
 function M.option()
-  return s.any_of { s.number { ge = 0, le = COST_MAX }, s.expr { match = "%${" }, default = 1,
+  return s.any_of { s.number { ge = 0, le = M.MAX }, s.expr { match = "%${" }, default = 1,
     help = "units that a request takes, or an expression; what is no number counts as 1" }
 end
 
@@ -18,7 +18,7 @@ function M.compile(cost)
   return function(req)
     local value = tonumber(req:expr(cost))
     -- Whoever may say what a request costs must not give units back, or say what is no number at all.
-    return value and value >= 0 and value <= COST_MAX and value or 1
+    return value and value >= 0 and value <= M.MAX and value or 1
   end
 end
 

@@ -2,7 +2,6 @@
 
 local answer = require "moongate.limits.answer"
 local counter = require "moongate.limits.counter"
-local keys = require "moongate.limits.key"
 local mg = require "moongate"
 local redis = require "moongate.limits.redis"
 
@@ -20,7 +19,7 @@ end
 local function rule_of(conf, limit)
   local algorithm, window = limit.algorithm or conf.algorithm, limit.window or conf.window
   local rate, quota, every = limit.limit / window, limit.limit, window
-  local rule = { algorithm = algorithm, limit = limit.limit, window = window, burst = limit.burst }
+  local rule = { algorithm = algorithm, limit = limit.limit, window = window, burst = limit.limit, queue = 0 }
   if algorithm == "token-bucket" then
     rule.burst = limit.burst or limit.limit
     quota, every = rule.burst, rule.burst / rate
@@ -42,26 +41,22 @@ end
 -- ------------------------------------------------------------------------------------------------ keys
 
 -- A function of the request that gives the keys of all limits.
-local function keys_of(conf, list)
-  local readers, all_same = {}, true
-  for i, limit in ipairs(list) do
-    local by = limit.by or conf.by
-    readers[i] = keys.compile(by)
-    all_same = all_same and by == (list[1].by or conf.by)
-  end
+local function keys_of(plan)
+  local readers = {}
+  for i, limit in ipairs(plan.limits) do readers[i] = mg.client_key(limit.by) end
   local first = readers[1]
-  if #list == 1 then return first, all_same end
-  if all_same then
+  if #readers == 1 then return first end
+  if plan.one_key then
     return function(req)
       local key = first(req)
       return key, key, key, key, key, key, key, key
-    end, all_same
+    end
   end
   return function(req)
     local values = {}
     for i = 1, #readers do values[i] = readers[i](req) end
     return table.unpack(values)
-  end, all_same
+  end
 end
 
 -- How keys are called in Redis. In a cluster all keys of one call have to lie in one slot, which what stands in braces
@@ -83,29 +78,48 @@ end
 
 -- ------------------------------------------------------------------------------------------------ the set
 
--- Makes { take =, policy =, names =, quotas = }. `conf` is the policy's config and `limits` where its limits stand: the
--- config itself, or one of its tiers. take(req, cost) gives what `limiter:take` of mg.shared gives; nil and `allow` or
--- `deny` when nobody could count.
-function M.new(conf, limits, env, dict, tier)
-  local list, set = limits.limits or { limits }, { names = {}, quotas = {} }
-  local rules, told = {}, {}
+-- What a conf says of the limits that stand at `limits` (the conf itself, or one of its tiers), as plain data:
+--
+--     { tier =?, policy =, one_key =, limits = { { algorithm =, limit =, window =, burst =, queue =, name =, prefix =,
+--       members =, by = { ... } }, ... } }
+--
+-- policy is the value of RateLimit-Policy, one_key says that all count by the same, and members are those of a
+-- refusal's problem. src/script/native_rate_limit.c reads it as well.
+function M.plan(conf, limits, env, tier)
+  local list = limits.limits or { limits }
+  local out, told, first = { tier = tier, one_key = true, limits = {} }, {}, list[1].by or conf.by
   for i, limit in ipairs(list) do
     local rule, quota, every = rule_of(conf, limit)
     rule.name = name_of(conf, limit, i, #list, tier)
     -- One step of the file is one limiter, also when many routes have it; a name makes one of several steps.
     rule.prefix = mg.key(limit.name or conf.name or env.path, i, tier)
-    rules[i], set.names[i], set.quotas[i] = rule, rule.name, limit.limit
+    rule.members = answer.violated { rule.name }
+    local by = limit.by or conf.by
+    out.one_key = out.one_key and by == first
+    rule.by = type(by) == "table" and by or { by }
+    out.limits[i] = rule
     told[i] = { name = rule.name, quota = quota, window = every }
   end
-  set.policy = answer.policy_field(told)
+  out.policy = answer.policy_field(told)
+  return out
+end
 
-  local key_of, all_same = keys_of(conf, list)
-  local limiter, shared = dict:limiter(rules), nil
-  if conf.store ~= "local" then
-    name_in_redis(rules, set.names, all_same, conf.name or env.path)
-    shared = redis.new(conf.store, rules)
-    if conf.batch > 1 then shared = redis.batched(shared, rules[1], conf.batch, dict) end
+-- Makes { take =, policy =, names =, quotas = }. `conf` is the policy's config and `limits` where its limits stand: the
+-- config itself, or one of its tiers. take(req, cost) gives what `limiter:take` of mg.shared gives; nil and `allow` or
+-- `deny` when nobody could count.
+function M.new(conf, limits, env, dict, tier)
+  local plan = M.plan(conf, limits, env, tier)
+  local set, rules = { policy = plan.policy, names = {}, quotas = {} }, {}
+  for i, limit in ipairs(plan.limits) do
+    set.names[i], set.quotas[i] = limit.name, limit.limit
+    rules[i] = { algorithm = limit.algorithm, limit = limit.limit, window = limit.window, burst = limit.burst,
+      queue = limit.queue, name = limit.name, prefix = limit.prefix }
   end
+  local key_of = keys_of(plan)
+  local limiter = dict:limiter(rules)
+  name_in_redis(rules, set.names, plan.one_key, conf.name or env.path)
+  local shared = redis.new(conf.store, rules)
+  if conf.batch > 1 then shared = redis.batched(shared, rules[1], conf.batch, dict) end
   set.take = counter.new(conf, limiter, shared, key_of)
   return set
 end

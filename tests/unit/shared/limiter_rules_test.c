@@ -308,6 +308,16 @@ static void rules(void **state)
             fail_msg("rule %zu is taken", i);
 }
 
+static void algorithms_have_names(void **state)
+{
+    enum mg_limiter_algorithm found = MG_LIMITER_FIXED_WINDOW;
+    (void)state;
+    assert_true(mg_limiter_algorithm_find(MG_STR("leaky-bucket"), &found));
+    assert_int_equal(found, MG_LIMITER_LEAKY_BUCKET);
+    assert_false(mg_limiter_algorithm_find(MG_STR("leaky"), &found));
+    assert_false(mg_limiter_algorithm_find(MG_STR_NONE, &found));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +329,7 @@ int main(void)
         cmocka_unit_test(queue),
         cmocka_unit_test(time_runs_back),
         cmocka_unit_test(rules),
+        cmocka_unit_test(algorithms_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

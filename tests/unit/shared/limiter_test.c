@@ -401,6 +401,19 @@ struct worker {
 static int held; /* changed atomically */
 
 /* All ask more often than the limits allow, at one moment in time. */
+static void an_answer_is_about_the_tightest(void **state)
+{
+    static const struct mg_limiter_result results[] = {
+        {.ok = true, .remaining = 5}, {.ok = true, .remaining = 2},
+        {.ok = true, .remaining = 2}, {.retry_after_s = 1, .remaining = 9},
+        {.retry_after_s = 3},         {.retry_after_s = 2},
+    };
+    static const size_t tightest[] = {0, 1, 1, 3, 4, 4};
+    (void)state;
+    for (size_t count = 1; count <= sizeof tightest / sizeof *tightest; count++)
+        assert_int_equal(mg_limiter_tightest(results, count), tightest[count - 1]);
+}
+
 static void *ask(void *arg)
 {
     struct worker *w = arg;
@@ -515,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_makes_no_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(faulty_calls_take_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_never_evicts_its_own, setup, teardown),
+        cmocka_unit_test(an_answer_is_about_the_tightest),
         cmocka_unit_test_setup_teardown(threads_share_one_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_take_all_or_nothing, setup, teardown),
     };

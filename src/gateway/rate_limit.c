@@ -1,0 +1,213 @@
+/*
+ * One request at its limits. Worker thread.
+ *
+ *     which limits, whose, how much ──▶ take ──▶ granted ──▶ (wait for the turn) ──▶ go on
+ *                                        │                         on the way back: tell
+ *                                        ├────▶ refused ──▶ answer
+ *                                        └────▶ nobody can count ──▶ go on, or answer
+ *
+ * What is not refused and does not wait costs no allocation but that of the exchange's arena.
+ */
+#include "gateway/rate_limit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "gateway/expr.h"
+#include "gateway/rate_limit_answer.h"
+#include "gateway/worker.h"
+
+#define NUMBER_BYTES_MAX 63
+
+/* --- which limits --- */
+
+/* NULL: it is no tier. */
+static const struct mg_rate_limit_set *find_tier(const struct mg_rate_limit_options *o,
+                                                 struct mg_str tier)
+{
+    for (uint32_t i = 1; i < o->set_count; i++)
+        if (mg_str_eq(o->sets[i].tier, tier))
+            return &o->sets[i];
+    return NULL;
+}
+
+/* The first of the client's groups that is a tier. */
+static const struct mg_rate_limit_set *find_group(const struct mg_rate_limit_options *o,
+                                                  struct mg_request *req)
+{
+    const struct mg_rate_limit_set *set = NULL;
+    struct mg_str group;
+    for (uint32_t i = 1; !set && mg_expr_item(req, MG_STR("claims.groups"), i, &group); i++)
+        set = find_tier(o, group);
+    return set;
+}
+
+static const struct mg_rate_limit_set *choose(const struct mg_rate_limit_options *o,
+                                              struct mg_request *req)
+{
+    if (o->set_count == 1)
+        return o->sets;
+    const struct mg_rate_limit_set *set =
+        o->tier.n ? find_tier(o, mg_expr_text(req, o->tier)) : find_group(o, req);
+    return set ? set : o->sets;
+}
+
+/* --- how much --- */
+
+/* Whoever may say what a request costs must not give units back, or say what is no number at all:
+ * that is 1. */
+static double cost_of(const struct mg_rate_limit_options *o, struct mg_request *req)
+{
+    char digits[NUMBER_BYTES_MAX + 1], *end;
+    if (!o->cost_expr.n)
+        return o->cost;
+    struct mg_str text = mg_str_trim(mg_expr_text(req, o->cost_expr));
+    if (text.n == 0 || text.n > NUMBER_BYTES_MAX)
+        return 1;
+    memcpy(digits, text.p, text.n);
+    digits[text.n] = 0;
+    double cost = strtod(digits, &end);
+    return end == digits + text.n && cost >= 0 && cost <= o->cost_max ? cost : 1;
+}
+
+/* --- whose --- */
+
+static struct mg_str join(struct mg_str prefix, struct mg_str key, struct mg_arena *arena)
+{
+    char *text = mg_arena_alloc(arena, prefix.n + key.n);
+    memcpy(text, prefix.p, prefix.n);
+    if (key.n)
+        memcpy(text + prefix.n, key.p, key.n);
+    return mg_str(text, prefix.n + key.n);
+}
+
+static void make_asks(const struct mg_rate_limit_set *set, struct mg_request *req, double cost,
+                      struct mg_limiter_ask *asks)
+{
+    struct mg_str key = MG_STR_NONE;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct mg_rate_limit *limit = &set->limits[i];
+        if (i == 0 || !set->one_key)
+            key = mg_client_key_text(&limit->by, req);
+        asks[i] = (struct mg_limiter_ask){&limit->rule, join(limit->prefix, key, req->arena), cost};
+    }
+}
+
+/* --- what becomes of it --- */
+
+static struct mg_str route_name(const struct mg_request *req)
+{
+    return req->route ? req->route->name : MG_STR_NONE;
+}
+
+static enum mg_step_result refuse(const struct mg_step *step, struct mg_walk *w,
+                                  const struct mg_rate_limit_word *word)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    mg_log_info("over the limit", MG_LOG_STR("step", step->id),
+                MG_LOG_STR("route", route_name(w->req)),
+                MG_LOG_STR("request_id", mg_request_id(w->req)), MG_LOG_BOOL("dry_run", o->dry_run),
+                MG_LOG_STR("limit", word->limit->name));
+    if (o->dry_run)
+        return MG_STEP_NEXT;
+    w->res = mg_rate_limit_refusal(o, word, w->req);
+    return MG_STEP_STOP;
+}
+
+static enum mg_step_result uncounted(const struct mg_step *step, struct mg_walk *w,
+                                     enum mg_dict_rc why)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    mg_log_error("requests cannot be counted", MG_LOG_STR("step", step->id),
+                 MG_LOG_STR("route", route_name(w->req)),
+                 MG_LOG_STR("request_id", mg_request_id(w->req)),
+                 MG_LOG_C("why", mg_dict_rc_text(why)));
+    if (o->allow_uncounted || o->dry_run)
+        return MG_STEP_NEXT;
+    w->res = mg_rate_limit_uncounted(w->req);
+    return MG_STEP_STOP;
+}
+
+/* Granted, but only later: the request of a leaky bucket waits for its turn. In the arena. */
+struct turn {
+    struct mg_walk *walk;
+    struct mg_timer timer;
+};
+
+static void leave(void *arg)
+{
+    struct turn *t = arg;
+    mg_timer_release(&t->timer);
+}
+
+static void on_turn(void *arg)
+{
+    struct turn *t = arg;
+    mg_timer_release(&t->timer);
+    mg_wait_end(&t->walk->wait);
+    mg_walk_resume(t->walk, MG_STEP_NEXT);
+}
+
+static enum mg_step_result wait_for_turn(struct mg_walk *w, double seconds)
+{
+    struct mg_loop *loop = w->ex->worker->loop;
+    struct turn *t = mg_arena_alloc(w->req->arena, sizeof *t);
+    t->walk = w;
+    mg_timer_init(&t->timer, loop, on_turn, t);
+    mg_timer_set(&t->timer, mg_loop_now(loop) + (uint64_t)(seconds * (double)MG_SECOND));
+    mg_wait_begin(&w->wait, &w->ex->wait, leave, t);
+    return MG_STEP_WAIT;
+}
+
+static double longest_delay(const struct mg_limiter_result *results, uint32_t count)
+{
+    double seconds = 0;
+    for (uint32_t i = 0; i < count; i++)
+        seconds = fmax(seconds, results[i].delay_s);
+    return seconds;
+}
+
+static enum mg_step_result grant(const struct mg_step *step, struct mg_walk *w,
+                                 const struct mg_rate_limit_set *set,
+                                 const struct mg_limiter_result *results, size_t which)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    if (o->dry_run)
+        return MG_STEP_NEXT;
+    if (o->headers || o->legacy == MG_RATE_LIMIT_LEGACY_ALWAYS)
+        *mg_walk_kept(w, step) = mg_rate_limit_word_new(o, set, results, which, w->req);
+    double delay_s = longest_delay(results, set->count);
+    return delay_s > 0 ? wait_for_turn(w, delay_s) : MG_STEP_NEXT;
+}
+
+/* --- the step --- */
+
+static int64_t now_ms(const struct mg_walk *w)
+{
+    return (int64_t)(mg_loop_now(w->ex->worker->loop) / MG_MILLISECOND);
+}
+
+enum mg_step_result mg_rate_limit_request(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    const struct mg_rate_limit_set *set = choose(o, w->req);
+    struct mg_limiter_ask asks[MG_RATE_LIMITS_MAX];
+    struct mg_limiter_result results[MG_RATE_LIMITS_MAX];
+    make_asks(set, w->req, cost_of(o, w->req), asks);
+    enum mg_dict_rc rc = mg_limiter_take_all(o->dict, asks, set->count, now_ms(w), results);
+    if (rc != MG_DICT_OK)
+        return uncounted(step, w, rc);
+    size_t which = mg_limiter_tightest(results, set->count);
+    if (results[which].ok)
+        return grant(step, w, set, results, which);
+    return refuse(step, w, mg_rate_limit_word_new(o, set, results, which, w->req));
+}
+
+enum mg_step_result mg_rate_limit_response(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_rate_limit_word *word = *mg_walk_kept(w, step);
+    if (word)
+        mg_rate_limit_tell(step->options, word, w->res, false);
+    return MG_STEP_NEXT;
+}

@@ -1,0 +1,136 @@
+/*
+ * Options of the policy `rate-limit`. Control thread.
+ *
+ * The table is what lua/moongate/limits/set.lua makes of a conf; its fields are told there.
+ */
+#include "script/native_rate_limit.h"
+
+#include "gateway/rate_limit_options.h"
+#include "http/rate_limit_field.h"
+
+#define DICTIONARY "rate-limit"
+
+static double number(struct mg_config_build *b, int table, const char *key)
+{
+    lua_getfield(b->L, table, key);
+    double value = lua_tonumber(b->L, -1);
+    lua_pop(b->L, 1);
+    return value;
+}
+
+/* --- one limit --- */
+
+static void read_by(struct mg_config_build *b, int table, struct mg_client_key *out)
+{
+    size_t count;
+    const struct mg_str *names = mg_config_texts(b, table, "by", &count);
+    struct mg_client_key_part *parts = mg_arena_calloc(&b->gen->arena, count * sizeof *parts);
+    for (size_t i = 0; i < count; i++)
+        parts[i] = mg_client_key_part(names[i]);
+    *out = (struct mg_client_key){parts, (uint32_t)count};
+}
+
+static struct mg_str head_of(struct mg_config_build *b, struct mg_str name)
+{
+    char *text = mg_arena_alloc(&b->gen->arena, 2 * name.n + 5);
+    return mg_str(text, mg_rate_limit_field_head(name, text));
+}
+
+/* The one on top of the stack. */
+static void read_limit(struct mg_config_build *b, struct mg_rate_limit *out)
+{
+    int table = lua_gettop(b->L);
+    mg_limiter_algorithm_find(mg_config_text(b, table, "algorithm"), &out->rule.algorithm);
+    out->rule.limit = number(b, table, "limit");
+    out->rule.seconds = number(b, table, "window");
+    out->rule.burst = number(b, table, "burst");
+    out->rule.queue = number(b, table, "queue");
+    out->name = mg_config_text(b, table, "name");
+    out->prefix = mg_config_text(b, table, "prefix");
+    out->members = mg_config_text(b, table, "members");
+    out->head = head_of(b, out->name);
+    read_by(b, table, &out->by);
+}
+
+/* --- sets --- */
+
+/* The one on top of the stack. */
+static void read_set(struct mg_config_build *b, struct mg_rate_limit_set *out)
+{
+    int table = lua_gettop(b->L);
+    out->tier = mg_config_text(b, table, "tier");
+    out->policy = mg_config_text(b, table, "policy");
+    out->one_key = mg_config_flag(b, table, "one_key");
+    out->count = mg_config_list(b, table, "limits"); /* the schema lets no more in */
+    struct mg_rate_limit *limits = mg_arena_calloc(&b->gen->arena, out->count * sizeof *limits);
+    for (uint32_t i = 0; i < out->count; i++) {
+        lua_rawgeti(b->L, table + 1, (lua_Integer)i + 1);
+        read_limit(b, &limits[i]);
+        lua_pop(b->L, 1);
+        out->field_room += limits[i].head.n + MG_RATE_LIMIT_FIELD_MORE;
+    }
+    lua_pop(b->L, 1);
+    out->limits = limits;
+}
+
+static void read_sets(struct mg_config_build *b, int conf, struct mg_rate_limit_options *out)
+{
+    out->set_count = mg_config_list(b, conf, "sets");
+    int list = lua_gettop(b->L);
+    struct mg_rate_limit_set *sets = mg_arena_calloc(&b->gen->arena, out->set_count * sizeof *sets);
+    for (uint32_t i = 0; i < out->set_count; i++) {
+        lua_rawgeti(b->L, list, (lua_Integer)i + 1);
+        read_set(b, &sets[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    out->sets = sets;
+}
+
+/* --- the step --- */
+
+static struct mg_dict *open_dict(struct mg_config_build *b)
+{
+    mg_config_list(b, b->config, "shared");
+    size_t bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), DICTIONARY);
+    lua_pop(b->L, 1);
+    return mg_generation_open_dict(b->gen, MG_STR(DICTIONARY), bytes ? bytes : MG_DICTS_BYTES);
+}
+
+static enum mg_rate_limit_legacy legacy_of(struct mg_config_build *b, int conf)
+{
+    if (mg_config_is(b, conf, "legacy_headers", "refused"))
+        return MG_RATE_LIMIT_LEGACY_REFUSED;
+    return mg_config_flag(b, conf, "legacy_headers") ? MG_RATE_LIMIT_LEGACY_ALWAYS
+                                                     : MG_RATE_LIMIT_LEGACY_NEVER;
+}
+
+static enum mg_rate_limit_reset reset_of(struct mg_config_build *b, int conf)
+{
+    if (mg_config_is(b, conf, "legacy_reset", "date"))
+        return MG_RATE_LIMIT_RESET_DATE;
+    return mg_config_is(b, conf, "legacy_reset", "seconds") ? MG_RATE_LIMIT_RESET_SECONDS
+                                                            : MG_RATE_LIMIT_RESET_EPOCH;
+}
+
+const void *mg_native_rate_limit(struct mg_config_build *b, int conf,
+                                 const struct mg_config_place *place)
+{
+    struct mg_rate_limit_options *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
+    (void)place;
+    o->dict = open_dict(b);
+    read_sets(b, conf, o);
+    o->tier = mg_config_text(b, conf, "tier");
+    o->cost = number(b, conf, "cost");
+    o->cost_expr = mg_config_text(b, conf, "cost_expr");
+    o->cost_max = number(b, conf, "cost_max");
+    o->headers = mg_config_flag(b, conf, "headers");
+    o->legacy = legacy_of(b, conf);
+    o->reset = reset_of(b, conf);
+    o->status = (uint16_t)mg_config_integer(b, conf, "status");
+    o->body = mg_config_text(b, conf, "message");
+    o->type = mg_config_text(b, conf, "message_type");
+    o->dry_run = mg_config_flag(b, conf, "dry_run");
+    o->allow_uncounted = mg_config_flag(b, conf, "allow_uncounted");
+    return o;
+}

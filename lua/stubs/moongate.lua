@@ -65,6 +65,20 @@
 ---@alias moongate.HeaderValue string|number|boolean
 ---@alias moongate.Headers table<string, moongate.HeaderValue|moongate.HeaderValue[]>
 ---@alias moongate.Transform async fun(piece: string, eof: boolean): string?
+---@alias moongate.EventMapper async fun(event: moongate.Event): moongate.EventToSend|moongate.EventToSend[]|nil
+
+---One that came of a stream of server-sent events.
+---@class moongate.Event
+---@field event string its type; "message" when it tells none
+---@field data string its lines, with line feeds between them
+---@field id? string the last id that was told, by this event or one before
+---@field retry? integer milliseconds after which to connect again
+
+---@class moongate.EventToSend
+---@field data? any a string, or a value whose JSON it is
+---@field event? string
+---@field id? string|number
+---@field retry? integer
 
 ---What requests and responses have in common. Names of headers do not care about case.
 ---@class moongate.Message
@@ -285,6 +299,20 @@ function Response:cache_control() end
 ---@nodiscard
 function Response:copy() end
 
+---`for event in res:events() do`: server-sent events, each as soon as it is over. Waits; raises when the stream breaks
+---off, or an event is too large.
+---@async
+---@param limit? integer bytes of an event; default: `limits.buffered_body_bytes`
+---@return async fun(): moongate.Event?
+---@nodiscard
+function Response:events(limit) end
+
+---Rewrites a stream of server-sent events as it passes.
+---@param fn moongate.EventMapper
+---@param limit? integer bytes of an event; default: `limits.buffered_body_bytes`
+---@return boolean whether it is one
+function Response:map_events(fn, limit) end
+
 -- The module ------------------------------------------------------------------------------------------------
 
 ---@class moongate
@@ -339,6 +367,12 @@ function mg.redirect(url, status) end
 ---@return moongate.Response
 ---@nodiscard
 function mg.stream(status, headers, fn) end
+
+---A server-sent event as text, to be written.
+---@param event moongate.EventToSend
+---@return string
+---@nodiscard
+function mg.sse(event) end
 
 ---@class moongate.FetchOptions
 ---@field method? string default "GET"

@@ -3,6 +3,7 @@
 
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/lib_sse.h"
 #include "script/table.h"
 
 enum field { F_STATUS, F_SOURCE, F_ERROR, F_UPSTREAM };
@@ -143,14 +144,20 @@ static int l_copy(lua_State *L)
     mg_message_copy(copy->msg, h->ctx->arena, res->msg);
     if (res->body)
         mg_response_set_body(copy, h->ctx->arena, res->buffered);
+    copy->again = res->again;
     mg_handle_push(L, h->ctx, MG_HANDLE_RESPONSE, copy);
     return 1;
 }
 
 static const luaL_Reg methods[] = {
-    MG_LIB_MESSAGE_METHODS, MG_LIB_BODY_METHODS,
-    {"is_json", l_is_json}, {"cache_control", l_cache_control},
-    {"copy", l_copy},       {NULL, NULL},
+    MG_LIB_MESSAGE_METHODS,
+    MG_LIB_BODY_METHODS,
+    {"is_json", l_is_json},
+    {"cache_control", l_cache_control},
+    {"copy", l_copy},
+    {"events", mg_lib_sse_events},
+    {"map_events", mg_lib_sse_map_events},
+    {NULL, NULL},
 };
 
 static const struct mg_handle_type type = {

@@ -13,6 +13,7 @@
 #include "script/lib_reply.h"
 #include "script/lib_request.h"
 #include "script/lib_response.h"
+#include "script/lib_sse.h"
 #include "script/lib_time.h"
 
 void mg_lua_module_open(lua_State *L)
@@ -25,6 +26,7 @@ void mg_lua_module_open(lua_State *L)
     mg_lib_time_open(L);
     mg_lib_client_key_open(L);
     mg_lib_reply_open(L);
+    mg_lib_sse_open(L);
     mg_lib_fetch_open(L);
     mg_lib_redis_open(L);
 }

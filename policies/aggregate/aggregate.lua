@@ -9,6 +9,7 @@ local kinds = require "moongate.template.kinds"
 local mg, s = require "moongate", require "moongate.schema"
 local plans = require "moongate.aggregate.plan"
 local runs = require "moongate.aggregate.run"
+local stores = require "moongate.aggregate.store"
 local try = require("moongate.template.compile").try
 
 local M = {
@@ -35,6 +36,8 @@ local PART = s.record {
     help = "statuses that are no failure, such as 200-299 or 404" }),
   timeout = s.duration { gt = 0, le = 3600, help = "for this part, the steps of its `use` included" },
   retries = s.integer { ge = 0, le = 15, help = "how often to try again after a failure" },
+  cache = s.duration { gt = 0, le = 86400 * 365,
+    help = "keep what it says for so long, for the same request alone; in the dictionary `aggregate`" },
   needs = s.list(NAME, { single = true, help = "parts to wait for, beside those that its expressions name" }),
   when = kinds.expression { help = "the part is only asked for when this is true; else it is as if it were missing" },
   each = kinds.expression { help = "a list: asks once for each item, which expressions call `it`; gives a list" },
@@ -43,6 +46,7 @@ local PART = s.record {
   use = s.steps { single = true, help = "steps for this part's request and answer" },
 }:check(function(conf)
   if conf.each and conf.use then return "cannot stand with 'each'", "use" end
+  if conf.cache and (conf.body or conf.method and conf.method ~= "GET") then return "is for GET alone", "cache" end
   for _, item in ipairs(conf.accept) do
     local first, last = tostring(item):match "^(%d+)%-(%d+)$"
     if first and tonumber(first) > tonumber(last) then return "has a range that ends before it begins", "accept" end
@@ -169,6 +173,9 @@ end
 
 function M.new(conf)
   local plan = plans.of(conf)
+  for _, part in ipairs(plan.parts) do
+    part.kept = part.ttl and stores.new(part.ttl, part.accepts)
+  end
   return { request = function(req)
     local run = runs.new(plan, req)
     if plan.stream then

@@ -458,6 +458,111 @@ describe("aggregate", function()
     end)
   end)
 
+  describe("keeps what a part said", function()
+    local n
+
+    -- Says how often it was asked, and by whom.
+    local function counter(req)
+      n = n + 1
+      return { json = { n = n, who = req:header "X-User" } }
+    end
+
+    local function keeping(part, more, answer)
+      n = 0
+      local conf = one(part, more)
+      conf.parts.a.cache = conf.parts.a.cache or "30s"
+      return T.new { match = "/{id}", policies = { { aggregate = conf } }, upstreams = { api = answer or counter } }
+    end
+
+    it("for its time", function()
+      local t = keeping {}
+      for _ = 1, 3 do assert.json(t:request "/1", { a = { n = 1 } }) end
+      assert.called(t, "api", 1)
+      t:advance(29)
+      assert.json(t:request "/1", { a = { n = 1 } })
+      t:advance(2)
+      assert.json(t:request "/1", { a = { n = 2 } })
+    end)
+
+    it("for the same path and query alone", function()
+      local t = keeping { path = "/${params.id}", query = { q = "${arg.q}" } }
+      assert.json(t:request "/1", { a = { n = 1 } })
+      assert.json(t:request "/2", { a = { n = 2 } })
+      assert.json(t:request "/1?q=x", { a = { n = 3 } })
+      assert.json(t:request "/1?q=y", { a = { n = 4 } })
+      assert.json(t:request "/1?q=x&other=1", { a = { n = 3 } })
+      assert.json(t:request "/1", { a = { n = 1 } })
+    end)
+
+    for what, part in pairs {
+      ["that are passed"] = { pass = "X-User" }, ["of its own"] = { headers = { ["X-User"] = "${header.x-user}" } },
+    } do
+      it("for the same headers alone: those " .. what, function()
+        local t = keeping(part)
+        local function by(user) return t:request { path = "/1", headers = { ["X-User"] = user } } end
+        assert.json(by "ann", { a = { n = 1, who = "ann" } })
+        assert.json(by "bob", { a = { n = 2, who = "bob" } })
+        assert.json(by "ann", { a = { n = 1, who = "ann" } })
+        assert.json(by { "ann", "bob" }, { a = { n = 3, who = "ann, bob" } })
+        -- One value is not two, for whom they are passed to.
+        assert.json(by "ann, bob", { a = { n = part.pass and 4 or 3, who = "ann, bob" } })
+        assert.json(by(nil), { a = { n = part.pass and 5 or 4 } })
+        assert.json(by "bob", { a = { n = 2, who = "bob" } })
+      end)
+    end
+
+    it("for the same headers alone: those that its steps have set", function()
+      local t = keeping { use = { { lua = [[return { request = function(req)
+        req:set_header("X-User", req.auth.subject)
+      end }]] } } }
+      local function by(user) return t:request { path = "/1", auth = { subject = user } } end
+      assert.json(by "ann", { a = { n = 1, who = "ann" } })
+      assert.json(by "bob", { a = { n = 2, who = "bob" } })
+      assert.json(by "ann", { a = { n = 1, who = "ann" } })
+      assert.called(t, "api", 2)
+    end)
+
+    it("also where expressions look into it, and item by item", function()
+      local t = keeping({}, { body = { n = "${a.n + 1}", a = "${a}" } })
+      for _ = 1, 2 do assert.json(t:request "/1", { n = 2, a = { n = 1 } }) end
+      t = keeping({ each = "list(1, 2, params.id)", path = "/x/${it}" }, { body = { a = "${a}" } })
+      assert.equal(3, #t:request("/3"):json().a)
+      assert.called(t, "api", 3)
+      local first = t:request("/4"):json().a
+      assert.called(t, "api", 4)
+      assert.same(first, t:request("/4"):json().a)
+      assert.called(t, "api", 4)
+    end)
+
+    for what, answer in pairs {
+      ["a failure"] = { status = 500 }, ["what is no JSON"] = { body = "no" },
+      ["what is private"] = { json = 1, headers = { ["Cache-Control"] = "max-age=60, private" } },
+      ["what must not be stored"] = { json = 1, headers = { ["Cache-Control"] = "no-store" } },
+      ["what must be asked for again"] = { json = 1, headers = { ["Cache-Control"] = "no-cache" } },
+      ["what has a cookie"] = { json = 1, headers = { ["Set-Cookie"] = "a=b" } },
+      ["what is larger than the dictionary"] = { json = ("x"):rep(900000) },
+    } do
+      it("never " .. what, function()
+        local t = keeping({ optional = true }, nil, answer)
+        for _ = 1, 2 do t:request "/1" end
+        assert.called(t, "api", 2)
+      end)
+    end
+
+    it("in the coding that it came in, or none", function()
+      local t = keeping({}, nil, { headers = { ["Content-Encoding"] = "gzip" },
+        body = mg.crypto.base64.decode "H4sIAAAAAAACA6tWSlSyMqwFAK+sG1YHAAAA" })
+      for _ = 1, 2 do assert.json(t:request "/1", { a = { a = 1 } }) end
+      assert.called(t, "api", 1)
+    end)
+
+    it("of GET alone", function()
+      refuses("cache: is for GET alone", one { cache = "1s", method = "POST" })
+      refuses("cache: is for GET alone", one { cache = "1s", body = { a = 1 } })
+      assert.truthy(T.validate(require "aggregate", one { cache = "1s", method = "GET" }))
+    end)
+  end)
+
   -- The tutorial's words, exactly.
   local ON_FAILURE = {
     status = 500, log = "Error aggregating product details:",

@@ -46,18 +46,20 @@ local function headers_of(req)
 end
 
 -- Behind the last step.
-local function send(spec, copy)
-  return mg.fetch(copy.service, {
+local function send(part, spec, copy)
+  local options = {
     method = copy.method, path = copy.path, query = copy.query, headers = headers_of(copy),
     body = spec.body and copy:text(), retries = spec.retries, accept = "any",
-  })
+  }
+  if part.kept and copy.method == "GET" then return part.kept:fetch(copy.service, options, copy) end
+  return mg.fetch(copy.service, options)
 end
 
 -- Its own pipeline: what the steps make of an answer counts, and they may answer themselves.
 local function ask_through_steps(part, spec, req)
   local fault
   local res = part.use(request_for(part, spec, req), function(copy)
-    local res, err = send(spec, copy)
+    local res, err = send(part, spec, copy)
     if res then return res end
     fault = err
     return mg.problem(err.code == "timeout" and 504 or 502, "upstream-failed")
@@ -116,6 +118,8 @@ local function ask_one(part, run)
     res, err = in_time(spec.timeout, ask_through_steps, part, spec, run.req)
   elseif part.use then
     res, err = ask_through_steps(part, spec, run.req)
+  elseif part.kept then
+    res, err = part.kept:fetch(part.service, spec, run.req)
   else
     res, err = mg.fetch(part.service, spec)
   end
@@ -171,7 +175,12 @@ local function ask_each(part, run)
   end
   local calls, err = calls_for(part, run, list)
   if not calls then return nil, nil, err end
-  local got, failed = mg.fetch_all(calls, { max = part.parallel })
+  local got, failed
+  if part.kept then
+    got, failed = part.kept:fetch_all(part.service, calls, { max = part.parallel }, run.req)
+  else
+    got, failed = mg.fetch_all(calls, { max = part.parallel })
+  end
   if not got then return nil, nil, failed end
   return take_each(part, list, got)
 end

@@ -126,7 +126,7 @@ local function part_of(name, conf, all, mode)
     name = name, optional = tolerant, default = conf.default, needs = needs, looks_into = looked_into,
     make = make_function(conf, scope, looked_into, tolerant), use = conf.use, pass = conf.pass, service = conf.service,
     when = when and compile.closure(when), each = each and compile.closure(each), accepts = accepted_set(conf.accept),
-    parallel = conf.parallel, max_items = conf.max_items,
+    parallel = conf.parallel, max_items = conf.max_items, ttl = conf.cache,
   }
   for other in pairs(looked_into) do needs[other] = true end
   return part
@@ -163,7 +163,7 @@ end
 
 local function is_independent(parts)
   for _, part in ipairs(parts) do
-    if next(part.needs) or part.when or part.each or part.use then return false end
+    if next(part.needs) or part.when or part.each or part.use or part.ttl then return false end
   end
   return true
 end

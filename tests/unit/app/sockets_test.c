@@ -98,6 +98,33 @@ static void test_unix(void **unused)
     mg_generation_unref(gen);
 }
 
+/* Several listeners may ask for any free port: over a reload each keeps the one it got. */
+static void test_any_port_twice_over_a_reload(void **unused)
+{
+    struct mg_listen listens[] = {{.address = MG_STR("127.0.0.1:0")},
+                                  {.address = MG_STR("127.0.0.1:0")},
+                                  {.address = MG_STR("127.0.0.1:0")}};
+    struct mg_generation *two = generation(listens, 2), *three = generation(listens, 3);
+    struct mg_error err;
+    (void)unused;
+    struct mg_sockets *old = mg_sockets_open(two, 2, NULL, &err);
+    assert_non_null(old);
+    struct mg_sockets *s = mg_sockets_open(three, 2, old, &err);
+    assert_non_null(s);
+    assert_int_equal(mg_sockets_before(s, 0), 0);
+    assert_int_equal(mg_sockets_before(s, 1), 1);
+    assert_int_equal(mg_sockets_before(s, 2), MG_SOCKETS_NONE);
+    assert_string_equal(mg_sockets_name(s, 1), mg_sockets_name(old, 1));
+    assert_int_equal(mg_sockets_fd(s, 1, 1), mg_sockets_fd(old, 1, 1));
+    mg_sockets_take_over(s, old);
+    mg_sockets_free(old);
+    assert_int_not_equal(bound_to(mg_sockets_fd(s, 0, 0)).port,
+                         bound_to(mg_sockets_fd(s, 1, 0)).port);
+    mg_sockets_free(s);
+    mg_generation_unref(two);
+    mg_generation_unref(three);
+}
+
 static void test_bad_address(void **unused)
 {
     struct mg_listen listens[] = {{.address = MG_STR("127.0.0.1:0")}, {.address = MG_STR("x")}};
@@ -260,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_one_port_for_all_workers),
         cmocka_unit_test(test_taken_port),
         cmocka_unit_test(test_unix),
+        cmocka_unit_test(test_any_port_twice_over_a_reload),
         cmocka_unit_test(test_bad_address),
         cmocka_unit_test(test_inherit),
         cmocka_unit_test(test_other_number_of_workers),

@@ -78,12 +78,10 @@ static enum mg_rc fail(lua_State *L, struct mg_error *err)
     return MG_FAIL;
 }
 
-/* Pushes what the text returns. */
-static enum mg_rc run(lua_State *L, struct mg_str text, const char *path, struct mg_error *err)
+/* Pushes what the function on top returns, or, when there is none, fails with the text there. */
+static enum mg_rc run(lua_State *L, enum mg_rc loaded, const char *path, struct mg_error *err)
 {
-    char chunk_name[PATH_MAX + 1];
-    snprintf(chunk_name, sizeof chunk_name, "@%s", path);
-    if (mg_sandbox_load(L, text, chunk_name) == MG_OK && mg_task_call(L, 0, 1) == MG_OK)
+    if (loaded == MG_OK && mg_task_call(L, 0, 1) == MG_OK)
         return MG_OK;
     fail(L, err);
     /* An error value that is no text says nothing of its place. */
@@ -159,6 +157,13 @@ static enum mg_rc check_hiding(lua_State *L, const struct mg_embedded_file *hidd
                         path);
 }
 
+static enum mg_rc load_text(lua_State *L, struct mg_str text, const char *path)
+{
+    char chunk_name[PATH_MAX + 1];
+    snprintf(chunk_name, sizeof chunk_name, "@%s", path);
+    return mg_sandbox_load(L, text, chunk_name);
+}
+
 static enum mg_rc load_own_file(lua_State *L, const char *path, struct mg_str name,
                                 struct mg_error *err)
 {
@@ -167,7 +172,7 @@ static enum mg_rc load_own_file(lua_State *L, const char *path, struct mg_str na
     /* A file that cannot be read is a failure: another one must not stand in for it unnoticed. */
     enum mg_rc rc = mg_file_read(path, &text, err);
     if (rc == MG_OK)
-        rc = run(L, mg_buf_str(&text), path, err);
+        rc = run(L, load_text(L, mg_buf_str(&text), path), path, err);
     if (rc == MG_OK)
         rc = check_module(L, name, path, err);
     if (rc == MG_OK)
@@ -199,7 +204,7 @@ static enum mg_rc load_built_in(lua_State *L, struct mg_str name, struct mg_erro
     const struct mg_embedded_file *f = find_built_in(name);
     if (!f)
         return MG_EOF;
-    enum mg_rc rc = run(L, mg_str(f->data, f->size), f->name, err);
+    enum mg_rc rc = run(L, mg_sandbox_load_embedded(L, f), f->name, err);
     return rc == MG_OK ? check_module(L, name, f->name, err) : rc;
 }
 

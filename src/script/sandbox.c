@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script/compiled.h"
 #include "script/embedded.h"
 #include "script/stdlib.h"
 #include "script/task.h"
@@ -163,14 +164,19 @@ static const char *read_piece(lua_State *L, void *arg, size_t *n)
     return piece.p;
 }
 
-static int load_source(lua_State *L, struct source *s, const char *chunk_name)
+/* Gives the function on top, if the status says that there is one, the globals. */
+static int with_globals(lua_State *L, int status)
 {
-    int status = lua_load(L, read_piece, s, chunk_name, "t");
     if (status != LUA_OK)
         return status;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
     lua_setupvalue(L, -2, 1);
     return LUA_OK;
+}
+
+static int load_source(lua_State *L, struct source *s, const char *chunk_name)
+{
+    return with_globals(L, lua_load(L, read_piece, s, chunk_name, "t"));
 }
 
 static mg_sandbox_filter_fn text_filter;
@@ -190,6 +196,15 @@ static int load_text(lua_State *L, struct mg_str text, const char *chunk_name)
     return status;
 }
 
+static int load_embedded(lua_State *L, const struct mg_embedded_file *f)
+{
+    const char *chunk_name = lua_pushfstring(L, "@%s", f->name);
+    int status = text_filter ? load_text(L, mg_str(f->data, f->size), chunk_name)
+                             : with_globals(L, mg_compiled_load(L, f, chunk_name));
+    lua_remove(L, -2);
+    return status;
+}
+
 static enum mg_rc load_rc(int status)
 {
     return status == LUA_OK ? MG_OK : status == LUA_ERRMEM ? MG_NOMEM : MG_FAIL;
@@ -198,6 +213,11 @@ static enum mg_rc load_rc(int status)
 enum mg_rc mg_sandbox_load(lua_State *L, struct mg_str text, const char *chunk_name)
 {
     return load_rc(load_text(L, text, chunk_name));
+}
+
+enum mg_rc mg_sandbox_load_embedded(lua_State *L, const struct mg_embedded_file *file)
+{
+    return load_rc(load_embedded(L, file));
 }
 
 static bool is_word_char(char c)
@@ -303,16 +323,11 @@ static int compare_names(const void *name, const void *file)
     return strcmp(name, ((const struct mg_embedded_file *)file)->name);
 }
 
-static int load_embedded(lua_State *L, const char *name)
+static int load_built_in(lua_State *L, const char *name)
 {
     const struct mg_embedded_file *f =
         bsearch(name, mg_embedded_files, mg_embedded_file_count, sizeof *f, compare_names);
-    if (!f)
-        return LUA_ERRFILE;
-    const char *chunk_name = lua_pushfstring(L, "@%s", name);
-    int status = load_text(L, mg_str(f->data, f->size), chunk_name);
-    lua_remove(L, -2);
-    return status;
+    return f ? load_embedded(L, f) : LUA_ERRFILE;
 }
 
 /* The stack of l_require, from the bottom. */
@@ -336,7 +351,7 @@ static bool try_name(lua_State *L, const char *folder, const char *format, const
     luaL_gsub(L, format, "?", file);
     lua_concat(L, 3);
     const char *name = lua_tostring(L, -1);
-    int status = folder ? load_file(L, name) : load_embedded(L, name);
+    int status = folder ? load_file(L, name) : load_built_in(L, name);
     if (status == LUA_ERRFILE) {
         lua_pushfstring(L, "\n\tno %s '%s'", folder ? "file" : "built-in file", name);
         lua_remove(L, -2);

@@ -10,6 +10,7 @@
 #define MG_SCRIPT_SANDBOX_H
 
 #include "base/str.h"
+#include "script/embedded.h"
 #include "script/state.h"
 
 /* Opens all of it in a fresh state. Called once by mg_script_new, protected. */
@@ -39,6 +40,10 @@ enum mg_rc mg_sandbox_require(lua_State *L, const char *name) MG_MUST_CHECK;
  * Pushes the function, or pushes the error text and returns MG_FAIL. Does not run it; mg_task_call
  * does. */
 enum mg_rc mg_sandbox_load(lua_State *L, struct mg_str text, const char *chunk_name) MG_MUST_CHECK;
+
+/* The same for a Lua file of the program; its chunk is called "@" and its name. */
+enum mg_rc mg_sandbox_load_embedded(lua_State *L,
+                                    const struct mg_embedded_file *file) MG_MUST_CHECK;
 
 /* Tests may look at each text before it is compiled, and put another in its place: the filter then
  * sets `text`, pushes what keeps it alive, and returns true; else it pushes nothing. It must not

@@ -33,6 +33,10 @@ local function expand(text, getenv)
   return table.concat(out) .. text:sub(at), replaced
 end
 
+local function child(place, container, key)
+  return walk.child(place, container, type(key) == "number" and key or tostring(key))
+end
+
 -- Replaces in all strings of `value`, in place; keys stay. Adds to w.errors what is not set (such an error is `alone`:
 -- what else is said of its place is a consequence), and to w.ctx.from_env[container][key] what was replaced.
 function M.apply(w, value, getenv)
@@ -40,12 +44,11 @@ function M.apply(w, value, getenv)
   local function visit(container, place)
     if seen[container] then return end
     seen[container] = true
-    for _, key in ipairs(walk.sorted_keys(container)) do
-      local item = container[key]
-      local at = walk.child(place, container, type(key) == "number" and key or tostring(key))
+    for key, item in pairs(container) do -- in any order: errors are sorted
       if type(item) == "table" then
-        visit(item, at)
+        visit(item, child(place, container, key))
       elseif type(item) == "string" and item:find("${", 1, true) then
+        local at = child(place, container, key)
         local text, replaced = expand(item, getenv)
         if not text then
           w:fail(at, ("environment variable '%s' is not set"):format(replaced))

@@ -271,7 +271,9 @@ end
 
 local function check_record(item, place, w, entry)
   for key, schema in pairs(OWN_KEYS) do
-    entry[key] = w:field(schema, item[key], walk.child(place, item, key), item)
+    if not walk.is_left_out(schema, item[key]) then
+      entry[key] = w:field(schema, item[key], walk.child(place, item, key), item)
+    end
   end
   if entry.when then check_lua(entry.when, "return ", walk.child(place, item, "when"), w) end
   local names = names_of(item)

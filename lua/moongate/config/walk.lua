@@ -50,11 +50,32 @@ function M.quote_all(values)
   return table.concat(out, ", ")
 end
 
+local function by_text(a, b)
+  return tostring(a) < tostring(b)
+end
+
 function M.sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  local keys, all_strings = {}, true
+  for key in pairs(t) do
+    keys[#keys + 1] = key
+    all_strings = all_strings and type(key) == "string"
+  end
+  if keys[2] ~= nil then
+    if all_strings then table.sort(keys) else table.sort(keys, by_text) end
+  end
   return keys
+end
+
+-- The same of a schema's fields, which do not change.
+local sorted_fields = setmetatable({}, { __mode = "k" })
+
+local function fields_in_order(schema)
+  local names = sorted_fields[schema.fields]
+  if not names then
+    names = M.sorted_keys(schema.fields)
+    sorted_fields[schema.fields] = names
+  end
+  return names
 end
 
 -- What stands after "expected"; in short, in the brackets after "is required".
@@ -99,9 +120,19 @@ function M.call(container, key, path)
   written[container][key] = path
 end
 
+-- Most paths are never asked for: they are made when they are.
+local Place = {}
+
+function Place.__index(place, field)
+  if field ~= "path" then return nil end
+  local paths = written[place.container]
+  local path = paths and paths[place.key] or M.join(place.parent.path, place.key)
+  place.path = path
+  return path
+end
+
 function M.child(place, container, key)
-  local paths = written[container]
-  return { path = paths and paths[key] or M.join(place.path, key), container = container, key = key, parent = place }
+  return setmetatable({ container = container, key = key, parent = place }, Place)
 end
 
 -- ------------------------------------------------------------------------------------------------ the walk itself
@@ -292,6 +323,11 @@ function Walk:field(schema, value, place, around)
   return nil
 end
 
+-- Whether that leaves nothing to be checked: it is absent, and may be.
+function M.is_left_out(schema, value)
+  return schema.default == nil and not schema.required and M.is_absent(value)
+end
+
 -- Whether a value of this sort can fit at all; "string", "map", ...
 function M.wants(schema, sort)
   local kind = compound[schema.kind] or kinds[schema.kind]
@@ -335,20 +371,29 @@ local function run_checks(schema, value, out, place, walk)
   end
 end
 
+-- Names in a map that are no field's, sorted.
+local function unknown_names(schema, value)
+  local names = {}
+  for key in pairs(value) do
+    local name = tostring(key)
+    if not schema.fields[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
 compound.record = {
   wants = { map = true, list = true },
   describe = function() return "map" end,
   check = function(schema, value, place, walk)
     if not walk:is_map(value) then return walk:fail_expected(schema, value, place) end
     local before, out = #walk.errors, {}
-    for _, key in ipairs(M.sorted_keys(value)) do
-      local name = tostring(key)
-      if not schema.fields[name] then
-        walk:fail_key(M.child(place, value, name), M.unknown_field(name, schema.fields))
-      end
+    for _, name in ipairs(unknown_names(schema, value)) do
+      walk:fail_key(M.child(place, value, name), M.unknown_field(name, schema.fields))
     end
-    for _, key in ipairs(M.sorted_keys(schema.fields)) do
-      out[key] = walk:field(schema.fields[key], value[key], M.child(place, value, key), value)
+    for _, key in ipairs(fields_in_order(schema)) do
+      local field, item = schema.fields[key], value[key]
+      if not M.is_left_out(field, item) then out[key] = walk:field(field, item, M.child(place, value, key), value) end
     end
     if #walk.errors == before then run_checks(schema, value, out, place, walk) end
     return out

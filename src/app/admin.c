@@ -18,12 +18,16 @@
 #define BODY_BYTES 65536 /* only /explain reads one */
 #define ANSWER_MAX ((size_t)4 << 20)
 
+static const struct mg_sockets_one nowhere = {.fd = -1};
+
 struct mg_admin {
     struct mg_admin_host host;
     struct mg_pool chunks, blocks;
     struct mg_server server;
     struct mg_listener *listener; /* NULL: none */
     struct mg_sockets_one at;
+    struct mg_sockets_one next; /* between prepare and adopt or discard */
+    bool moves;                 /* ... to there, or if that is not open to nowhere */
     struct mg_link waiting;
 };
 
@@ -385,6 +389,23 @@ static void on_accept(void *arg, struct mg_stream *stream)
     mg_server_accept(&a->server, stream, 0, false);
 }
 
+enum mg_rc mg_admin_prepare(struct mg_admin *a, const struct mg_generation *gen,
+                            struct mg_error *err)
+{
+    const struct mg_admin_settings *s = &gen->admin;
+    if (s->address.n && a->at.address && mg_str_eq(s->address, mg_str_c(a->at.address)))
+        return MG_OK;
+    bool failed =
+        s->address.n && mg_sockets_open_one("admin", s->address.p, a->host.serving->inherited,
+                                            &a->next, err) != MG_OK;
+    if (failed && !s->by_default)
+        return mg_error_prefix(err, "admin");
+    if (failed)
+        mg_log_warn("no admin listener", MG_LOG_C("reason", err->text));
+    a->moves = true;
+    return MG_OK;
+}
+
 /* Connections go on. */
 static void close_listener(struct mg_admin *a, bool leave_file)
 {
@@ -393,25 +414,22 @@ static void close_listener(struct mg_admin *a, bool leave_file)
     mg_sockets_close_one(&a->at, leave_file);
 }
 
-enum mg_rc mg_admin_listen(struct mg_admin *a, struct mg_error *err)
+void mg_admin_adopt(struct mg_admin *a)
 {
-    const struct mg_admin_settings *s = &a->host.serving->gen->admin;
-    struct mg_sockets_one at = {.fd = -1};
-    if (s->address.n && a->at.address && mg_str_eq(s->address, mg_str_c(a->at.address)))
-        return MG_OK;
-    bool failed =
-        s->address.n &&
-        mg_sockets_open_one("admin", s->address.p, a->host.serving->inherited, &at, err) != MG_OK;
-    if (failed && !s->by_default)
-        return mg_error_prefix(err, "admin");
+    if (!a->moves)
+        return;
     close_listener(a, false);
-    if (failed)
-        mg_log_warn("no admin listener", MG_LOG_C("reason", err->text));
-    if (!at.address)
-        return MG_OK;
-    a->at = at;
-    a->listener = mg_listener_new(a->host.loop, at.fd, on_accept, a);
-    return MG_OK;
+    a->at = a->next;
+    a->next = nowhere;
+    a->moves = false;
+    if (a->at.address)
+        a->listener = mg_listener_new(a->host.loop, a->at.fd, on_accept, a);
+}
+
+void mg_admin_discard(struct mg_admin *a)
+{
+    mg_sockets_close_one(&a->next, false);
+    a->moves = false;
 }
 
 const struct mg_sockets_one *mg_admin_socket(const struct mg_admin *a)
@@ -430,6 +448,7 @@ struct mg_admin *mg_admin_new(const struct mg_admin_host *host)
 {
     struct mg_admin *a = mg_calloc(1, sizeof *a);
     a->host = *host;
+    a->at = a->next = nowhere;
     mg_list_init(&a->waiting);
     mg_pool_init(&a->chunks, CHUNK_BYTES);
     mg_pool_init(&a->blocks, BLOCK_BYTES);
@@ -451,6 +470,7 @@ void mg_admin_free(struct mg_admin *a)
 {
     if (!a)
         return;
+    mg_admin_discard(a);
     close_listener(a, false);
     mg_server_release(&a->server);
     mg_loop_settle(a->host.loop); /* connections give their blocks back at the end of a turn */

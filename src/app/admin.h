@@ -35,10 +35,15 @@ struct mg_admin *mg_admin_new(const struct mg_admin_host *host);
 /* NULL is fine. Open requests are cut. */
 void mg_admin_free(struct mg_admin *a);
 
-/* Listens where the generation that serves says; it does so already, or nowhere, is fine, too. An
- * address of the default that is taken is a warning: there are other gateways here. MG_FAIL with
- * `err`: it cannot, and goes on where it was. */
-enum mg_rc mg_admin_listen(struct mg_admin *a, struct mg_error *err) MG_MUST_CHECK;
+/* Opens the socket that a generation wants, beside the one in use; none is needed when it stays
+ * where it is. An address of the default that is taken is a warning: there are other gateways here.
+ * MG_FAIL with `err`: it cannot be opened. */
+enum mg_rc mg_admin_prepare(struct mg_admin *a, const struct mg_generation *gen,
+                            struct mg_error *err) MG_MUST_CHECK;
+/* That generation serves from now on: the admin moves. */
+void mg_admin_adopt(struct mg_admin *a);
+/* Or never will: closes the socket again, if there is one. */
+void mg_admin_discard(struct mg_admin *a);
 const struct mg_sockets_one *mg_admin_socket(const struct mg_admin *a);
 /* Another process listens there now. Open connections go on. */
 void mg_admin_retire(struct mg_admin *a);

@@ -93,30 +93,34 @@ static void give_up(struct mg_reload *r, struct mg_str why)
 
 /* --- what can only be changed by a restart --- */
 
-static void warn_of_workers(const struct mg_reload *r)
+static void keep_workers(struct mg_reload *r)
 {
     uint32_t now = r->serving->gen->workers, then = r->gen->workers;
-    now = now ? now : mg_cpus_count();
     then = then ? then : mg_cpus_count();
     if (now != then)
-        mg_log_warn("another number of workers needs a restart", MG_LOG_INT("workers", now));
+        mg_buf_printf(&r->said,
+                      "%s: workers: warning: there are %u until the gateway is restarted, not %u\n",
+                      r->options->config, now, then);
     r->gen->workers = now;
 }
 
 /* --- step by step --- */
 
-/* Backends that stay keep their connections and counters. Not with TLS: how they are verified may
- * have changed. */
+/* What was learned of backends that were verified in another way is of no use. */
+static bool verify_alike(const struct mg_service *a, const struct mg_service *b)
+{
+    return mg_tls_client_settings_equal(mg_service_config(a)->tls, mg_service_config(b)->tls);
+}
+
+/* Backends that stay keep their connections and counters. */
 static void inherit_services(const struct mg_reload *r)
 {
     const struct mg_generation *old = r->serving->gen;
-    for (uint32_t i = 0; i < r->gen->service_count; i++) {
+    for (uint32_t i = 0; i < mg_generation_request_services(r->gen); i++) {
         struct mg_service *s = r->gen->services[i];
         int32_t before = mg_generation_service(old, mg_service_config(s)->name);
-        if (before == MG_NO_SERVICE || mg_service_config(s)->tls ||
-            mg_service_config(old->services[before])->tls)
-            continue;
-        mg_service_inherit(s, old->services[before], mg_loop_now(r->loop));
+        if (before != MG_NO_SERVICE && verify_alike(s, old->services[before]))
+            mg_service_inherit(s, old->services[before], mg_loop_now(r->loop));
     }
 }
 
@@ -151,7 +155,7 @@ static void prepare(struct mg_reload *r)
     struct mg_error err;
     stop_waiting(r);
     r->sockets = mg_sockets_open(r->gen, r->serving->gen->workers, r->serving->sockets, &err);
-    if (!r->sockets) {
+    if (!r->sockets || r->on_prepare(r->arg, r->gen, &err) != MG_OK) {
         give_up(r, mg_str_c(err.text));
         return;
     }
@@ -195,9 +199,9 @@ void mg_reload_start(struct mg_reload *r)
     if (!r->gen) {
         give_up(r, mg_buf_str(&r->said));
     } else {
+        keep_workers(r);
         if (r->said.n)
             mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&r->said)));
-        warn_of_workers(r);
         inherit_services(r);
         inherit_sessions(r);
         inherit_keyrings(r);

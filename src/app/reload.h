@@ -35,6 +35,9 @@ struct mg_reload {
     struct mg_crew *crew;
     struct mg_serving *serving; /* changed here */
     void (*on_begin)(void *arg);
+    /* Gets ready whatever else of the process the generation needs; on_done tells what becomes of
+     * it. MG_FAIL with `err`: it cannot be, and the reload is given up. */
+    enum mg_rc (*on_prepare)(void *arg, const struct mg_generation *gen, struct mg_error *err);
     /* After each, also before mg_reload_start returns. `said`: why not, or warnings; borrowed. */
     void (*on_done)(void *arg, bool ok, struct mg_str said);
     void *arg;

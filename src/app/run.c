@@ -66,6 +66,7 @@ struct gateway {
     struct mg_timer limit; /* of starting, then of stopping */
     uint64_t started_ns;
     bool built, names_settled, waited;
+    bool reload_when_ready; /* was asked for while starting */
 };
 
 /* --- serving --- */
@@ -117,6 +118,8 @@ static void serve_when_ready(struct gateway *g)
     g->serving.inherited = NULL;
     tell_parent(g, "ready");
     say(g, "ready", "gateway ready", g->started_ns);
+    if (g->reload_when_ready)
+        mg_reload_start(&g->reload);
 }
 
 static void retire(struct gateway *g)
@@ -200,23 +203,29 @@ static void on_adopted(void *arg)
     mg_reload_adopted(&((struct gateway *)arg)->reload);
 }
 
-static enum mg_rc start_access_log(struct gateway *g, struct mg_error *err)
+/* What a generation needs beside its listeners and workers is opened before it is in force, ... */
+static enum mg_rc open_places(void *arg, const struct mg_generation *gen, struct mg_error *err)
 {
-    if (mg_line_log_set_target(g->stores.access, &g->serving.gen->access.target, err) != MG_OK)
+    struct gateway *g = arg;
+    if (mg_admin_prepare(g->admin, gen, err) != MG_OK)
+        return MG_FAIL;
+    if (mg_line_log_prepare(g->stores.access, &gen->access.target, err) != MG_OK)
         return mg_error_prefix(err, "log.access");
     return MG_OK;
 }
 
-static void take_over(struct gateway *g)
+/* ... used when it is, ... */
+static void use_places(struct gateway *g)
 {
-    struct mg_error err;
-    if (start_access_log(g, &err) != MG_OK)
-        mg_log_error("the access log stays where it is", MG_LOG_C("error", err.text));
-    g->expiry.gen = g->serving.gen;
-    if (mg_admin_listen(g->admin, &err) != MG_OK)
-        mg_log_error("the admin listener stays where it is", MG_LOG_C("error", err.text));
-    tell_parent(g, "reloaded");
-    say(g, "reloaded", "config reloaded", g->reload.started_ns);
+    mg_admin_adopt(g->admin);
+    mg_line_log_adopt(g->stores.access);
+}
+
+/* ... or closed again. */
+static void close_places(struct gateway *g)
+{
+    mg_admin_discard(g->admin);
+    mg_line_log_discard(g->stores.access);
 }
 
 static void on_reload_begins(void *arg)
@@ -227,10 +236,15 @@ static void on_reload_begins(void *arg)
 static void on_reloaded(void *arg, bool ok, struct mg_str said)
 {
     struct gateway *g = arg;
-    if (ok)
-        take_over(g);
-    else
+    if (ok) {
+        use_places(g);
+        g->expiry.gen = g->serving.gen;
+        tell_parent(g, "reloaded");
+        say(g, "reloaded", "config reloaded", g->reload.started_ns);
+    } else {
+        close_places(g);
         mg_parent_say(g->parent, "refused", said);
+    }
     mg_admin_reloaded(g->admin, ok, said);
 }
 
@@ -266,8 +280,9 @@ static void on_order(void *arg, enum mg_order order)
             retire(g);
         break;
     case MG_ORDER_RELOAD:
-        /* One that comes too early finds nothing old. */
-        if (g->state == SERVING)
+        if (g->state == STARTING)
+            g->reload_when_ready = true; /* the config may have changed since it was read */
+        else if (g->state == SERVING)
             mg_reload_start(&g->reload);
         break;
     case MG_ORDER_REOPEN:
@@ -363,7 +378,10 @@ static bool start_admin(struct gateway *g, struct mg_error *err)
                                        .drain = on_drain,
                                        .arg = g};
     g->admin = mg_admin_new(&host);
-    return mg_admin_listen(g->admin, err) == MG_OK;
+    if (open_places(g, g->serving.gen, err) != MG_OK)
+        return false;
+    use_places(g);
+    return true;
 }
 
 static bool start_crew(struct gateway *g, struct mg_error *err)
@@ -384,6 +402,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                                    .crew = g->crew,
                                    .serving = &g->serving,
                                    .on_begin = on_reload_begins,
+                                   .on_prepare = open_places,
                                    .on_done = on_reloaded,
                                    .arg = g};
     mg_reload_init(&g->reload);
@@ -428,12 +447,14 @@ int mg_run(const struct mg_options *options)
     g.parent = mg_parent_find(&held);
     mg_stores_init(&g.stores);
     signal(SIGPIPE, SIG_IGN);
+    mg_signals_hold(SIGHUP);
+    mg_signals_hold(SIGUSR1);
     mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
     mg_descriptors_raise();
     if (!load_config(&g)) {
         g.status = 1;
     } else if (open_sockets(&g, &held, &err) && start_control(&g, &err) && start_admin(&g, &err) &&
-               start_access_log(&g, &err) == MG_OK && start_crew(&g, &err)) {
+               start_crew(&g, &err)) {
         serve(&g);
     } else {
         fprintf(stderr, "moongate: %s\n", err.text);

@@ -15,7 +15,7 @@ static const struct mg_service_config *service_of(const struct mg_generation *ge
 
 static bool same_place(const struct mg_service_config *a, const struct mg_service_config *b)
 {
-    if (a->tls || b->tls) /* how it is verified may have changed */
+    if (!mg_tls_client_settings_equal(a->tls, b->tls))
         return false;
     if (a->connect_ns != b->connect_ns || a->backend_count != b->backend_count)
         return false;

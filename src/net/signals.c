@@ -31,6 +31,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         s->fn(s->arg, (int)info.ssi_signo);
 }
 
+void mg_signals_hold(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 struct mg_signals *mg_signals_new(struct mg_loop *loop, const int *numbers, size_t count,
                                   mg_signal_fn fn, void *arg, struct mg_error *err)
 {

@@ -13,6 +13,9 @@ struct mg_signals;
 
 typedef void (*mg_signal_fn)(void *arg, int number);
 
+/* One that comes before mg_signals_new is kept for it, instead of ending the process. */
+void mg_signals_hold(int number);
+
 /* Blocks these signals in the calling thread, and so in all threads that it starts afterwards, and
  * calls back on the loop when one comes. Before other threads start. NULL with `err` set when the
  * system refuses. */

@@ -56,7 +56,9 @@ struct mg_line_log {
     /* Control thread; end_ms before `ending`. */
     pthread_t thread;
     bool started;
-    struct sink wanted; /* what it was told last; no descriptor */
+    struct sink wanted;   /* what it was told last; no descriptor */
+    struct sink prepared; /* what it will be told; with its descriptor */
+    bool is_prepared;
     uint64_t end_ms;
     /* The thread's, while it runs. */
     struct sink sink;
@@ -391,26 +393,12 @@ struct mg_line_log *mg_line_log_new(void)
 {
     struct mg_line_log *l = mg_calloc(1, sizeof *l);
     pthread_mutex_init(&l->lock, NULL);
-    l->wake_fd = l->sink.fd = l->next.fd = l->wanted.fd = -1;
+    l->wake_fd = l->sink.fd = l->next.fd = l->wanted.fd = l->prepared.fd = -1;
     return l;
 }
 
-static void take_over(struct mg_line_log *l, const struct mg_line_target *target, int fd)
-{
-    bool file = target->to == MG_LINE_TO_FILE;
-    release_sink(&l->wanted);
-    l->wanted.to = target->to;
-    l->wanted.file = file ? mg_strdup(target->file) : NULL;
-    pthread_mutex_lock(&l->lock);
-    release_sink(&l->next);
-    l->next = (struct sink){target->to, file ? mg_strdup(target->file) : NULL, fd};
-    atomic_store(&l->changing, true);
-    pthread_mutex_unlock(&l->lock);
-    wake(l);
-}
-
-enum mg_rc mg_line_log_set_target(struct mg_line_log *l, const struct mg_line_target *target,
-                                  struct mg_error *err)
+enum mg_rc mg_line_log_prepare(struct mg_line_log *l, const struct mg_line_target *target,
+                               struct mg_error *err)
 {
     bool file = target->to == MG_LINE_TO_FILE;
     if (target->to == l->wanted.to && (!file || mg_str_eq(target->file, mg_str_c(l->wanted.file))))
@@ -423,8 +411,32 @@ enum mg_rc mg_line_log_set_target(struct mg_line_log *l, const struct mg_line_ta
             close(fd);
         return MG_FAIL;
     }
-    take_over(l, target, fd);
+    l->prepared = (struct sink){target->to, file ? mg_strdup(target->file) : NULL, fd};
+    l->is_prepared = true;
     return MG_OK;
+}
+
+void mg_line_log_adopt(struct mg_line_log *l)
+{
+    if (!l->is_prepared)
+        return;
+    release_sink(&l->wanted);
+    l->wanted.to = l->prepared.to;
+    l->wanted.file = l->prepared.file ? mg_strdup(mg_str_c(l->prepared.file)) : NULL;
+    pthread_mutex_lock(&l->lock);
+    release_sink(&l->next);
+    l->next = l->prepared;
+    atomic_store(&l->changing, true);
+    pthread_mutex_unlock(&l->lock);
+    l->prepared = (struct sink){.fd = -1};
+    l->is_prepared = false;
+    wake(l);
+}
+
+void mg_line_log_discard(struct mg_line_log *l)
+{
+    release_sink(&l->prepared);
+    l->is_prepared = false;
 }
 
 void mg_line_log_reopen(struct mg_line_log *l)
@@ -448,6 +460,7 @@ void mg_line_log_free(struct mg_line_log *l)
     release_sink(&l->sink);
     release_sink(&l->next);
     release_sink(&l->wanted);
+    release_sink(&l->prepared);
     if (l->wake_fd >= 0)
         close(l->wake_fd);
     for (struct mg_line_ring *r = atomic_load(&l->rings), *next; r; r = next) {

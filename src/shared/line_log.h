@@ -40,11 +40,14 @@ struct mg_line_log *mg_line_log_new(void);
  * NULL is fine. */
 void mg_line_log_free(struct mg_line_log *l);
 
-/* Where lines go from now on, but for a few of this moment; copies. A file is made when it is not
- * there, and appended to. MG_FAIL with `err`: it cannot be opened, and all stays as it is. Control
- * thread. */
-enum mg_rc mg_line_log_set_target(struct mg_line_log *l, const struct mg_line_target *target,
-                                  struct mg_error *err) MG_MUST_CHECK;
+/* Opens where lines shall go; copies. A file is made when it is not there, and will be appended to.
+ * MG_FAIL with `err`: it cannot be opened. These three: control thread. */
+enum mg_rc mg_line_log_prepare(struct mg_line_log *l, const struct mg_line_target *target,
+                               struct mg_error *err) MG_MUST_CHECK;
+/* They go there from now on, but for a few of this moment. */
+void mg_line_log_adopt(struct mg_line_log *l);
+/* Or all stays as it is. */
+void mg_line_log_discard(struct mg_line_log *l);
 /* Opens a file anew, after somebody has moved the old one away. Control thread. */
 void mg_line_log_reopen(struct mg_line_log *l);
 /* How many lines were dropped since the start. Any thread. */

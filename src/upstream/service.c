@@ -101,6 +101,7 @@ void mg_service_inherit(struct mg_service *s, struct mg_service *old, uint64_t n
 {
     struct mg_members *m = mg_members_inherit(&s->plan, s->members, old->members);
     mg_guards_inherit(&s->guards, &old->guards);
+    atomic_store(&s->turn, atomic_load(&old->turn));
     for (uint32_t i = 0; old->members->count && i < m->count; i++)
         if (m->v[i].backend == s->members->v[i].backend) /* it was not among the old ones */
             mark_new(m->v[i].backend, now_ns);

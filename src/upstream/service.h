@@ -114,8 +114,8 @@ struct mg_endpoint mg_service_endpoint(const struct mg_service_entry *e, const s
 bool mg_service_needs_names(const struct mg_service *s);
 
 /* A reload: `s` takes over from `old`, the service of that name so far. Backends of equal address
- * are kept from there as well, now and at the next publish, and so are guards; the others are new
- * from now_ns on. Control thread, before a worker picks from `s`. */
+ * are kept from there as well, now and at the next publish, and so are guards and whose turn it is;
+ * the others are new from now_ns on. Control thread, before a worker picks from `s`. */
 void mg_service_inherit(struct mg_service *s, struct mg_service *old, uint64_t now_ns);
 
 /* For pickers, on any thread. The version changes with each list, and is never 0. */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,7 +42,8 @@ static struct mg_line_log *open_file(void)
     struct mg_error err;
     struct mg_line_log *l = mg_line_log_new();
     const struct mg_line_target target = {MG_LINE_TO_FILE, mg_str_c(path)};
-    assert_int_equal(mg_line_log_set_target(l, &target, &err), MG_OK);
+    assert_int_equal(mg_line_log_prepare(l, &target, &err), MG_OK);
+    mg_line_log_adopt(l);
     return l;
 }
 
@@ -124,7 +126,8 @@ static void drops_are_told(void **state)
     assert_false(mg_line_ring_put(ring, mg_str(line, 1)));
     const struct mg_line_target target = {MG_LINE_TO_FILE, mg_str_c(path)};
     mg_log_set_sink(no_line, &told);
-    assert_int_equal(mg_line_log_set_target(l, &target, &err), MG_OK);
+    assert_int_equal(mg_line_log_prepare(l, &target, &err), MG_OK);
+    mg_line_log_adopt(l);
     mg_line_log_free(l);
     mg_log_set_sink(NULL, NULL);
     assert_int_equal(told, 1);
@@ -136,9 +139,36 @@ static void a_file_that_cannot_be_opened(void **state)
     struct mg_error err;
     struct mg_line_log *l = mg_line_log_new();
     const struct mg_line_target target = {MG_LINE_TO_FILE, MG_STR("/none/such")};
-    assert_int_equal(mg_line_log_set_target(l, &target, &err), MG_FAIL);
+    assert_int_equal(mg_line_log_prepare(l, &target, &err), MG_FAIL);
     assert_string_equal(err.text, "cannot write to '/none/such': No such file or directory");
     mg_line_log_free(l);
+}
+
+static size_t file_bytes(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+static void a_target_is_given_up(void **state)
+{
+    (void)state;
+    struct mg_error err;
+    char other[sizeof path + 8];
+    snprintf(other, sizeof other, "%s.other", path);
+    const struct mg_line_target target = {MG_LINE_TO_FILE, mg_str_c(other)};
+    struct mg_line_log *l = open_file();
+    struct mg_line_ring *ring = mg_line_log_ring(l, 0);
+    size_t before = file_bytes(path);
+    assert_int_equal(mg_line_log_prepare(l, &target, &err), MG_OK);
+    mg_line_log_discard(l);
+    mg_line_log_adopt(l); /* of nothing */
+    assert_true(mg_line_ring_put(ring, MG_STR("kept\n")));
+    assert_int_equal(mg_line_log_prepare(l, &target, &err), MG_OK);
+    mg_line_log_free(l);
+    assert_int_equal(file_bytes(path), before + 5);
+    assert_int_equal(file_bytes(other), 0);
+    assert_int_equal(unlink(other), 0);
 }
 
 int main(void)
@@ -148,6 +178,7 @@ int main(void)
         cmocka_unit_test(what_finds_no_room_is_dropped_and_counted),
         cmocka_unit_test(drops_are_told),
         cmocka_unit_test(a_file_that_cannot_be_opened),
+        cmocka_unit_test(a_target_is_given_up),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

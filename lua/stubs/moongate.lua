@@ -29,6 +29,7 @@
 ---Where a step stands.
 ---@class moongate.Env
 ---@field path string "routes[2].policies[1]"
+---@field key string "routes[users].policies[1]": a name for what it keeps, also when other routes come and go
 ---@field id string its name in log lines
 ---@field route? string
 ---@field service? string

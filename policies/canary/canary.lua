@@ -38,7 +38,7 @@ end
 
 function M.new(conf, env)
   local key_of = mg.client_key(conf.by)
-  local choose = chooser(conf.name or env.path, share.number(conf.weight))
+  local choose = chooser(conf.name or env.key, share.number(conf.weight))
 
   -- What the request itself says; nil when it says nothing.
   local function said(req)

@@ -56,7 +56,7 @@ end
 function M.new(conf, env)
   local dict, waiting = mg.shared "concurrency", new_waiting()
   local key_of = mg.client_key(conf.by)
-  local prefix = mg.key(conf.name or env.path)
+  local prefix = mg.key(conf.name or env.key)
   local grants = {} -- the key of this step's grants in req.ctx
 
   local function take(grant, what, key, max)

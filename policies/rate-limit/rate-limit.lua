@@ -150,7 +150,7 @@ end
 local function adaptive(conf, env, dict)
   local initial = conf.limit or math.min(math.max(20, conf.min), conf.max)
   local limiter = dict:adaptive { min = conf.min, max = conf.max, initial = initial }
-  local key_of, prefix = mg.client_key(conf.by), mg.key("adaptive", conf.name or env.path)
+  local key_of, prefix = mg.client_key(conf.by), mg.key("adaptive", conf.name or env.key)
   local grants = {} -- the key of this step's grants in req.ctx
 
   local function judge(grant, res)

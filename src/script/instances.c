@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -108,10 +109,29 @@ static int fail_call(lua_State *L)
     return lua_error(L);
 }
 
+/* Pushes the step's path with its route's name in place of the number, which changes when routes
+ * come and go. */
+static void push_key(lua_State *L, const struct mg_plan_step *s)
+{
+    static const struct mg_str routes = {"routes[", 7};
+    struct mg_str path = s->step->path;
+    const char *end = memchr(path.p, ']', path.n);
+    if (s->route.n == 0 || !end || !mg_str_starts(path, routes)) {
+        lua_pushlstring(L, path.p, path.n);
+        return;
+    }
+    lua_pushlstring(L, routes.p, routes.n);
+    lua_pushlstring(L, s->route.p, s->route.n);
+    lua_pushlstring(L, end, path.n - (size_t)(end - path.p));
+    lua_concat(L, 3);
+}
+
 static void push_env(lua_State *L, const struct mg_instances *all, const struct mg_plan_step *s)
 {
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     mg_table_set_text_if_any(L, "path", s->step->path);
+    push_key(L, s);
+    lua_setfield(L, -2, "key");
     mg_table_set_text_if_any(L, "id", s->step->id);
     mg_table_set_text_if_any(L, "route", s->route);
     mg_table_set_text_if_any(L, "service", s->service);

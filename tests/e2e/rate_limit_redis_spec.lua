@@ -127,7 +127,7 @@ describe("limits in Redis", function()
     own:resume()
     E.eventually(function()
       ask(g, 1)
-      return tonumber(own:command("GET", "routes[0].policies[0]:127.0.0.1")) > 2
+      return tonumber(own:command("GET", "routes[/*].policies[0]:127.0.0.1")) > 2
     end, 10)
   end)
 

@@ -645,14 +645,15 @@ describe("a step", function()
       policies = { { probe = { text = "t" }, id = "who" } }, on_error = { { probe = {}, id = "late" } },
     } } } }
     assert.json(t:request "/env", { text = "t",
-      env = { path = "routes[0].policies[0]", id = "who", route = "users", service = "api", worker = 0,
-        on_error = false } })
+      env = { path = "routes[0].policies[0]", key = "routes[users].policies[0]", id = "who", route = "users",
+        service = "api", worker = 0, on_error = false } })
   end)
 
   it("is called after its policy when it has no id", function()
     local t = T.new { policies = { "probe" } }
     assert.json(t:request "/env", { text = "none",
-      env = { path = "routes[0].policies[0]", id = "probe", route = "test", worker = 0, on_error = false } })
+      env = { path = "routes[0].policies[0]", key = "routes[test].policies[0]", id = "probe", route = "test",
+        worker = 0, on_error = false } })
   end)
 
   it("sees only its own config", function()

@@ -250,27 +250,33 @@ local function moved(path, from, to)
   return path:sub(1, #from + 1) == from .. "." and to .. path:sub(#from + 1) or path
 end
 
--- What C reads of the conf of a policy that it runs; nil: the conf itself.
-local function native_conf(step, path)
-  local make = step.native and step.module.native_conf
-  return make and make(step.conf, { path = path })
+-- `env.key` of a step at that path: the route's name stands for its number.
+local function key_of(path, at, route)
+  return path:sub(1, #at + 1) == at .. "." and ("routes[%s]%s"):format(route, path:sub(#at + 1)) or path
 end
 
--- Steps as they leave the loader: plain data.
-function M.export(list, from, to)
+-- What C reads of the conf of a policy that it runs; nil: the conf itself.
+local function native_conf(step, path, key)
+  local make = step.native and step.module.native_conf
+  return make and make(step.conf, { path = path, key = key })
+end
+
+-- Steps of the route of that name as they leave the loader: plain data.
+function M.export(list, from, to, route)
   local out = {}
   for i, step in ipairs(list) do
     local path, via, inner = moved(step.path, from, to), list.via[i], {}
     local at = step.keyed and step.walk:locate_key(step.place) or step.walk:locate(step.place)
     local conf, mounts = plain_conf(step)
-    for n, steps_in in ipairs(step.inner) do inner[n] = { steps = M.export(steps_in, from, to) } end
+    for n, steps_in in ipairs(step.inner) do inner[n] = { steps = M.export(steps_in, from, to, route) } end
     out[i] = {
       name = step.name, kind = step.kind, conf = conf, func = step.func, source = step.source,
       path = path, via = via and moved(via.path, from, to) or nil,
       id = step.id or step.name, when = step.when, on_error = step.on_error,
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
-      native = step.native, native_conf = native_conf(step, path), inner = inner[1] and inner, mounts = mounts,
+      native = step.native, native_conf = native_conf(step, path, key_of(path, to, route)),
+      inner = inner[1] and inner, mounts = mounts,
     }
   end
   return out

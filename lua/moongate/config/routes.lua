@@ -220,8 +220,8 @@ function M.export(routes)
       strip_prefix = checked.path_prefix and checked.strip_prefix == true and checked.path_prefix
         or checked.strip_prefix,
       rewrite = checked.rewrite, timeout = checked.timeout,
-      steps = pipelines.export(route.steps, route.place.path, route.path),
-      on_error = pipelines.export(route.on_error, route.place.path, route.path),
+      steps = pipelines.export(route.steps, route.place.path, route.path, checked.name),
+      on_error = pipelines.export(route.on_error, route.place.path, route.path, checked.name),
     }
   end
   return out

@@ -92,7 +92,7 @@ function M.plan(conf, limits, env, tier)
     local rule, quota, every = rule_of(conf, limit)
     rule.name = name_of(conf, limit, i, #list, tier)
     -- One step of the file is one limiter, also when many routes have it; a name makes one of several steps.
-    rule.prefix = mg.key(limit.name or conf.name or env.path, i, tier)
+    rule.prefix = mg.key(limit.name or conf.name or env.key, i, tier)
     rule.members = answer.violated { rule.name }
     local by = limit.by or conf.by
     out.one_key = out.one_key and by == first
@@ -117,7 +117,7 @@ function M.new(conf, limits, env, dict, tier)
   end
   local key_of = keys_of(plan)
   local limiter = dict:limiter(rules)
-  name_in_redis(rules, set.names, plan.one_key, conf.name or env.path)
+  name_in_redis(rules, set.names, plan.one_key, conf.name or env.key)
   local shared = redis.new(conf.store, rules)
   if conf.batch > 1 then shared = redis.batched(shared, rules[1], conf.batch, dict) end
   set.take = counter.new(conf, limiter, shared, key_of)

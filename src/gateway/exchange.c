@@ -87,6 +87,11 @@ void mg_exchange_abandon(struct mg_exchange *ex)
     end(ex);
 }
 
+bool mg_exchange_needs_script(const struct mg_exchange *ex)
+{
+    return !ex->answered || ex->reached || ex->script;
+}
+
 void mg_exchange_finish_resume(struct mg_exchange *ex)
 {
     run_finish(ex);

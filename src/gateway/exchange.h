@@ -207,6 +207,10 @@ const struct mg_page *mg_exchange_page(const struct mg_request *req);
 /* From the head of the request to now. */
 uint64_t mg_exchange_duration_ns(const struct mg_exchange *ex);
 
+/* Might row 6 still be asked for something? Not when what it is answered with is on its way, no
+ * code has seen it, and none will at its end. */
+bool mg_exchange_needs_script(const struct mg_exchange *ex);
+
 /* Ends one whose client is gone or served, without the rest of its finish steps. */
 void mg_exchange_abandon(struct mg_exchange *ex);
 /* A finish step that waited is done. */

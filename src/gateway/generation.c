@@ -1,11 +1,15 @@
 /* Configs in use. The control thread fills one in; from then on it is read only. */
 #include "gateway/generation.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 
 #define CHUNK_BYTES 65536
+
+static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mg_link alive = {&alive, &alive};
 
 struct mg_generation *mg_generation_new(void)
 {
@@ -15,7 +19,18 @@ struct mg_generation *mg_generation_new(void)
     g->number = atomic_fetch_add(&last, 1) + 1;
     mg_pool_init(&g->_chunks, CHUNK_BYTES);
     mg_arena_init(&g->arena, &g->_chunks);
+    pthread_mutex_lock(&alive_lock);
+    mg_list_push_back(&alive, &g->alive);
+    pthread_mutex_unlock(&alive_lock);
     return g;
+}
+
+void mg_generations_each(void (*fn)(void *arg, const struct mg_generation *g), void *arg)
+{
+    pthread_mutex_lock(&alive_lock);
+    MG_LIST_FOREACH(it, &alive)
+    fn(arg, MG_CONTAINER_OF(it, struct mg_generation, alive));
+    pthread_mutex_unlock(&alive_lock);
 }
 
 void mg_generation_ref(struct mg_generation *g)
@@ -52,6 +67,9 @@ void mg_generation_unref(struct mg_generation *g)
 {
     if (!g || atomic_fetch_sub(&g->refs, 1) != 1)
         return;
+    pthread_mutex_lock(&alive_lock);
+    mg_list_remove(&g->alive);
+    pthread_mutex_unlock(&alive_lock);
     if (g->script)
         g->script_free(g->script);
     close_tallies(g);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/ip.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "gateway/router.h"
 #include "http/message.h"
@@ -137,6 +138,11 @@ struct mg_generation_dict {
 
 struct mg_generation {
     atomic_uint refs;
+    /* Atomic. What it holds in all workers; each tells it now and then. */
+    atomic_uint exchanges;
+    atomic_size_t lua_bytes;
+    /* Under a lock of generation.c. */
+    struct mg_link alive;
     /* Set once. */
     uint64_t number;
     struct mg_pool _chunks;
@@ -189,6 +195,9 @@ struct mg_generation {
 struct mg_generation *mg_generation_new(void);
 void mg_generation_ref(struct mg_generation *g);
 void mg_generation_unref(struct mg_generation *g);
+/* Calls back for each generation of the process that has not been freed, oldest first, before it
+ * returns. The callback makes and frees none. Any thread. */
+void mg_generations_each(void (*fn)(void *arg, const struct mg_generation *g), void *arg);
 /* Fills in `all` and the places of an outermost pipeline, once its steps are there. */
 void mg_generation_number(struct mg_generation *g, struct mg_pipeline *p);
 /* Opens the tallies of a generation that has all its routes and services. */

@@ -184,11 +184,33 @@ static unsigned write_services(struct mg_buf *out, const struct mg_page_view *vi
 
 /* --- the config --- */
 
+struct listing {
+    struct mg_buf *out;
+    const struct mg_generation *in_force;
+};
+
+/* Those before the one in force are there for exchanges that began with them. */
+static void add_generation(void *arg, const struct mg_generation *g)
+{
+    const struct listing *l = arg;
+    if (g->number > l->in_force->number)
+        return; /* it may never be */
+    begin_item(l->out);
+    add_integer(l->out, "generation", g->number);
+    add_integer(l->out, "exchanges", atomic_load_explicit(&g->exchanges, memory_order_relaxed));
+    add_integer(l->out, "lua_bytes", atomic_load_explicit(&g->lua_bytes, memory_order_relaxed));
+    mg_buf_add_char(l->out, '}');
+}
+
 static unsigned write_config(struct mg_buf *out, const struct mg_page_view *view)
 {
     const struct mg_generation *gen = view->gen;
-    mg_buf_printf(out, "{\"hash\":\"%s\",\"generation\":%llu,\"config\":", gen->hash,
+    const struct listing l = {out, gen};
+    mg_buf_printf(out, "{\"hash\":\"%s\",\"generation\":%llu,", gen->hash,
                   (unsigned long long)gen->number);
+    mg_buf_add_c(out, "\"generations\":[");
+    mg_generations_each(add_generation, (void *)&l);
+    mg_buf_add_c(out, "],\"config\":");
     mg_buf_add_str(out, gen->shown.n ? gen->shown : MG_STR("null"));
     mg_buf_add_char(out, '}');
     return 200;

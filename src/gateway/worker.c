@@ -21,10 +21,26 @@ static void sweep_retired(void *arg);
 
 /* --- housekeeping --- */
 
+static void tell(struct mg_worker_generation *wg, uint32_t exchanges, size_t lua_bytes)
+{
+    atomic_fetch_add_explicit(&wg->gen->exchanges, exchanges - wg->told_exchanges,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&wg->gen->lua_bytes, lua_bytes - wg->told_lua_bytes,
+                              memory_order_relaxed);
+    wg->told_exchanges = exchanges;
+    wg->told_lua_bytes = lua_bytes;
+}
+
+static void tell_present(struct mg_worker_generation *wg)
+{
+    tell(wg, wg->exchange_count, wg->script ? wg->worker->hooks->memory(wg) : 0);
+}
+
 static void on_housekeeping(void *arg)
 {
     struct mg_worker *w = arg;
     sweep_retired(w); /* background tasks may have ended */
+    tell_present(w->current);
     mg_pool_trim(&w->chunks);
     mg_pool_trim(&w->blocks);
     mg_pool_trim(&w->request_blocks);
@@ -50,6 +66,7 @@ static void free_generation(struct mg_worker_generation *wg)
     free(wg->tallies);
     free(wg->step_flags);
     free(wg->route_finish);
+    tell(wg, 0, 0);
     mg_generation_unref(wg->gen);
     free(wg);
 }
@@ -256,15 +273,31 @@ static bool has_background(const struct mg_worker_generation *wg)
     return wg->script && wg->worker->hooks->background_count(wg) > 0;
 }
 
-/* Generations that nothing needs any more go. */
+static bool needs_script(const struct mg_worker_generation *wg)
+{
+    if (has_background(wg))
+        return true;
+    MG_LIST_FOREACH(it, &wg->exchanges)
+    if (mg_exchange_needs_script(MG_CONTAINER_OF(it, struct mg_exchange, link)))
+        return true;
+    return false;
+}
+
+/* Generations that nothing needs any more go. Before that, where a tunnel or a stream that lasts
+ * for days is all that is left, goes what is large in them. */
 static void sweep_retired(void *arg)
 {
     struct mg_worker *w = arg;
     MG_LIST_FOREACH_SAFE(it, &w->retired)
     {
         struct mg_worker_generation *wg = MG_CONTAINER_OF(it, struct mg_worker_generation, link);
-        if (wg->exchange_count == 0 && !has_background(wg))
+        if (wg->exchange_count == 0 && !has_background(wg)) {
             free_generation(wg);
+            continue;
+        }
+        if (wg->script && !needs_script(wg))
+            w->hooks->drop(wg);
+        tell_present(wg);
     }
 }
 

@@ -39,6 +39,8 @@ struct mg_script_hooks {
                          struct mg_str *item);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
+    /* Bytes in its Lua state. */
+    size_t (*memory)(const struct mg_worker_generation *wg);
     /* What Lua keeps beside a request and a refused alternative must not change: who the client is.
      * In the request's arena; NULL: nothing. */
     void *(*request_saved)(struct mg_exchange *ex, struct mg_request *req);
@@ -59,9 +61,12 @@ struct mg_worker_generation {
     struct mg_tally_cell *tally;     /* this worker's, of all requests; NULL: nobody counts */
     struct mg_tally_cell **tallies;  /* the same by route index */
     bool fallback_finish;            /* the same of requests without a route */
-    void *script;                    /* row 6's */
+    void *script;                    /* row 6's; NULL: nobody needs it any more */
     struct mg_link exchanges;
     uint32_t exchange_count;
+    /* What the generation was told of them. */
+    uint32_t told_exchanges;
+    size_t told_lua_bytes;
 };
 
 struct mg_worker {

@@ -226,6 +226,11 @@ static void request_restored(struct mg_exchange *ex, struct mg_request *req, voi
     mg_script_hooks.request_restored(ex, req, saved);
 }
 
+static size_t memory(const struct mg_worker_generation *wg)
+{
+    return mg_script_hooks.memory(wg);
+}
+
 static void retire(struct mg_worker_generation *wg)
 {
     mg_script_hooks.retire(wg);
@@ -240,5 +245,6 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .exchange_follows = exchange_follows,
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
+    .memory = memory,
     .retire = retire,
 };

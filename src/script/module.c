@@ -42,6 +42,12 @@ static uint32_t background_count(const struct mg_worker_generation *wg)
     return mg_script_background_count(all->script);
 }
 
+static size_t memory(const struct mg_worker_generation *wg)
+{
+    const struct mg_instances *all = wg->script;
+    return all->script->memory_used;
+}
+
 static void retire(struct mg_worker_generation *wg)
 {
     const struct mg_instances *all = wg->script;
@@ -58,5 +64,6 @@ const struct mg_script_hooks mg_script_hooks = {
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
     .background_count = background_count,
+    .memory = memory,
     .retire = retire,
 };

@@ -261,6 +261,7 @@ void mg_worker_adopt(struct mg_worker *w)
     if (old->script)
         w->hooks->retire(old);
     mg_soon_run(w->loop, &w->sweep);
+    tell_present(w->current);
 }
 
 static bool is_drained(const struct mg_worker *w)

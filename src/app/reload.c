@@ -11,7 +11,8 @@
 #define DIAGNOSTICS_MAX ((size_t)256 << 10)
 
 struct mg_generation *mg_reload_read(const struct mg_options *options,
-                                     const struct mg_stores *stores, struct mg_buf *diagnostics)
+                                     const struct mg_stores *stores, struct mg_watch *watch,
+                                     struct mg_buf *diagnostics)
 {
     struct mg_config_source source = {
         .file = options->config,
@@ -19,8 +20,13 @@ struct mg_generation *mg_reload_read(const struct mg_options *options,
         .workers_override = options->workers,
         .dev = options->dev,
         .stores = stores,
+        .files = mg_watch_reading(watch),
     };
-    return mg_config_load(&source, diagnostics, NULL, NULL);
+    struct mg_generation *gen = mg_config_load(&source, diagnostics, NULL, NULL);
+    mg_watch_has_read(watch);
+    if (gen)
+        mg_watch_turn(watch, gen->dev);
+    return gen;
 }
 
 /* --- the end of one --- */
@@ -195,7 +201,7 @@ void mg_reload_start(struct mg_reload *r)
     r->on_begin(r->arg);
     r->started_ns = mg_loop_now(r->loop);
     mg_buf_reset(&r->said);
-    r->gen = mg_reload_read(r->options, r->stores, &r->said);
+    r->gen = mg_reload_read(r->options, r->stores, r->watch, &r->said);
     if (!r->gen) {
         give_up(r, mg_buf_str(&r->said));
     } else {

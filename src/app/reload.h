@@ -11,6 +11,7 @@
 
 #include "app/crew.h"
 #include "app/options.h"
+#include "app/watch.h"
 #include "base/buf.h"
 #include "shared/stores.h"
 #include "upstream/checker.h"
@@ -28,6 +29,7 @@ struct mg_reload {
     /* Set once; borrowed. */
     const struct mg_options *options;
     const struct mg_stores *stores;
+    struct mg_watch *watch;
     struct mg_loop *loop;
     struct mg_discovery *discovery;
     struct mg_issuers *issuers;
@@ -74,9 +76,11 @@ void mg_reload_settled(struct mg_reload *r);
 void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure);
 void mg_reload_adopted(struct mg_reload *r);
 
-/* Reads the config that the command line names, with what it says besides. NULL: `diagnostics` has
+/* Reads the config that the command line names, with what it says besides. From now on its files
+ * are watched, if it wants that. NULL: `diagnostics` has
  * the errors; otherwise it may have warnings. */
 struct mg_generation *mg_reload_read(const struct mg_options *options,
-                                     const struct mg_stores *stores, struct mg_buf *diagnostics);
+                                     const struct mg_stores *stores, struct mg_watch *watch,
+                                     struct mg_buf *diagnostics);
 
 #endif

@@ -62,6 +62,7 @@ struct gateway {
     struct mg_expiry expiry;
     struct mg_crew *crew;
     struct mg_reload reload;
+    struct mg_watch watch;
     struct mg_admin *admin;
     struct mg_timer limit; /* of starting, then of stopping */
     uint64_t started_ns;
@@ -264,6 +265,15 @@ static void on_drain(void *arg)
         stop(g);
 }
 
+static void ask_for_reload(void *arg)
+{
+    struct gateway *g = arg;
+    if (g->state == STARTING)
+        g->reload_when_ready = true; /* the config may have changed since it was read */
+    else if (g->state == SERVING)
+        mg_reload_start(&g->reload);
+}
+
 static void on_order(void *arg, enum mg_order order)
 {
     struct gateway *g = arg;
@@ -280,10 +290,7 @@ static void on_order(void *arg, enum mg_order order)
             retire(g);
         break;
     case MG_ORDER_RELOAD:
-        if (g->state == STARTING)
-            g->reload_when_ready = true; /* the config may have changed since it was read */
-        else if (g->state == SERVING)
-            mg_reload_start(&g->reload);
+        ask_for_reload(g);
         break;
     case MG_ORDER_REOPEN:
         mg_line_log_reopen(g->stores.access);
@@ -318,7 +325,7 @@ static bool load_config(struct gateway *g)
 {
     struct mg_buf diagnostics;
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    g->serving.gen = mg_reload_read(g->options, &g->stores, &diagnostics);
+    g->serving.gen = mg_reload_read(g->options, &g->stores, &g->watch, &diagnostics);
     fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
     if (g->serving.gen)
@@ -395,6 +402,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                           &events, err);
     g->reload = (struct mg_reload){.options = g->options,
                                    .stores = &g->stores,
+                                   .watch = &g->watch,
                                    .loop = g->loop,
                                    .discovery = g->discovery,
                                    .issuers = g->issuers,
@@ -406,6 +414,7 @@ static bool start_crew(struct gateway *g, struct mg_error *err)
                                    .on_done = on_reloaded,
                                    .arg = g};
     mg_reload_init(&g->reload);
+    mg_watch_start(&g->watch, g->loop, ask_for_reload, g);
     return g->crew != NULL;
 }
 
@@ -422,6 +431,7 @@ static void release(struct gateway *g)
     mg_crew_free(g->crew);
     mg_admin_free(g->admin);
     mg_reload_release(&g->reload);
+    mg_watch_release(&g->watch);
     mg_expiry_stop(&g->expiry);
     mg_checker_free(g->checker);
     mg_issuers_free(g->issuers);
@@ -446,6 +456,7 @@ int mg_run(const struct mg_options *options)
     struct mg_error err;
     g.parent = mg_parent_find(&held);
     mg_stores_init(&g.stores);
+    mg_watch_init(&g.watch);
     signal(SIGPIPE, SIG_IGN);
     mg_signals_hold(SIGHUP);
     mg_signals_hold(SIGUSR1);

@@ -66,7 +66,9 @@ static int l_read(lua_State *L)
 {
     struct mg_buf text;
     struct mg_error err;
+    const struct mg_config_source *source = lua_touserdata(L, lua_upvalueindex(1));
     const char *path = push_path(L);
+    mg_config_files_add(source->files, mg_str_c(path));
     mg_buf_init(&text, MG_CONFIG_FILE_MAX);
     enum mg_rc rc = mg_file_read(path, &text, &err);
     if (rc == MG_OK)
@@ -91,6 +93,7 @@ static void add_escaped(luaL_Buffer *b, struct mg_str s)
 /* glob(pattern) -> list of paths, sorted, in the form of the pattern | nil, why */
 static int l_glob(lua_State *L)
 {
+    const struct mg_config_source *source = lua_touserdata(L, lua_upvalueindex(1));
     const char *pattern = luaL_checkstring(L, 1);
     struct mg_str dir = *pattern == '/' ? MG_STR_NONE : folder(L);
     luaL_Buffer b;
@@ -99,6 +102,7 @@ static int l_glob(lua_State *L)
     add_escaped(&b, dir);
     luaL_addstring(&b, pattern);
     luaL_pushresult(&b);
+    mg_config_files_add_pattern(source->files, lua_tostring(L, -1));
     int rc = glob(lua_tostring(L, -1), 0, NULL, &found);
     if (rc != 0 && rc != GLOB_NOMATCH)
         return give_failure(L, rc == GLOB_NOSPACE ? "out of memory" : "a folder cannot be read");
@@ -204,8 +208,9 @@ static void descend(lua_State *L, const char *field)
 }
 
 /* Sets the folders named by the value on top, which nobody has checked yet, and pops it. */
-static void set_policy_paths(lua_State *L, struct mg_str dir)
+static void set_policy_paths(lua_State *L, const struct mg_config_source *source)
 {
+    struct mg_str dir = folder_of(source->file);
     if (!lua_istable(L, -1)) {
         lua_createtable(L, 1, 0);
         lua_insert(L, -2);
@@ -220,6 +225,7 @@ static void set_policy_paths(lua_State *L, struct mg_str dir)
             lua_insert(L, -2);
             lua_concat(L, 2);
             paths[count].p = lua_tolstring(L, -1, &paths[count].n);
+            mg_config_files_add_folder(source->files, paths[count]);
             count++;
             lua_rawseti(L, list, (lua_Integer)i); /* keeps the text alive */
         } else {
@@ -232,12 +238,13 @@ static void set_policy_paths(lua_State *L, struct mg_str dir)
 
 /* Policies are loaded while the config is checked, so where they lie comes from a first look at the
  * file, which lets its faults pass. */
-static void find_policy_paths(lua_State *L, int value, const char *file, int options)
+static void find_policy_paths(lua_State *L, int value, const struct mg_config_source *source,
+                              int options)
 {
     require(L, "moongate.config.document");
     lua_getfield(L, -1, "read");
     lua_remove(L, -2);
-    lua_pushstring(L, file);
+    lua_pushstring(L, source->file);
     lua_pushvalue(L, value);
     lua_pushvalue(L, options);
     lua_newtable(L);
@@ -249,7 +256,7 @@ static void find_policy_paths(lua_State *L, int value, const char *file, int opt
         lua_pop(L, 1);
         lua_pushliteral(L, "policies");
     }
-    set_policy_paths(L, folder_of(file));
+    set_policy_paths(L, source);
 }
 
 void mg_config_check(lua_State *L, int value, const struct mg_config_source *source,
@@ -258,7 +265,7 @@ void mg_config_check(lua_State *L, int value, const struct mg_config_source *sou
     value = lua_absindex(L, value);
     push_options(L, source);
     int options = lua_gettop(L);
-    find_policy_paths(L, value, source->file, options);
+    find_policy_paths(L, value, source, options);
     if (policy) {
         lua_pushcfunction(L, policy);
         lua_setfield(L, options, "policy");
@@ -423,6 +430,7 @@ static void load_file(struct load *load)
     struct mg_buf text;
     struct mg_error err;
     mg_buf_init(&text, MG_CONFIG_FILE_MAX);
+    mg_config_files_add(load->source.files, mg_str_c(load->source.file));
     if (mg_file_read(load->source.file, &text, &err) == MG_OK) {
         load->text = mg_buf_str(&text);
         load->source.text = &load->text;

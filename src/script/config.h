@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "gateway/generation.h"
+#include "script/config_files.h"
 #include "shared/stores.h"
 
 #define MG_CONFIG_FILE_MAX ((size_t)16 << 20) /* bytes of one file */
@@ -26,6 +27,7 @@ struct mg_config_source {
     bool check_only;                /* secrets need not be there: they are not read */
     bool simulated;                 /* neither do files of certificates: nothing is encrypted */
     const struct mg_stores *stores; /* NULL: none, since nothing is going to run */
+    struct mg_config_files *files;  /* gets the names of what is read; NULL: nobody asks */
 };
 
 /* A generation with a reference for the caller, whose `script` is a struct mg_plan (script/plan.h);

@@ -246,6 +246,7 @@ enum mg_rc mg_config_read_file(struct mg_config_build *b, const char *at, struct
     struct mg_config_place place = {.path = mg_arena_str(&b->gen->arena, mg_str_c(at))};
     struct mg_error err;
     mg_buf_init(out, max);
+    mg_config_files_add(b->source->files, mg_config_path(b, file));
     if (mg_file_read(mg_config_path(b, file).p, out, &err) != MG_OK)
         mg_config_error(b, &place, "%s", err.text);
     else if (out->n == 0)

@@ -35,31 +35,31 @@ listener:settimeout(TIMEOUT)
 print("listening on " .. select(2, listener:getsockname()))
 io.stdout:flush()
 
-local function skip_head(s)
-  local first, why = s:receive "*l"
-  local line = first
-  while line and line ~= "" do line, why = s:receive "*l" end
-  return line and first, why
+-- What a call gave, or an error that says where it failed.
+local function check(what, value, why)
+  return value or error(what .. ": " .. why, 0)
 end
 
--- A tunnel, or nil and why not.
+-- Reads a head; gives its first line.
+local function read_head(what, s)
+  local first = check(what, s:receive "*l")
+  while check(what, s:receive "*l") ~= "" do end
+  return first
+end
+
+-- A tunnel; raises why there is none.
 local function open()
   opened = opened + 1
   local client = assert(socket.tcp4())
   client:settimeout(TIMEOUT)
-  local ok, why = client:connect("127.0.0.1", port)
-  ok, why = ok and client:send(ASK), why
-  if not ok then return nil, why end
-  local backend
-  backend, why = listener:accept()
-  if not backend then return nil, "backend: " .. why end
+  check("connect", client:connect("127.0.0.1", port))
+  check("ask", client:send(ASK))
+  local backend = check("accept", listener:accept())
   backend:settimeout(TIMEOUT)
-  ok, why = skip_head(backend)
-  ok, why = ok and backend:send(AGREE), why
-  if not ok then return nil, "backend: " .. why end
-  local status
-  status, why = skip_head(client)
-  if not status or not status:find " 101 " then return nil, status or why end
+  read_head("backend", backend)
+  check("agree", backend:send(AGREE))
+  local status = read_head("client", client)
+  if not status:find " 101 " then error(status, 0) end
   return { client = client, backend = backend }
 end
 
@@ -68,33 +68,31 @@ local function close(t)
   t.backend:close()
 end
 
-local function pass(from, to, text)
-  from:send(text)
-  local got, why = to:receive(#text)
-  return got == text or nil, why or "other bytes"
+local function pass(what, from, to, text)
+  check(what, from:send(text))
+  if check(what, to:receive(#text)) ~= text then error(what .. ": other bytes", 0) end
 end
 
--- There and back; nil and why not.
+-- There and back. False: that has failed.
 local function use(t, text)
-  local ok, why = pass(t.client, t.backend, text)
-  if not ok then return nil, "to the backend: " .. why end
-  ok, why = pass(t.backend, t.client, text:upper())
-  if not ok then return nil, "to the client: " .. why end
-  return true
+  local ok, why = pcall(function()
+    pass("to the backend", t.client, t.backend, text)
+    pass("to the client", t.backend, t.client, text:upper())
+  end)
+  if not ok then fail(why) end
+  return ok
 end
 
 local function renew(tunnels, i)
-  local t, why = open()
-  if not t then fail("open: " .. why) end
-  tunnels[i] = t or false
+  local ok, t = pcall(open)
+  if not ok then fail(t) end
+  tunnels[i] = ok and t
 end
 
 local function step(tunnels, n)
   local i = n % count + 1
   if not tunnels[i] then return renew(tunnels, i) end
-  local ok, why = use(tunnels[i], "frame " .. n)
-  if not ok then fail(why) end
-  if not ok or n % 10 == 9 then
+  if not use(tunnels[i], "frame " .. n) or n % 10 == 9 then
     close(tunnels[i])
     renew(tunnels, i)
   end
@@ -116,8 +114,7 @@ while not read(stop) do
   socket.sleep(math.max(0, began + n / per_second - socket.gettime()))
 end
 for i = 1, count do
-  local ok, why = tunnels[i] and use(tunnels[i], "the last")
-  if tunnels[i] and not ok then fail(why) end
+  if tunnels[i] then use(tunnels[i], "the last") end
 end
 for what, times in pairs(faults) do print(("fault: %s (%d)"):format(what, times)) end
 print(("requests=%d failed=%d used=%d"):format(opened, failed, n))

@@ -1,6 +1,7 @@
 -- SIGHUP: the config changes while the gateway serves, in all workers or in none.
 
 local E = require "moongate.e2e"
+local process = require "moongate.e2e.process"
 
 local function answer(text, more)
   local config = {
@@ -17,6 +18,15 @@ local function asked(g, times)
   for _ = 1, times or 20 do seen[g:get("/"):text()] = true end
   return seen
 end
+
+-- A policy that only the first worker can build.
+local PICKY = [[
+  local M = { name = "picky", version = "1.0.0" }
+  function M.new(_, env)
+    if env.worker == 1 then error "not in the second worker" end
+    return { request = function() return require "moongate".reply(200, "never") end }
+  end
+  return M]]
 
 describe("a reload", function()
   it("is in force in every worker when it is said to be", function()
@@ -75,20 +85,27 @@ describe("a reload", function()
         if n == 2 then error "not the second time" end
         return function() return mg.reply(200, "never") end]] } } } },
     },
+    ["whose Lua does not start in the last worker"] = {
+      workers = 2, routes = { { match = "/*", policies = { "picky" } } },
+    },
+    ["with an admin listener that cannot be"] = answer("never", { workers = 2, admin = { address = "192.0.2.1:1" } }),
+    ["with a listener that cannot be"] = answer("never", { workers = 2, listen = { "127.0.0.1:0", "192.0.2.1:1" } }),
+    ["with an access log that cannot be"] = answer("never", { workers = 2, log = { access = { to = "none/such" } } }),
     ["without its certificate"] = { listen = { { address = "127.0.0.1:0",
       tls = { certificates = { cert = "none.pem", key = "none.key" } } } } },
   } do
     it(what .. " changes nothing, and says why", function()
-      local g = E.start { config = answer("one", { workers = 2 }) }
-      local file = assert(io.open(g.folder .. "/moongate.lua", "r"))
-      local before = file:read "a"
-      file:close()
+      local g = E.start { config = answer("one", { workers = 2 }), files = { ["policies/picky.lua"] = PICKY } }
+      local before = process.read(g.folder .. "/moongate.lua")
+      local addresses, admin = g.addresses, g.admin
       local ok, why = g:reload(broken)
       assert.is_nil(ok)
       assert.matches("the config before it stays in force", why, 1, true)
       assert.same({ one = true }, asked(g))
       assert.is_true(g:reload(before))
       assert.same({ one = true }, asked(g))
+      assert.same(addresses, g.addresses)
+      assert.equal(admin, g.admin)
     end)
   end
 
@@ -104,6 +121,42 @@ describe("a reload", function()
     assert.equal("three", g:get("/", { port = stays }):text())
     assert.is_nil(g:connect { unix = g.folder .. "/a.sock" })
     assert.is_nil(io.open(g.folder .. "/a.sock"))
+  end)
+
+  it("leaves several listeners on any port where they are", function()
+    local g = E.start { config = answer("one", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0" } }) }
+    local ports = g.ports
+    assert.is_true(g:reload(answer("two", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0" } })))
+    assert.same(ports, { g.ports[1], g.ports[2] })
+    for _, port in ipairs(g.ports) do assert.equal("two", g:get("/", { port = port }):text()) end
+  end)
+
+  it("says that another number of workers needs a restart", function()
+    local g = E.start { config = answer("one", { workers = 2 }) }
+    g.write_config(answer("two", { workers = 3 }))
+    local res = g:ask_admin { method = "POST", path = "/reload" }
+    assert.status(res, 200)
+    assert.matches("workers: warning: there are 2 until the gateway is restarted, not 3", res:json().warnings, 1, true)
+    assert.same({ two = true }, asked(g))
+  end)
+
+  it("is not lost when it is asked for before the gateway is ready", function()
+    local asked_for
+    local issuer = E.upstream(function(req)
+      if not asked_for then
+        asked_for = true
+        local folder = req.path:match "^/keys(/.*)$"
+        local text = process.read(folder .. "/moongate.lua"):gsub("one", "two")
+        process.write(folder .. "/moongate.lua", text)
+        os.execute("kill -HUP " .. process.read(folder .. "/pid"))
+        E.sleep(0.1) -- the gateway waits for this answer
+      end
+      return { json = { keys = {} } }
+    end)
+    local g = E.start { config = answer("one", { keys = { main = { jwks = issuer.url .. "/keys%{folder}" } } }) }
+    assert.is_true(asked_for)
+    g:wait_log "config reloaded"
+    assert.equal("two", g:get("/"):text())
   end)
 
   it("keeps what dictionaries hold, and connections to backends", function()
@@ -122,6 +175,56 @@ describe("a reload", function()
     assert.equal("b2", g:get("/count"):text())
     assert.status(g:get "/", 200)
     assert.equal(1, up:connections())
+  end)
+
+  it("keeps connections to backends over TLS that are verified as before", function()
+    local up = E.upstream({ body = "ok" }, { tls = true })
+    local function config(text, name)
+      return { services = { up = { url = up.url, tls = { ca = up.ca, name = name } } }, routes = {
+        { match = "/*", service = "up",
+          policies = { { headers = { response = { set = { ["X-Config"] = text } } } } } } } }
+    end
+    local g = E.start { config = config "a" }
+    assert.status(g:get "/", 200)
+    assert.is_true(g:reload(config "b"))
+    assert.header(g:get "/", "X-Config", "b")
+    assert.equal(1, up:connections())
+    assert.is_true(g:reload(config("c", "localhost")))
+    assert.header(g:get "/", "X-Config", "c")
+    assert.equal(2, up:connections())
+  end)
+
+  it("keeps who was put aside for failing", function()
+    local bad, good = E.upstream { status = 500 }, E.upstream { body = "ok" }
+    local function config(text)
+      return { services = { up = { backends = { bad.address, good.address },
+        outliers = { errors = 1, eject_for = "1h" } } }, routes = { { match = "/*", service = "up",
+          policies = { { headers = { response = { set = { ["X-Config"] = text } } } } } } } }
+    end
+    local g = E.start { config = config "a" }
+    for _ = 1, 4 do g:get "/" end
+    local failures = #bad.seen
+    assert.is_true(g:reload(config "b"))
+    for _ = 1, 4 do assert.status(g:get "/", 200) end
+    assert.equal(failures, #bad.seen)
+    g:log "ejected"
+  end)
+
+  it("keeps what caches hold", function()
+    local up = E.upstream { body = "ok", headers = { ["Cache-Control"] = "max-age=3600" } }
+    local function config(text, size)
+      return { workers = 2, caches = { main = { size = size, max_object = "64KiB" } },
+        services = { up = { backends = { up.address } } }, routes = { { match = "/*", service = "up", policies = {
+          { headers = { response = { set = { ["X-Config"] = text } } } }, { cache = { store = "main" } } } } } }
+    end
+    local g = E.start { config = config("a", "8MiB") }
+    for _ = 1, 4 do assert.status(g:get "/", 200) end
+    assert.is_true(g:reload(config("b", "8MiB")))
+    for _ = 1, 4 do assert.header(g:get "/", "X-Config", "b") end
+    assert.equal(1, #up.seen)
+    assert.is_true(g:reload(config("c", "16MiB")))
+    assert.header(g:get "/", "X-Config", "c")
+    assert.equal(2, #up.seen)
   end)
 
   it("can come again while one is under way", function()
@@ -146,5 +249,72 @@ describe("a reload", function()
     local last = tonumber(g:get("/?of=old"):text())
     E.eventually(function() return tonumber(g:get("/?of=new"):text()) > 10 end)
     assert.is_true(tonumber(g:get("/?of=old"):text()) <= last + 1)
+  end)
+
+  describe("that a WebSocket outlives", function()
+    local function config(up, text, steps)
+      return { services = { up = { backends = { up } } }, routes = {
+        { match = "/socket", service = "up", policies = steps },
+        { match = "/*", policies = { { lua = ("return function() return mg.reply(200, %q) end"):format(text) } } } } }
+    end
+
+    local function generations(g)
+      return g:ask_admin("/config"):json().generations
+    end
+
+    -- A tunnel to a backend that sends back what it gets.
+    local function open(g)
+      local client = g:connect()
+      client:send "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+      assert.status(client:response(), 101)
+      return client
+    end
+
+    local function echoes(client, text)
+      client:send(text)
+      return client:receive(#text) == text
+    end
+
+    local function backend()
+      return E.upstream(nil, { serve = function(s)
+        while s:line() ~= "" do end
+        s:send "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        while not s.ended do s:send(s:receive() or "") end
+        s:close()
+      end })
+    end
+
+    it("leaves it the generation that it began with, without the Lua that it does not need", function()
+      local up = backend()
+      local g = E.start { config = config(up.address, "one") }
+      local client = open(g)
+      assert.is_true(g:reload(config(up.address, "two")))
+      local all = E.eventually(function()
+        local list = generations(g)
+        assert.equal(0, list[1].lua_bytes)
+        return list
+      end)
+      assert.equal(2, #all)
+      assert.equal(1, all[1].exchanges)
+      assert.is_true(all[2].lua_bytes > 0)
+      assert.is_true(echoes(client, "still there"))
+      assert.equal("two", g:get("/"):text())
+      client:close()
+      E.eventually(function() assert.equal(1, #generations(g)) end)
+    end)
+
+    it("still runs its finish step at its end", function()
+      local up = backend()
+      local steps = { { lua = "return { finish = function() mg.log.info 'the socket has ended' end }" } }
+      local g = E.start { config = config(up.address, "one", steps) }
+      local client = open(g)
+      for i = 1, 3 do assert.is_true(g:reload(config(up.address, "again" .. i))) end
+      assert.is_true(echoes(client, "still there"))
+      assert.equal(2, #generations(g))
+      assert.is_true(generations(g)[1].lua_bytes > 0)
+      client:close()
+      g:wait_log "the socket has ended"
+      E.eventually(function() assert.equal(1, #generations(g)) end)
+    end)
   end)
 end)

@@ -1,9 +1,9 @@
 -- Steady load as a program of its own: lua5.4 requests.lua STOP PORT CONNECTIONS RATE NEW
 --
 -- RATE requests a second on CONNECTIONS keep-alive connections, and NEW more a second on connections of their own,
--- until the file STOP is there. Each answer has to be 200, with the whole body that its head promises, and a generation (the
--- field X-Generation) not older than the one before it on the same connection. Says "running" after the first round,
--- and in the end how many requests there were and how many failed, each fault once with its count.
+-- until the file STOP is there. Each answer has to be 200, with the whole body that its head promises, and a
+-- generation (the field X-Generation) not older than the one before it on the same connection. Says "running" after
+-- the first round, and in the end how many requests there were and how many failed, each fault once with its count.
 
 local socket = require "socket"
 

@@ -181,6 +181,7 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
         w->current = w->candidate;
         w->doors = w->candidate_doors;
         w->candidate = NULL;
+        tell_present(w->current);
     } else {
         mg_worker_release(w);
         return MG_FAIL;

@@ -81,7 +81,8 @@ describe("a limit of all workers", function()
     local g = E.start { config = config(up, { limit = 100, window = "1d" }) }
     assert.same({ [200] = 48 }, ask(g, 48))
     local after = config(up, { limit = 100, window = "1d" })
-    table.insert(after.routes, 1, { match = "/other", service = "api", policies = { { ["rate-limit"] = { limit = 1 } } } })
+    local other = { { ["rate-limit"] = { limit = 1 } } }
+    table.insert(after.routes, 1, { match = "/other", service = "api", policies = other })
     assert.is_true(g:reload(after))
     assert.same({ [200] = 52, [429] = 12 }, ask(g, 64))
     assert.status(g:get "/other", 200)

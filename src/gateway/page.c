@@ -195,10 +195,12 @@ static void add_generation(void *arg, const struct mg_generation *g)
     const struct listing *l = arg;
     if (g->number > l->in_force->number)
         return; /* it may never be */
-    begin_item(l->out);
-    add_integer(l->out, "generation", g->number);
-    add_integer(l->out, "exchanges", atomic_load_explicit(&g->exchanges, memory_order_relaxed));
-    add_integer(l->out, "lua_bytes", atomic_load_explicit(&g->lua_bytes, memory_order_relaxed));
+    mg_json_out_begin(l->out, NULL, '{');
+    mg_json_out_integer(l->out, "generation", g->number);
+    mg_json_out_integer(l->out, "exchanges",
+                        atomic_load_explicit(&g->exchanges, memory_order_relaxed));
+    mg_json_out_integer(l->out, "lua_bytes",
+                        atomic_load_explicit(&g->lua_bytes, memory_order_relaxed));
     mg_buf_add_char(l->out, '}');
 }
 

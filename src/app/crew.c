@@ -19,6 +19,8 @@
  * ended. */
 #define DRAIN_LOOK_NS (10 * MG_MILLISECOND)
 #define RETIRED_LOOK_NS (250 * MG_MILLISECOND) /* which may go on for days */
+/* What a candidate is built in, between which requests are served. */
+#define SLICE_NS (1 * MG_MILLISECOND)
 
 struct member;
 
@@ -235,13 +237,31 @@ static void share_limit(struct member *m, const struct mg_generation *gen)
     m->worker.server.limits.connections = connections / count + (connections % count != 0);
 }
 
+static void tell_of_candidate(struct member *m, enum mg_rc rc)
+{
+    m->prepared = rc == MG_OK;
+    mg_loop_post(m->crew->control, rc == MG_OK ? on_member_prepared : on_member_refused, m);
+}
+
+/* A large config takes a while. */
+static void prepare_more(void *arg)
+{
+    struct member *m = arg;
+    enum mg_rc rc = mg_worker_prepare_more(&m->worker, SLICE_NS, &m->error);
+    if (rc == MG_AGAIN)
+        mg_loop_post(m->loop, prepare_more, m);
+    else
+        tell_of_candidate(m, rc);
+}
+
 static void prepare(void *arg)
 {
     struct member *m = arg;
-    struct mg_crew *c = m->crew;
-    bool built = mg_worker_prepare(&m->worker, c->candidate, &m->error) == MG_OK;
-    m->prepared = built;
-    mg_loop_post(c->control, built ? on_member_prepared : on_member_refused, m);
+    enum mg_rc rc = mg_worker_prepare(&m->worker, m->crew->candidate, &m->error);
+    if (rc == MG_OK)
+        prepare_more(m);
+    else
+        tell_of_candidate(m, rc);
 }
 
 static void discard(void *arg)

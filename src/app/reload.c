@@ -110,6 +110,16 @@ static void keep_workers(struct mg_reload *r)
     r->gen->workers = now;
 }
 
+static void tell_of_heads(struct mg_reload *r)
+{
+    uint32_t wanted = r->gen->limits.head.head_bytes;
+    if (wanted > r->head_max)
+        mg_buf_printf(&r->said,
+                      "%s: limits.header_bytes: warning: it is %zu for responses until the gateway "
+                      "is restarted, not %u\n",
+                      r->options->config, r->head_max, wanted);
+}
+
 /* --- step by step --- */
 
 /* What was learned of backends that were verified in another way is of no use. */
@@ -172,14 +182,15 @@ static void prepare(struct mg_reload *r)
 static void on_patience_over(void *arg)
 {
     struct mg_reload *r = arg;
-    if (r->state == MG_RELOAD_SETTLING && !r->stopping)
-        prepare(r);
+    mg_log_warn(r->names_settled ? "keys of issuers have not come yet; going on without them"
+                                 : "names are not resolved yet; going on without them");
+    prepare(r);
 }
 
 void mg_reload_settled(struct mg_reload *r)
 {
-    if (r->names_settled && mg_issuers_are_settled(r->issuers))
-        on_patience_over(r);
+    if (r->state == MG_RELOAD_SETTLING && r->names_settled && mg_issuers_are_settled(r->issuers))
+        prepare(r);
 }
 
 static void on_names_settled(void *arg)
@@ -206,6 +217,7 @@ void mg_reload_start(struct mg_reload *r)
         give_up(r, mg_buf_str(&r->said));
     } else {
         keep_workers(r);
+        tell_of_heads(r);
         if (r->said.n)
             mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&r->said)));
         inherit_services(r);
@@ -249,6 +261,7 @@ void mg_reload_adopted(struct mg_reload *r)
 void mg_reload_init(struct mg_reload *r)
 {
     r->state = MG_RELOAD_IDLE;
+    r->head_max = mg_worker_head_max(r->serving->gen);
     mg_buf_init(&r->said, DIAGNOSTICS_MAX);
     mg_timer_init(&r->patience, r->loop, on_patience_over, r);
 }

@@ -50,6 +50,7 @@ struct mg_reload {
         MG_RELOAD_PREPARING,
         MG_RELOAD_ADOPTING
     } state;
+    size_t head_max; /* of responses, in the buffers that workers have */
     uint64_t number; /* of this one, or of the last; the first is 1 */
     struct mg_buf said;
     bool again;    /* asked for once more meanwhile */

@@ -175,14 +175,25 @@ void mg_doors_replace(struct mg_worker *w, struct mg_doors *fresh)
     *fresh = (struct mg_doors){0};
 }
 
-void mg_doors_release(struct mg_worker *w)
+static void free_closed(struct mg_worker *w)
 {
-    mg_doors_free(&w->doors);
     while (!mg_list_empty(&w->closed_doors)) {
         struct mg_door *d = MG_CONTAINER_OF(w->closed_doors.next, struct mg_door, link);
         mg_list_remove(&d->link);
         free_door(d);
     }
+}
+
+void mg_doors_trim(struct mg_worker *w)
+{
+    if (w->proxy_gate.count == 0 && w->tls.handshakes == 0)
+        free_closed(w);
+}
+
+void mg_doors_release(struct mg_worker *w)
+{
+    mg_doors_free(&w->doors);
+    free_closed(w);
 }
 
 void mg_doors_cut(struct mg_worker *w)

@@ -33,6 +33,8 @@ void mg_doors_free(struct mg_doors *doors);
 /* Puts `fresh` in force, and empties it. Doors with an address that is still there get what is new
  * of it; connections that came in by the others are of no listener any more. */
 void mg_doors_replace(struct mg_worker *w, struct mg_doors *fresh);
+/* Frees those of listeners that have gone, unless somebody is on the way in. */
+void mg_doors_trim(struct mg_worker *w);
 /* Frees all. Nothing is on its way in. */
 void mg_doors_release(struct mg_worker *w);
 /* Cuts what is on its way in. */

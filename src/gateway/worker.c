@@ -46,6 +46,7 @@ static void on_housekeeping(void *arg)
     mg_pool_trim(&w->request_blocks);
     mg_coding_memory_trim(&w->coding);
     mg_tls_desk_trim(&w->tls);
+    mg_doors_trim(w);
     mg_timer_set(&w->housekeeping, mg_loop_now(w->loop) + HOUSEKEEPING_NS);
 }
 
@@ -131,7 +132,6 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
         free_generation(wg);
         return NULL;
     }
-    note_finish_steps(wg);
     return wg;
 }
 
@@ -154,6 +154,11 @@ static size_t block_bytes(const struct mg_generation *gen, size_t least)
     return head > least ? head : least;
 }
 
+size_t mg_worker_head_max(const struct mg_generation *first)
+{
+    return block_bytes(first, BLOCK_BYTES);
+}
+
 enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
                           struct mg_generation *gen, const struct mg_script_hooks *hooks,
                           struct mg_error *err)
@@ -161,7 +166,7 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     uint64_t random = w->random;
     *w = (struct mg_worker){.number = number, .loop = loop, .hooks = hooks, .random = random};
     mg_pool_init(&w->chunks, CHUNK_BYTES);
-    mg_pool_init(&w->blocks, block_bytes(gen, BLOCK_BYTES));
+    mg_pool_init(&w->blocks, mg_worker_head_max(gen));
     mg_coding_memory_init(&w->coding);
     mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES));
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
@@ -177,7 +182,8 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     /* A simulated clock would jump from tick to tick for nothing. */
     if (!mg_loop_is_simulated(loop))
         mg_timer_set(&w->housekeeping, mg_loop_now(loop) + HOUSEKEEPING_NS);
-    if (mg_worker_prepare(w, gen, err) == MG_OK) {
+    if (mg_worker_prepare(w, gen, err) == MG_OK &&
+        mg_worker_prepare_more(w, UINT64_MAX, err) == MG_OK) {
         w->current = w->candidate;
         w->doors = w->candidate_doors;
         w->candidate = NULL;
@@ -225,6 +231,16 @@ enum mg_rc mg_worker_prepare(struct mg_worker *w, struct mg_generation *gen, str
         return MG_OK;
     mg_doors_free(&w->candidate_doors);
     return MG_FAIL;
+}
+
+enum mg_rc mg_worker_prepare_more(struct mg_worker *w, uint64_t slice_ns, struct mg_error *err)
+{
+    enum mg_rc rc = w->hooks ? w->hooks->build_more(w->candidate, slice_ns, err) : MG_OK;
+    if (rc == MG_OK)
+        note_finish_steps(w->candidate);
+    else if (rc == MG_FAIL)
+        mg_worker_discard(w);
+    return rc;
 }
 
 void mg_worker_discard(struct mg_worker *w)

@@ -21,9 +21,12 @@ enum {
 
 /* Row 6 as seen from here. */
 struct mg_script_hooks {
-    /* Builds the worker's side of a generation: fills wg->step_flags and wg->script. MG_FAIL:
-     * nothing is left behind, `err` says which step. */
+    /* Begins to build the worker's side of a generation: wg->script. */
     enum mg_rc (*build)(struct mg_worker_generation *wg, struct mg_error *err);
+    /* Goes on with it for about slice_ns: fills wg->step_flags. MG_AGAIN: there is more to do;
+     * MG_FAIL: `err` says which step, and the whole is to be dropped. */
+    enum mg_rc (*build_more)(struct mg_worker_generation *wg, uint64_t slice_ns,
+                             struct mg_error *err);
     void (*drop)(struct mg_worker_generation *wg);
     /* An exchange that Lua has seen ends: its handles go dead, its tasks are cancelled. */
     void (*exchange_ends)(struct mg_exchange *ex);
@@ -104,11 +107,17 @@ struct mg_worker {
 enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *loop,
                           struct mg_generation *gen, const struct mg_script_hooks *hooks,
                           struct mg_error *err) MG_MUST_CHECK;
-/* A reload. Builds a generation beside the one in force (takes a ref). MG_FAIL: nothing has
- * changed.
- */
+/* A reload. Builds a generation beside the one in force (takes a ref), a piece at a time, between
+ * which requests are served: begins, ... */
 enum mg_rc mg_worker_prepare(struct mg_worker *w, struct mg_generation *gen,
                              struct mg_error *err) MG_MUST_CHECK;
+/* ... and goes on for about slice_ns. MG_AGAIN: it wants to be called again. MG_FAIL, of both:
+ * nothing has changed. */
+enum mg_rc mg_worker_prepare_more(struct mg_worker *w, uint64_t slice_ns,
+                                  struct mg_error *err) MG_MUST_CHECK;
+/* Buffers keep the size that they were made with, and a response's head has to fit into one: the
+ * largest of workers that began with this generation. */
+size_t mg_worker_head_max(const struct mg_generation *first);
 /* Puts it in force. Exchanges under way, tunnels among them, finish on the one that they began
  * with, which goes after the last of them. */
 void mg_worker_adopt(struct mg_worker *w);

@@ -373,13 +373,14 @@ static int open_library(lua_State *L)
     return 0;
 }
 
-/* (instances) */
-static int build_all(lua_State *L)
+/* (instances, time on the loop's clock to stop at) */
+static int build_steps(lua_State *L)
 {
     struct mg_instances *all = lua_touserdata(L, 1);
-    open_library(L);
-    for (uint32_t i = 0; i < all->plan->step_count; i++)
-        try_step(L, all, i);
+    const uint64_t *until_ns = lua_touserdata(L, 2);
+    const struct mg_loop *loop = all->script->loop;
+    while (all->next < all->plan->step_count && mg_loop_clock(loop) < *until_ns)
+        try_step(L, all, all->next++);
     return 0;
 }
 
@@ -393,14 +394,14 @@ static int build_pipeline(lua_State *L)
     return 0;
 }
 
-static enum mg_rc run_protected(struct mg_instances *all, lua_CFunction fn,
-                                const struct mg_pipeline *pipeline, struct mg_error *err)
+static enum mg_rc run_protected(struct mg_instances *all, lua_CFunction fn, const void *arg,
+                                struct mg_error *err)
 {
     lua_State *L = all->script->L;
     uint64_t run_ns = all->script->run_ns;
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, all);
-    lua_pushlightuserdata(L, (void *)pipeline);
+    lua_pushlightuserdata(L, (void *)arg);
     all->script->run_ns = run_ns ? MG_SCRIPT_LOAD_RUN_NS : 0;
     int status = lua_pcall(L, 2, 0, 0);
     all->script->run_ns = run_ns;
@@ -433,7 +434,7 @@ static struct mg_instances *new_instances(struct mg_worker_generation *wg)
     return all;
 }
 
-static enum mg_rc build(struct mg_instances *all, lua_CFunction fn, struct mg_error *err)
+static enum mg_rc build_state(struct mg_instances *all, struct mg_error *err)
 {
     struct mg_worker_generation *wg = all->wg;
     struct mg_script_options options = {
@@ -450,12 +451,23 @@ static enum mg_rc build(struct mg_instances *all, lua_CFunction fn, struct mg_er
     all->script->tasks_of = mg_steps_tasks_of;
     all->script->log_fields = mg_steps_log_fields;
     all->script->trial = all->on_fault != NULL;
-    return run_protected(all, fn, NULL, err);
+    return run_protected(all, open_library, NULL, err);
 }
 
 enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err)
 {
-    return build(new_instances(wg), build_all, err);
+    return build_state(new_instances(wg), err);
+}
+
+enum mg_rc mg_instances_build_more(struct mg_worker_generation *wg, uint64_t slice_ns,
+                                   struct mg_error *err)
+{
+    struct mg_instances *all = wg->script;
+    uint64_t now = mg_loop_clock(all->script->loop);
+    uint64_t until_ns = slice_ns > UINT64_MAX - now ? UINT64_MAX : now + slice_ns;
+    if (run_protected(all, build_steps, &until_ns, err) != MG_OK)
+        return MG_FAIL;
+    return all->next < all->plan->step_count ? MG_AGAIN : MG_OK;
 }
 
 enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
@@ -466,7 +478,7 @@ enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
 {
     struct mg_instances *all = new_instances(wg);
     all->on_fault = on_fault;
-    return build(all, build_all, err);
+    return build_state(all, err);
 }
 
 static void ignore_fault(struct mg_instances *all, const struct mg_plan_step *step,
@@ -481,7 +493,8 @@ enum mg_rc mg_instances_open(struct mg_worker_generation *wg, struct mg_error *e
 {
     struct mg_instances *all = new_instances(wg);
     all->on_fault = ignore_fault;
-    return build(all, open_library, err);
+    all->next = all->plan->step_count; /* others are not wanted */
+    return build_state(all, err);
 }
 
 enum mg_rc mg_instances_add(struct mg_worker_generation *wg, const struct mg_pipeline *pipeline,

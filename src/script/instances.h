@@ -23,6 +23,7 @@ struct mg_instances {
     const struct mg_plan *plan;
     struct mg_worker_generation *wg;
     struct mg_instance *v; /* by step index */
+    uint32_t next;         /* the first that has not been built */
     struct mg_buf scratch; /* for text that is built and copied on at once */
     struct mg_adhocs adhocs;
     int module; /* reference of the `mg` table, for expressions */
@@ -33,17 +34,20 @@ struct mg_instances {
     bool secret_asked; /* ... of which no value is there */
 };
 
-/* The hooks of mg_script_hooks: builds the state and all steps; fills wg->step_flags. */
+/* The hooks of mg_script_hooks: builds the state; builds steps and fills wg->step_flags, for about
+ * slice_ns at a time. */
 enum mg_rc mg_instances_build(struct mg_worker_generation *wg, struct mg_error *err);
+enum mg_rc mg_instances_build_more(struct mg_worker_generation *wg, uint64_t slice_ns,
+                                   struct mg_error *err);
 void mg_instances_drop(struct mg_worker_generation *wg);
-/* The same for a trial, whose code starts no tasks and writes no log. */
+/* The first for a trial, whose code starts no tasks and writes no log. */
 enum mg_rc mg_instances_try(struct mg_worker_generation *wg,
                             void (*on_fault)(struct mg_instances *all,
                                              const struct mg_plan_step *step,
                                              struct mg_str message),
                             struct mg_error *err);
-/* The same in two parts, for a trial that wants the steps of some outermost pipelines only. Nothing
- * is told of those that cannot be built: they have no functions. */
+/* The same for a trial that wants the steps of some outermost pipelines only. Nothing is told of
+ * those that cannot be built: they have no functions. */
 enum mg_rc mg_instances_open(struct mg_worker_generation *wg, struct mg_error *err);
 enum mg_rc mg_instances_add(struct mg_worker_generation *wg, const struct mg_pipeline *pipeline,
                             struct mg_error *err);

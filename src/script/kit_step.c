@@ -195,7 +195,13 @@ void mg_kit_step_insert(struct mg_generation *gen)
 
 static enum mg_rc build(struct mg_worker_generation *wg, struct mg_error *err)
 {
-    enum mg_rc rc = mg_script_hooks.build(wg, err);
+    return mg_script_hooks.build(wg, err);
+}
+
+static enum mg_rc build_more(struct mg_worker_generation *wg, uint64_t slice_ns,
+                             struct mg_error *err)
+{
+    enum mg_rc rc = mg_script_hooks.build_more(wg, slice_ns, err);
     wg->step_flags[wg->gen->step_count - 1] =
         MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE | MG_STEP_HAS_FINISH;
     return rc;
@@ -238,6 +244,7 @@ static void retire(struct mg_worker_generation *wg)
 
 const struct mg_script_hooks mg_kit_step_hooks = {
     .build = build,
+    .build_more = build_more,
     .drop = drop,
     .exchange_ends = exchange_ends,
     .request_saved = request_saved,

@@ -56,6 +56,7 @@ static void retire(struct mg_worker_generation *wg)
 
 const struct mg_script_hooks mg_script_hooks = {
     .build = mg_instances_build,
+    .build_more = mg_instances_build_more,
     .drop = mg_instances_drop,
     .exchange_ends = exchange_ends,
     .request_saved = mg_context_save_identity,

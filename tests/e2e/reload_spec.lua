@@ -227,6 +227,57 @@ describe("a reload", function()
     assert.equal(2, #up.seen)
   end)
 
+  it("lets requests pass while it builds a large config", function()
+    local STEPS = 200
+    local function config(steps)
+      local routes = { { match = "/built", policies = { { lua = [[
+        local counts = mg.shared "counts"
+        return function() return mg.reply(200, tostring(counts:get "built" or 0)) end]] } } } }
+      for i = 1, steps do
+        routes[#routes + 1] = { match = "/" .. i, policies = { { lua = [[
+          mg.shared("counts"):incr("built", 1, 0)
+          local n = 0
+          for i = 1, 20000 do n = n + i end
+          return function() return mg.reply(200, tostring(n)) end]] } } }
+      end
+      return { shared = { counts = "128KiB" }, routes = routes }
+    end
+    local g = E.start { config = config(0) }
+    local seen = {}
+    local client = E.spawn(function()
+      local connection = g:connect()
+      repeat
+        local built = tonumber(connection:request("/built"):text())
+        seen[#seen + 1] = built
+      until built == 2 * STEPS
+    end)
+    assert.is_true(g:reload(config(STEPS)))
+    client:wait()
+    -- The control thread has built each once, to see whether it can be; then comes the worker.
+    local between = 0
+    for _, built in ipairs(seen) do
+      if built > STEPS and built < 2 * STEPS then between = between + 1 end
+    end
+    assert.is_true(between > 0)
+  end)
+
+  it("says how large the heads of responses may be, where buffers are too small", function()
+    local g = E.start { config = answer "one" }
+    g.write_config(answer("two", { limits = { header_bytes = "64KiB" } }))
+    local res = g:ask_admin { method = "POST", path = "/reload" }
+    assert.matches("limits.header_bytes: warning: it is 32768 for responses", res:json().warnings, 1, true)
+  end)
+
+  it("frees what belonged to listeners that have gone", function()
+    local g = E.start { config = answer("one", { workers = 2 }) }
+    for i = 1, 5 do
+      assert.is_true(g:reload(answer("with", { workers = 2, listen = { "127.0.0.1:0", "unix:%{folder}/a.sock" } })))
+      assert.equal("with", g:get("/", { unix = g.folder .. "/a.sock" }):text())
+      assert.is_true(g:reload(answer("without" .. i, { workers = 2 })))
+      assert.same({ ["without" .. i] = true }, asked(g, 4))
+    end
+  end)
+
   it("can come again while one is under way", function()
     local g = E.start { config = answer("one", { workers = 2 }) }
     for i = 1, 20 do

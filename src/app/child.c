@@ -13,17 +13,20 @@
 
 /* --- the child itself --- */
 
-static void hand_over(pid_t parent, int channel, const struct mg_held *held)
+static void hand_over(pid_t parent, int channel, int keys, const struct mg_held *held)
 {
     struct mg_buf text;
     mg_buf_init(&text, MG_HANDOVER_MAX);
     mg_handover_add_parent(&text, parent, channel);
+    if (keys >= 0)
+        mg_handover_add_keys(&text, keys);
     mg_held_write(held, &text);
     mg_buf_add_char(&text, 0);
     setenv(MG_HANDOVER_VARIABLE, text.failed ? "" : text.p, 1);
     mg_buf_release(&text);
     mg_held_set_inheritable(held, true);
     fcntl(channel, F_SETFD, 0);
+    fcntl(keys, F_SETFD, 0);
 }
 
 static void become(const struct mg_child_program *program, pid_t parent, int channel,
@@ -32,7 +35,7 @@ static void become(const struct mg_child_program *program, pid_t parent, int cha
 static void become(const struct mg_child_program *program, pid_t parent, int channel,
                    const struct mg_held *held)
 {
-    hand_over(parent, channel, held);
+    hand_over(parent, channel, program->keys, held);
     mg_notify_hide();
     execv(program->path, program->argv);
     fprintf(stderr, "moongate: cannot start '%s': %m\n", program->path);

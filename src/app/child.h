@@ -35,6 +35,7 @@ struct mg_child {
 struct mg_child_program {
     const char *path;
     char *const *argv;
+    int keys; /* the file of upstream/key_memory.h; -1: none */
 };
 
 /* Starts one that listens on the sockets that are held. Signals that are blocked here stay blocked

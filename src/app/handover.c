@@ -69,6 +69,10 @@ static bool read_line(struct mg_str line, struct mg_handover_line *out)
         out->kind = MG_HANDOVER_LOG;
         return take_count(&line, &out->log_level) && take_count(&line, &out->log_format);
     }
+    if (mg_str_eq(kind, MG_STR("keys"))) {
+        out->kind = MG_HANDOVER_KEYS;
+        return take_int(&line, ' ', &out->fd);
+    }
     out->kind = MG_HANDOVER_SOCKET;
     return mg_str_eq(kind, MG_STR("socket")) && read_socket(line, out);
 }
@@ -105,6 +109,11 @@ void mg_handover_add_crashes(struct mg_buf *out, uint32_t crashes)
 void mg_handover_add_log(struct mg_buf *out, unsigned level, unsigned format)
 {
     mg_buf_printf(out, "log %u %u\n", level, format);
+}
+
+void mg_handover_add_keys(struct mg_buf *out, int fd)
+{
+    mg_buf_printf(out, "keys %d\n", fd);
 }
 
 void mg_handover_add_socket(struct mg_buf *out, const int *fds, uint32_t count, const char *label)

@@ -7,6 +7,7 @@
  *     child PID FD retiring    one that only finishes what it has
  *     crashes N                to it: how often a gateway process has crashed
  *     log LEVEL FORMAT         to it: as numbers of base/log.h
+ *     keys FD                  to both: the file of upstream/key_memory.h
  *     socket FD,FD,... LABEL   to both: a listener's sockets, one for each worker
  *
  * The label is the listener's address as the config has it ("admin ADDRESS" for the admin
@@ -29,6 +30,7 @@ enum mg_handover_kind {
     MG_HANDOVER_CHILD,
     MG_HANDOVER_CRASHES,
     MG_HANDOVER_LOG,
+    MG_HANDOVER_KEYS,
     MG_HANDOVER_SOCKET
 };
 
@@ -52,6 +54,7 @@ void mg_handover_add_parent(struct mg_buf *out, pid_t pid, int fd);
 void mg_handover_add_child(struct mg_buf *out, pid_t pid, int fd, bool retiring);
 void mg_handover_add_crashes(struct mg_buf *out, uint32_t crashes);
 void mg_handover_add_log(struct mg_buf *out, unsigned level, unsigned format);
+void mg_handover_add_keys(struct mg_buf *out, int fd);
 /* `label` has no line break. */
 void mg_handover_add_socket(struct mg_buf *out, const int *fds, uint32_t count, const char *label);
 

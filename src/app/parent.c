@@ -25,7 +25,8 @@ struct known {
 
 struct mg_parent {
     pid_t pid;
-    int fd; /* until there is a channel */
+    int fd;   /* until there is a channel */
+    int keys; /* until it is taken; -1 */
     struct mg_channel *channel;
     mg_order_fn on_order;
     void *arg;
@@ -159,9 +160,23 @@ bool mg_parent_is_there(void)
 static struct mg_parent *new_parent(const struct mg_handover_line *line)
 {
     struct mg_parent *p = mg_calloc(1, sizeof *p);
-    *p = (struct mg_parent){.pid = line->pid, .fd = line->fd};
+    *p = (struct mg_parent){.pid = line->pid, .fd = line->fd, .keys = -1};
     fcntl(p->fd, F_SETFD, FD_CLOEXEC);
     return p;
+}
+
+static void keep_keys(struct mg_parent *p, int fd)
+{
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        p->keys = fd;
+}
+
+int mg_parent_take_keys(struct mg_parent *p)
+{
+    int fd = p ? p->keys : -1;
+    if (p)
+        p->keys = -1;
+    return fd;
 }
 
 struct mg_parent *mg_parent_find(struct mg_held *held)
@@ -172,6 +187,8 @@ struct mg_parent *mg_parent_find(struct mg_held *held)
     while (mg_handover_next(&rest, &line)) {
         if (line.kind == MG_HANDOVER_PARENT && !p)
             p = new_parent(&line);
+        else if (line.kind == MG_HANDOVER_KEYS && p && p->keys < 0)
+            keep_keys(p, line.fd);
         else if (line.kind == MG_HANDOVER_SOCKET)
             mg_held_read(held, &line);
     }
@@ -211,6 +228,8 @@ void mg_parent_free(struct mg_parent *p)
         mg_channel_free(p->channel);
     else
         close(p->fd);
+    if (p->keys >= 0)
+        close(p->keys);
     for (uint32_t i = 0; i < p->known_count; i++)
         free(p->known[i].name);
     free(p->known);

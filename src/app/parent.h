@@ -37,6 +37,8 @@ void mg_parent_bind(const struct mg_parent *p);
 /* Orders come from now on. */
 void mg_parent_listen(struct mg_parent *p, struct mg_loop *loop, mg_order_fn on_order, void *arg);
 void mg_parent_free(struct mg_parent *p);
+/* The file of upstream/key_memory.h, for the caller to close; -1: there is none. */
+int mg_parent_take_keys(struct mg_parent *p);
 
 /* How the config wants lines of the log. */
 void mg_parent_log(struct mg_parent *p, enum mg_log_level least, enum mg_log_format format);

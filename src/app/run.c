@@ -57,6 +57,7 @@ struct gateway {
     struct mg_resolver *resolver;
     struct mg_discovery *discovery;
     struct mg_agent *agent;
+    struct mg_key_memory *key_memory; /* NULL: there is none */
     struct mg_issuers *issuers;
     struct mg_checker *checker;
     struct mg_expiry expiry;
@@ -347,6 +348,34 @@ static bool open_sockets(struct gateway *g, struct mg_held *held, struct mg_erro
     return true;
 }
 
+static void watch_names(struct gateway *g)
+{
+    g->discovery = mg_discovery_new(g->loop, g->resolver);
+    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
+        mg_discovery_add(g->discovery, g->serving.gen->services[i]);
+}
+
+static void watch_issuers(struct gateway *g)
+{
+    const struct mg_plan *plan = g->serving.gen->script;
+    int file = mg_parent_take_keys(g->parent);
+    g->issuers = mg_issuers_new(g->loop, g->agent);
+    if (file >= 0) {
+        g->key_memory = mg_key_memory_new(file);
+        mg_issuers_remember(g->issuers, g->key_memory);
+    }
+    mg_issuers_on_settled(g->issuers, on_keys_settled, g);
+    for (uint32_t i = 0; i < plan->key_count; i++)
+        mg_issuers_watch(g->issuers, plan->keys[i].ring);
+}
+
+static void watch_health(struct gateway *g)
+{
+    g->checker = mg_checker_new(g->loop, g->agent);
+    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
+        mg_checker_add(g->checker, g->serving.gen->services[i]);
+}
+
 static bool start_control(struct gateway *g, struct mg_error *err)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -360,18 +389,10 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     if (!g->signals || !(g->resolver = mg_resolver_new(g->loop, err)))
         return false;
     mg_expiry_start(&g->expiry, g->loop, g->serving.gen);
-    g->discovery = mg_discovery_new(g->loop, g->resolver);
-    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
-        mg_discovery_add(g->discovery, g->serving.gen->services[i]);
+    watch_names(g);
     g->agent = mg_agent_new(g->loop, g->resolver);
-    g->issuers = mg_issuers_new(g->loop, g->agent);
-    mg_issuers_on_settled(g->issuers, on_keys_settled, g);
-    const struct mg_plan *plan = g->serving.gen->script;
-    for (uint32_t i = 0; i < plan->key_count; i++)
-        mg_issuers_watch(g->issuers, plan->keys[i].ring);
-    g->checker = mg_checker_new(g->loop, g->agent);
-    for (uint32_t i = 0; i < g->serving.gen->service_count; i++)
-        mg_checker_add(g->checker, g->serving.gen->services[i]);
+    watch_issuers(g);
+    watch_health(g);
     return true;
 }
 
@@ -435,6 +456,7 @@ static void release(struct gateway *g)
     mg_expiry_stop(&g->expiry);
     mg_checker_free(g->checker);
     mg_issuers_free(g->issuers);
+    mg_key_memory_free(g->key_memory);
     mg_agent_free(g->agent);
     mg_discovery_free(g->discovery);
     mg_resolver_free(g->resolver);

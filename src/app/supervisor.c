@@ -35,6 +35,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/signals.h"
+#include "upstream/key_memory.h"
 
 /* A new program that is not ready by then is given up. It may wait 5 s for names and keys. */
 #define START_LIMIT_NS (30 * MG_SECOND)
@@ -50,6 +51,7 @@ struct supervisor {
     struct mg_signals *signals;
     struct mg_notify notify;
     struct mg_held held;
+    int keys;                 /* upstream/key_memory.h; -1: the system has no such files */
     struct mg_link children;  /* all of them */
     struct mg_child *current; /* that serves or begins to; NULL: it fell */
     struct mg_child *next;    /* of a new program, not ready yet */
@@ -113,7 +115,7 @@ static void configure_log(struct supervisor *s, unsigned level, unsigned format)
 
 static struct mg_child *start_child(struct supervisor *s, const char *path, struct mg_error *err)
 {
-    const struct mg_child_program program = {.path = path, .argv = s->argv};
+    const struct mg_child_program program = {.path = path, .argv = s->argv, .keys = s->keys};
     struct mg_child *child = mg_child_start(&program, &s->held, s->loop, on_message, s, err);
     if (child)
         mg_list_push_back(&s->children, &child->link);
@@ -201,6 +203,7 @@ static void on_stop_limit(void *arg)
 static void set_inheritable(const struct supervisor *s, bool on)
 {
     mg_held_set_inheritable(&s->held, on);
+    fcntl(s->keys, F_SETFD, on ? 0 : FD_CLOEXEC);
     MG_LIST_FOREACH(it, &s->children)
     {
         struct mg_child *child = MG_CONTAINER_OF(it, struct mg_child, link);
@@ -218,6 +221,8 @@ static void write_handover(const struct supervisor *s, struct mg_buf *out)
         mg_handover_add_child(out, child->pid, mg_channel_fd(child->channel),
                               child->state == MG_CHILD_RETIRING);
     }
+    if (s->keys >= 0)
+        mg_handover_add_keys(out, s->keys);
     mg_held_write(&s->held, out);
     mg_buf_add_char(out, 0);
 }
@@ -532,6 +537,12 @@ static void resume_child(struct supervisor *s, const struct mg_handover_line *li
         s->current = child;
 }
 
+static void take_keys(struct supervisor *s, int fd)
+{
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        s->keys = fd;
+}
+
 /* Goes on from what another program left in this process. Without that there is no child. */
 static void resume(struct supervisor *s)
 {
@@ -542,6 +553,8 @@ static void resume(struct supervisor *s)
             s->crashes = line.crashes;
         else if (line.kind == MG_HANDOVER_LOG)
             configure_log(s, line.log_level, line.log_format);
+        else if (line.kind == MG_HANDOVER_KEYS)
+            take_keys(s, line.fd);
         else if (line.kind == MG_HANDOVER_SOCKET)
             mg_held_read(&s->held, &line);
         else if (line.kind == MG_HANDOVER_CHILD)
@@ -555,6 +568,7 @@ static void resume(struct supervisor *s)
 static bool start(struct supervisor *s, struct mg_error *err)
 {
     write_pid_file(s);
+    s->keys = mg_key_memory_file();
     s->current = start_child(s, MG_PROGRAM_SELF, err);
     return s->current != NULL;
 }
@@ -566,6 +580,8 @@ static void release(struct supervisor *s)
     if (s->options->pid_file)
         unlink(s->options->pid_file);
     mg_held_release(&s->held);
+    if (s->keys >= 0)
+        close(s->keys);
     mg_signals_free(s->signals);
     if (s->loop) {
         mg_timer_release(&s->restart);
@@ -579,7 +595,7 @@ static void release(struct supervisor *s)
 
 int mg_supervisor_run(char *const *argv, const struct mg_options *options)
 {
-    struct supervisor s = {.options = options, .argv = argv, .log_level = MG_LOG_INFO};
+    struct supervisor s = {.options = options, .argv = argv, .keys = -1, .log_level = MG_LOG_INFO};
     struct mg_error err;
     s.path = mg_program_find(argv[0]);
     bool ok = init(&s, &err);

@@ -23,6 +23,7 @@
 struct mg_issuers {
     struct mg_loop *loop;
     struct mg_agent *agent;
+    struct mg_key_memory *memory; /* NULL: none */
     struct mg_link watches;
     void (*on_settled)(void *arg);
     void *arg;
@@ -130,27 +131,62 @@ static const char *fault_of(const struct mg_agent_answer *answer, struct mg_erro
 
 /* --- the keys --- */
 
+/* NULL, with why, when the text has no key that can be used. */
+static struct mg_jwk_set *read_keys(const struct watch *w, struct mg_str text, struct mg_error *err)
+{
+    const struct mg_jwk_options options = {.algs = w->source->algs};
+    struct mg_jwk_set *set = mg_jwk_set_parse(text, &options, err);
+    if (!set || set->count)
+        return set;
+    mg_jwk_set_unref(set);
+    mg_error_set(err, "none of the keys can be used");
+    return NULL;
+}
+
+static void note_answer(struct watch *w, const uint8_t digest[MG_SHA256_BYTES])
+{
+    w->answered = true;
+    memcpy(w->digest, digest, MG_SHA256_BYTES);
+}
+
 static void take_keys(struct watch *w, struct mg_str text)
 {
     uint8_t digest[MG_SHA256_BYTES];
-    const struct mg_jwk_options options = {.algs = w->source->algs};
     struct mg_error err;
     mg_digest_sha256(text, digest);
     if (w->answered && memcmp(digest, w->digest, sizeof digest) == 0) {
         succeed(w, NULL);
         return;
     }
-    struct mg_jwk_set *set = mg_jwk_set_parse(text, &options, &err);
+    struct mg_jwk_set *set = read_keys(w, text, &err);
     if (!set) {
         fail_keys(w, err.text);
-    } else if (set->count == 0) {
-        mg_jwk_set_unref(set);
-        fail_keys(w, "none of the keys can be used");
-    } else {
-        w->answered = true;
-        memcpy(w->digest, digest, sizeof digest);
-        succeed(w, set);
+        return;
     }
+    note_answer(w, digest);
+    if (w->all->memory)
+        mg_key_memory_keep(w->all->memory, w->source, text);
+    succeed(w, set);
+}
+
+/* Those that a process before this one was given; the issuer is asked all the same. */
+static void recall(struct watch *w)
+{
+    uint8_t digest[MG_SHA256_BYTES];
+    struct mg_jwk_set *set = NULL;
+    struct mg_error err;
+    struct mg_buf text;
+    mg_buf_init(&text, MG_JWK_TEXT_BYTES_MAX);
+    if (w->all->memory && mg_key_memory_recall(w->all->memory, w->source, &text))
+        set = read_keys(w, mg_buf_str(&text), &err);
+    if (set) {
+        mg_digest_sha256(mg_buf_str(&text), digest);
+        note_answer(w, digest);
+        mg_keyring_begin(w->ring);
+        mg_keyring_end(w->ring, set);
+        w->settled = true;
+    }
+    mg_buf_release(&text);
 }
 
 static void on_keys(void *arg, const struct mg_agent_answer *answer)
@@ -340,6 +376,8 @@ void mg_issuers_watch(struct mg_issuers *all, struct mg_keyring *ring)
     mg_timer_init(&w->timer, all->loop, on_timer, w);
     mg_list_push_back(&all->watches, &w->link);
     mg_keyring_listen(ring, all->loop, on_wanted, all);
+    if (mg_keyring_version(ring) == 0)
+        recall(w);
     fetch(w, false);
 }
 
@@ -390,6 +428,11 @@ struct mg_issuers *mg_issuers_new(struct mg_loop *loop, struct mg_agent *agent)
     all->agent = agent;
     mg_list_init(&all->watches);
     return all;
+}
+
+void mg_issuers_remember(struct mg_issuers *all, struct mg_key_memory *memory)
+{
+    all->memory = memory;
 }
 
 void mg_issuers_free(struct mg_issuers *all)

@@ -8,6 +8,7 @@
 #define MG_UPSTREAM_ISSUERS_H
 
 #include "upstream/agent.h"
+#include "upstream/key_memory.h"
 #include "upstream/keyring.h"
 
 struct mg_issuers;
@@ -17,6 +18,10 @@ struct mg_issuers *mg_issuers_new(struct mg_loop *loop, struct mg_agent *agent);
 /* Keyrings keep the keys that they have. To be called when no loop runs that keys are asked for
  * from. NULL is fine. */
 void mg_issuers_free(struct mg_issuers *all);
+
+/* From now on good keys are kept there, and a keyring that is watched begins with those that are.
+ * Borrowed; before anything is watched. */
+void mg_issuers_remember(struct mg_issuers *all, struct mg_key_memory *memory);
 
 /* The keyring that is watched already and is the same as this one; borrowed; NULL: none. */
 struct mg_keyring *mg_issuers_find(struct mg_issuers *all, const struct mg_keyring *ring);

@@ -1,5 +1,6 @@
 -- Keys of an issuer, over real sockets: rotation while requests come, an issuer that is away, slow or wrong.
 local E = require "moongate.e2e"
+local process = require "moongate.e2e.process"
 
 local WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -174,6 +175,20 @@ describe("keys of an issuer", function()
       assert.equal(200, status(g, token "one"))
     end)
   end
+
+  it("outlive a gateway process that falls while the issuer is down", function()
+    local up = E.upstream(keys { "one" })
+    local g = E.start { config = config({ jwks = up.url .. "/jwks" }, { keys = {
+      main = { jwks = up.url .. "/jwks" }, other = { jwks = up.url .. "/others" },
+    } }) }
+    assert.equal(200, status(g, token "one"))
+    up:close()
+    process.signal(g:serving_pid(), "KILL")
+    g:wait_log "the gateway process fell"
+    assert.equal(200, status(g, token "one"))
+    assert.equal(401, status(g, token "two"))
+    g:wait_log "cannot fetch keys of issuer"
+  end)
 
   it("do not keep a gateway that stops", function()
     local slow = false

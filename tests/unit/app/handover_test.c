@@ -26,6 +26,7 @@ static void test_what_is_written_is_read(void **unused)
     mg_handover_add_child(&text, 13, 9, true);
     mg_handover_add_crashes(&text, 7);
     mg_handover_add_log(&text, 2, 1);
+    mg_handover_add_keys(&text, 6);
     mg_handover_add_socket(&text, fds, 3, "unix:/run/a b,c");
     mg_handover_add_socket(&text, fds, 1, "admin [::1]:0");
     struct mg_str rest = mg_buf_str(&text);
@@ -48,6 +49,9 @@ static void test_what_is_written_is_read(void **unused)
     assert_int_equal(line.kind, MG_HANDOVER_LOG);
     assert_int_equal(line.log_level, 2);
     assert_int_equal(line.log_format, 1);
+    assert_true(mg_handover_next(&rest, &line));
+    assert_int_equal(line.kind, MG_HANDOVER_KEYS);
+    assert_int_equal(line.fd, 6);
     assert_true(mg_handover_next(&rest, &line));
     assert_int_equal(line.kind, MG_HANDOVER_SOCKET);
     assert_true(mg_str_eq(line.label, MG_STR("unix:/run/a b,c")));
@@ -76,6 +80,8 @@ static void test_other_lines_are_passed_over(void **unused)
         "child 1 2",
         "child 1 2 new",
         "crashes -1",
+        "keys",
+        "keys x",
         "log 1",
         "socket",
         "socket 5",

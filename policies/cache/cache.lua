@@ -11,6 +11,19 @@ local function ttl_ranges(map)
   end
 end
 
+local purge = s.record({
+  method = s.string { default = "PURGE", match = "^[A-Z][A-Z-]*$", help = "the method of such a request" },
+  allow = s.list(s.cidr(), { single = true, default = {}, help = "addresses of clients that may" }),
+  when = s.list(s.expr(), { single = true, default = {},
+    help = "they may when one of these gives text other than 0, such as `${claims.cache_admin}`" }),
+}, { help = "who may purge, by a request for the URL or with tags in fields of `tags_from`; nobody when left out" })
+  :check(function(conf)
+    if #conf.allow == 0 and #conf.when == 0 then return "needs 'allow' or 'when': nobody else may purge" end
+    for _, method in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT" } do
+      if conf.method == method then return ("'%s' is not for purging"):format(method), "method" end
+    end
+  end)
+
 return {
   name = "cache", version = "1.0.0", summary = "Answers from a store that all workers share (RFC 9111)",
   native = "cache",
@@ -35,6 +48,7 @@ return {
       help = "the request passes when one of these gives text other than 0, such as `${cookie.session}`" }),
     tags_from = s.list(s.header_name(), { single = true, default = { "Surrogate-Key", "Cache-Tag" },
       help = "response fields with tags to purge by" }),
+    purge = purge,
     targeted = s.list(s.header_name(), { default = { "CDN-Cache-Control" },
       help = "fields that count in place of Cache-Control, the first that is there (RFC 9213)" }),
     client_control = s.boolean { default = true,

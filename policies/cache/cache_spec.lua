@@ -333,6 +333,173 @@ describe("cache", function()
     assert.equal("1", ask { ["X-User"] = "ann" })
   end)
 
+  describe("asked to purge", function()
+    local TAGGED = { headers = {
+      ["Cache-Control"] = "max-age=60", Vary = "X-Plan", ["Surrogate-Key"] = "one two", ETag = '"v"' } }
+
+    local function purge(t, path, headers)
+      return t:request { method = "PURGE", path = path, headers = headers, client_ip = "10.0.0.9" }
+    end
+
+    local function filled(conf)
+      local t = gateway({ purge = conf or { allow = "10.0.0.0/8" } }, TAGGED)
+      for _, plan in ipairs { "a", "b" } do t:request { path = "/a", headers = { ["X-Plan"] = plan } } end
+      t:request "/b"
+      return t
+    end
+
+    it("drops all variants of a URL", function()
+      local t = filled()
+      assert.json(purge(t, "/a"), { purged = 3, by = "url", soft = false }) -- with what tells of the two
+      t:request { path = "/a", headers = { ["X-Plan"] = "a" } }
+      t:request "/b"
+      assert.called("api", 4)
+    end)
+
+    it("drops what has a tag", function()
+      local t = filled()
+      assert.json(purge(t, "/", { ["Surrogate-Key"] = "none, two" }), { purged = 3, by = "tag", soft = false })
+      t:request "/b"
+      assert.called("api", 4)
+      assert.json(purge(t, "/", { ["Cache-Tag"] = "three" }), { purged = 0, by = "tag", soft = false })
+    end)
+
+    it("makes it stale and no more, softly", function()
+      for _, name in ipairs { "Soft-Purge", "Fastly-Soft-Purge" } do
+        local t = filled()
+        assert.json(purge(t, "/b", { [name] = "1" }), { purged = 2, by = "url", soft = true })
+        assert.matches("fwd=stale", t:request("/b"):header "Cache-Status")
+        assert.equal('"v"', select(2, t:seen "api"):header "If-None-Match")
+      end
+    end)
+
+    it("refuses who may not", function()
+      local t = filled()
+      assert.problem(t:request { method = "PURGE", path = "/b", client_ip = "192.0.2.1" }, 403, "purge-forbidden")
+      t:request "/b"
+      assert.called("api", 3)
+    end)
+
+    it("goes by what steps before have found out, and by both where both are given", function()
+      local function answer(conf, who, client)
+        local t = gateway({ purge = conf }, TAGGED)
+        return t:request({ method = "PURGE", path = "/", client_ip = client,
+          auth = { subject = who, claims = { admin = who == "ann" and "1" or "0" } } }).status
+      end
+      local when = { when = "${claims.admin}" }
+      assert.same({ 200, 403 }, { answer(when, "ann"), answer(when, "bob") })
+      local both = { when = "${claims.admin}", allow = { "10.0.0.1" } }
+      assert.same({ 200, 403, 403 },
+        { answer(both, "ann", "10.0.0.1"), answer(both, "ann", "10.0.0.2"), answer(both, "bob", "10.0.0.1") })
+    end)
+
+    it("forwards the method like any other where nobody said so, and takes another one", function()
+      local t = gateway({}, TAGGED)
+      assert.equal("1", purge(t, "/a"):text())
+      t = gateway({ purge = { method = "BAN", allow = "10.0.0.0/8" } }, TAGGED)
+      assert.equal("1", purge(t, "/a"):text())
+      assert.json(t:request { method = "BAN", path = "/b", client_ip = "10.0.0.1" },
+        { purged = 0, by = "url", soft = false })
+    end)
+
+    it("wants to be told who may", function()
+      local module = require "cache"
+      local _, err = T.validate(module, { purge = {} })
+      assert.matches("cache.purge: needs 'allow' or 'when': nobody else may purge", err, 1, true)
+      _, err = T.validate(module, { purge = { method = "GET", allow = "::1" } })
+      assert.matches("cache.purge.method: 'GET' is not for purging", err, 1, true)
+    end)
+  end)
+
+  describe("inside of other steps", function()
+    local BEHIND = { lua = "return { response = function(_, res) res:add_header('X-Behind', 'yes') end }" }
+
+    for group, held in pairs {
+      ["any-of"] = { { { lua = "return function() return mg.problem(401, 'no') end" } }, { { cache = {} } } },
+      ["all-of"] = { { cache = {} } },
+    } do
+      it("works in " .. group .. ", with what lies behind it", function()
+        local t = T.new { policies = { { [group] = held }, BEHIND }, upstreams = { api = counting {
+          headers = { ["Cache-Control"] = "max-age=10, stale-while-revalidate=20" }, status = 404, delay = 1 } } }
+        local handles = {}
+        for i = 1, 5 do handles[i] = t:start "/a" end
+        t:settle()
+        for _, h in ipairs(handles) do assert.equal("1", h.res:text()) end
+        assert.status(handles[1].res, 404)
+        assert.header(t:request "/a", "X-Behind", "yes")
+        assert.called("api", 1)
+        t:advance(15)
+        assert.equal("1", t:request("/a"):text())
+        t:settle()
+        assert.equal("2", t:request("/a"):text())
+        assert.equal("3", t:request({ path = "/a", headers = { ["Cache-Control"] = "no-cache" } }):text())
+      end)
+    end
+
+    -- A policy that runs the step, and then takes the request itself: as `use` of a part of `aggregate`.
+    local function holder(answer, conf)
+      conf = conf or { ttl = 10, stale_while_revalidate = 20, stale_if_error = 60 }
+      return T.new {
+        policies = { { ["holds-steps"] = { parts = { a = { { cache = conf } } }, run = [[
+          local conf = ...
+          return function(req, next)
+            return conf.parts.a(req, function(inner)
+              local res = next(inner)
+              res:add_header("X-Last", "yes")
+              return res
+            end)
+          end]] } } },
+        upstreams = { api = counting(answer) }, config = { lua = { path = { "tests/spec/policies" } } },
+      }
+    end
+
+    it("works where a policy takes the request off the end", function()
+      local t = holder { delay = 1 }
+      local handles = {}
+      for i = 1, 5 do handles[i] = t:start "/a" end
+      t:settle()
+      for _, h in ipairs(handles) do
+        assert.equal("1", h.res:text())
+        assert.header(h.res, "X-Last", "yes")
+      end
+      assert.called("api", 1)
+      t:advance(15)
+      local res = t:request "/a"
+      assert.equal("2", res:text())
+      assert.header(res, "Cache-Status", "moongate;fwd=stale;fwd-status=200;stored")
+      assert.matches("hit", t:request("/a"):header "Cache-Status")
+    end)
+
+    it("tells there why it stored nothing, and who waits asks for himself", function()
+      local t = holder({ headers = { ["Cache-Control"] = "private" }, delay = 1 }, {})
+      local a, b = t:start "/a", t:start "/a"
+      t:settle()
+      assert.not_equal(a.res:text(), b.res:text())
+      assert.matches("detail=private", a.res:header "Cache-Status")
+    end)
+
+    it("stands in there for an origin that fails", function()
+      local t = holder(function(_, count) return count > 1 and { status = 503 } or {} end)
+      t:request "/a"
+      t:advance(40)
+      assert.equal("1", t:request("/a"):text())
+      t:advance(61)
+      assert.status(t:request "/a", 503)
+    end)
+
+    it("lets another one fetch when the one that did was cut", function()
+      local t = holder(function(_, count)
+        return { chunks = { "one ", "two" }, close = count == 1 and "mid-body" or nil, delay = 1 }
+      end)
+      local a, b = t:start "/a", t:start "/a"
+      t:settle()
+      local cut, whole = a, b
+      if b.res.broken then cut, whole = b, a end
+      assert.is_truthy(cut.res.broken)
+      assert.equal("one two", whole.res:text())
+    end)
+  end)
+
   it("names what is wrong with its options", function()
     local module = require "cache"
     local _, err = T.validate(module, { ttl_by_status = { ["4044"] = 1 } })

@@ -47,6 +47,9 @@ enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
 static void collect_tags(const struct mg_cache_keeping *k, const struct mg_fields *fields,
                          struct mg_buf *out)
 {
+    mg_buf_add_str(out, k->tags);
+    if (k->tags.n)
+        mg_buf_add_char(out, ' ');
     for (size_t i = 0; i < k->options->tag_count; i++) {
         const struct mg_field *f = mg_fields_find(fields, k->options->tags[i]);
         for (; f; f = mg_fields_next(fields, f)) {
@@ -97,11 +100,12 @@ struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
                                             struct mg_cache_fill *fill,
                                             const struct mg_message *res,
                                             const struct mg_cache_answer *answer,
-                                            struct mg_arena *arena)
+                                            enum mg_cache_showing showing, struct mg_arena *arena)
 {
     struct mg_buf tags;
     mg_buf_init(&tags, TAGS_MAX);
     struct mg_cache_new what = new_entry(k, res, answer, arena, &tags);
+    what.quiet = showing == MG_CACHE_QUIET;
     struct mg_cache_entry *entry = mg_cache_fill_begin(fill, &what, now_ns(k));
     mg_buf_release(&tags);
     return entry;

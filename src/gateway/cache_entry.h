@@ -16,6 +16,7 @@ struct mg_cache_keeping {
     struct mg_message asked; /* the request as it came to the cache */
     struct mg_cache_key key; /* the primary one, and the variant by the template */
     int64_t sent;            /* when it went to the origin; seconds since 1970 */
+    struct mg_str tags;      /* beside those in its fields; with blanks between */
 };
 
 /* All of `from` copied into the arena. */
@@ -27,12 +28,15 @@ enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
                                            const struct mg_response *res, struct mg_arena *arena,
                                            struct mg_cache_answer *answer);
 
+/* When others find it: see mg_cache_new.quiet. */
+enum mg_cache_showing { MG_CACHE_SHOWN, MG_CACHE_QUIET };
+
 /* Begins the entry for a response that was judged so: see mg_cache_fill_begin. */
 struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
                                             struct mg_cache_fill *fill,
                                             const struct mg_message *res,
                                             const struct mg_cache_answer *answer,
-                                            struct mg_arena *arena);
+                                            enum mg_cache_showing showing, struct mg_arena *arena);
 
 /* The old entry with the renewed head `res`, which was judged again: see mg_cache_fill_renew. Takes
  * the fill. */

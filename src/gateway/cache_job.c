@@ -22,8 +22,6 @@ struct mg_cache_job {
     struct mg_cache_pump pump;
     struct mg_cache_entry *old; /* a reference */
     bool validating, old_covers_errors;
-    const struct mg_pipeline *pipeline;
-    uint32_t first;
     struct mg_cache_leader *leader; /* NULL: none, or gone */
     enum { ASKING, FILLING, HANDED, LENT } state;
 };
@@ -148,8 +146,7 @@ static void on_head(struct mg_detached *d);
 /* The 304 is about something else than we have (RFC 9111 4.3.4): ask for the whole. */
 static void ask_again(struct mg_cache_job *job)
 {
-    struct mg_exchange *ex = job->detached->in.exchange;
-    struct mg_detached *d = mg_detached_new(&ex->req);
+    struct mg_detached *d = mg_detached_new(job->detached->at);
     struct mg_cache_job *again = mg_arena_alloc(&d->in.arena, sizeof *again);
     *again = *job;
     again->detached = d;
@@ -232,9 +229,9 @@ static void on_head(struct mg_detached *d)
     enum mg_cache_storing storing =
         mg_cache_entry_judge(&job->keeping, mg_detached_response(d), arena_of(job), &answer);
     struct mg_cache_entry *entry =
-        storing == MG_CACHE_STORE
-            ? mg_cache_entry_begin(&job->keeping, job->fill, res, &answer, arena_of(job))
-            : NULL;
+        storing == MG_CACHE_STORE ? mg_cache_entry_begin(&job->keeping, job->fill, res, &answer,
+                                                         MG_CACHE_SHOWN, arena_of(job))
+                                  : NULL;
     if (entry) {
         stored(job, entry, res->status);
         return;
@@ -259,23 +256,21 @@ static void want_whole(struct mg_message *request)
 static void ask(struct mg_cache_job *job)
 {
     job->keeping.sent = now_s(job);
-    mg_detached_start(job->detached, job->pipeline, job->first, on_head, job);
+    mg_detached_start(job->detached, on_head, job);
 }
 
 void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fill *fill,
                         struct mg_cache_leader *leader)
 {
-    struct mg_detached *d = mg_detached_new(asking->like);
+    struct mg_detached *d = mg_detached_new(asking->walk);
     struct mg_cache_job *job = mg_arena_calloc(&d->in.arena, sizeof *job);
     job->detached = d;
     mg_cache_keeping_copy(&job->keeping, &d->in.arena,
                           &(struct mg_cache_keeping){.options = asking->options,
-                                                     .loop = asking->like->wg->worker->loop,
+                                                     .loop = asking->walk->ex->worker->loop,
                                                      .request = asking->request,
-                                                     .asked = *asking->like->msg,
+                                                     .asked = *asking->walk->req->msg,
                                                      .key = asking->key});
-    job->pipeline = asking->pipeline;
-    job->first = asking->first;
     job->fill = fill;
     job->old = asking->old ? mg_cache_ref(asking->old) : NULL;
     job->old_covers_errors = asking->old_covers_errors;

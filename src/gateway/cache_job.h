@@ -30,10 +30,9 @@ struct mg_cache_outcome {
 struct mg_cache_asking {
     const struct mg_cache_options *options;
     struct mg_cache_request request;
-    struct mg_request *like; /* borrowed until the start returns */
-    struct mg_cache_key key; /* the primary one, and the variant by the template; copied */
-    const struct mg_pipeline *pipeline;
-    uint32_t first;             /* the step behind the cache's */
+    struct mg_walk
+        *walk; /* at the cache's step, and repeatable; borrowed until the start returns */
+    struct mg_cache_key key;    /* the primary one, and the variant by the template; copied */
     struct mg_cache_entry *old; /* what is to be validated; NULL: none. A ref is taken */
     bool old_covers_errors;     /* stale-if-error */
 };

@@ -6,17 +6,19 @@
  *     find ──▶ good enough ──▶ answer from the store (and perhaps a refresh for nobody)
  *       │
  *     lead ──▶ lead: a job asks the origin ──▶ outcome: from the store, or the response as it is
- *       │
- *       └───▶ wait for the one that leads ──▶ find again; or pass, when that takes too long
+ *       │      (or, where no job can go the rest of the way: this request, and what it gets is
+ * kept) │ └───▶ wait for the one that leads ──▶ find again; or pass, when that takes too long
  *
  * The step always ends with a response. All of a visit lies in the exchange's arena.
  */
 #include "gateway/cache_step.h"
 
 #include "gateway/cache_answer.h"
-#include "gateway/cache_head.h"
 #include "gateway/cache_job.h"
+#include "gateway/cache_keep.h"
 #include "gateway/cache_key.h"
+#include "gateway/cache_lookup.h"
+#include "gateway/cache_purge.h"
 #include "gateway/expr.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
@@ -30,16 +32,15 @@ struct visit {
     const struct mg_cache_options *o;
     struct mg_cache_request request;
     struct mg_cache_target target;
-    struct mg_cache_key key;      /* by URL and template */
-    struct mg_cache_key place;    /* where an entry was looked for: the same, or with Vary */
-    struct mg_cache_entry *entry; /* found there; a reference, or NULL */
-    /* The note found in its place, that responses were not for sharing: nobody waits for one. What
-     * is stored is put over it. A reference, or NULL. */
-    struct mg_cache_entry *unshared;
+    struct mg_cache_key key; /* by URL and template */
+    struct mg_cache_found found;
     unsigned looks;
     struct mg_cache_decision decision;
     struct mg_cache_status status; /* what Cache-Status will tell */
     struct mg_cache_leader leader; /* with a job while it leads */
+    /* While it leads without a job. */
+    struct mg_cache_fill *fill; /* NULL: none, or it is kept already */
+    struct mg_cache_keeping keeping;
     struct mg_cache_waiter waiter;
     struct mg_bell *bell;
     struct mg_timer patience;
@@ -72,9 +73,14 @@ static bool is_get(const struct visit *v)
 
 static void drop_entry(struct visit *v)
 {
-    mg_cache_unref(v->o->store, v->entry);
-    mg_cache_unref(v->o->store, v->unshared);
-    v->entry = v->unshared = NULL;
+    mg_cache_found_release(v->o->store, &v->found);
+}
+
+static struct mg_cache_fill *take_fill(struct visit *v)
+{
+    struct mg_cache_fill *fill = v->fill;
+    v->fill = NULL;
+    return fill;
 }
 
 static void stop_waiting(struct visit *v)
@@ -82,7 +88,7 @@ static void stop_waiting(struct visit *v)
     if (!v->bell)
         return;
     mg_timer_release(&v->patience);
-    mg_cache_waiter_cancel(v->o->store, &v->place, &v->waiter);
+    mg_cache_waiter_cancel(v->o->store, &v->found.place, &v->waiter);
     mg_bell_free(v->bell);
     v->bell = NULL;
 }
@@ -93,11 +99,14 @@ static void leave(void *arg)
     struct visit *v = arg;
     stop_waiting(v);
     mg_cache_job_release(&v->leader);
+    if (v->fill)
+        mg_cache_fill_fail(take_fill(v), MG_CACHE_FAILED);
     drop_entry(v);
 }
 
 static void finish(struct visit *v, struct mg_response *res)
 {
+    res->from_behind = true;
     v->walk->res = res;
     v->done = true;
     if (!v->running)
@@ -127,7 +136,7 @@ static void answer_from_store(struct visit *v)
                                    .arena = arena_of(v),
                                    .loop = v->walk->ex->worker->loop,
                                    .store = v->o->store,
-                                   .entry = v->entry,
+                                   .entry = v->found.entry,
                                    .forwarded = !hit};
     struct mg_response *res = mg_cache_answer(&a);
     if (a.body && v->leader.job)
@@ -140,23 +149,12 @@ static void answer_from_store(struct visit *v)
 
 /* --- passing --- */
 
-static void invalidate(struct visit *v, const struct mg_message *res)
-{
-    struct mg_cache_target others[MG_CACHE_INVALID_MAX];
-    if (!mg_cache_invalidates(v->request.method, res->status))
-        return;
-    mg_cache_purge(v->o->store, MG_CACHE_BY_KEY, v->key.primary, false);
-    unsigned count = mg_cache_invalid_targets(&v->target, &res->fields, arena_of(v), others);
-    for (unsigned i = 0; i < count; i++)
-        mg_cache_purge(v->o->store, MG_CACHE_BY_KEY, mg_cache_key_text(&others[i], arena_of(v)),
-                       false);
-}
-
 static void on_passed(struct mg_walk *inner, void *arg)
 {
     struct visit *v = arg;
     struct mg_response *res = inner->res;
-    invalidate(v, res->msg);
+    mg_cache_invalidate(v->o->store, v->request.method, &v->target, v->key.primary, res->msg,
+                        arena_of(v));
     v->status.forward_status = res->msg->status;
     add_status(v, res->msg);
     finish(v, res);
@@ -196,7 +194,7 @@ static void on_outcome(struct mg_cache_leader *leader, const struct mg_cache_out
         return;
     }
     drop_entry(v);
-    v->entry = outcome->entry;
+    v->found.entry = outcome->entry;
     v->status.forward_status = (uint16_t)outcome->status;
     v->status.stored = !outcome->failed;
     answer_from_store(v);
@@ -206,16 +204,69 @@ static struct mg_cache_asking asking_of(struct visit *v)
 {
     return (struct mg_cache_asking){.options = v->o,
                                     .request = v->request,
-                                    .like = v->walk->req,
+                                    .walk = v->walk,
                                     .key = v->key,
-                                    .pipeline = v->walk->pipeline,
-                                    .first = v->walk->at + 1,
-                                    .old = v->entry,
+                                    .old = v->found.entry,
                                     .old_covers_errors = v->decision.stale_if_error};
+}
+
+/* The old one, for an origin that fails. */
+static bool old_stands_in(const struct visit *v, const struct mg_response *res)
+{
+    return v->found.entry && v->decision.stale_if_error && mg_cache_is_error(res->msg->status);
+}
+
+static void on_fetched_here(struct mg_walk *inner, void *arg)
+{
+    struct visit *v = arg;
+    struct mg_response *res = inner->res;
+    v->status.forward_status = res->msg->status;
+    if (old_stands_in(v, res)) {
+        if (res->body)
+            mg_body_cancel(res->body);
+        mg_cache_fill_fail(take_fill(v), MG_CACHE_FAILED);
+        answer_from_store(v);
+        return;
+    }
+    const struct mg_cache_keep *kept =
+        mg_cache_keep_new(&v->keeping, take_fill(v), res, arena_of(v), &v->walk->ex->wait);
+    v->status.stored = kept->stored || kept->filling;
+    if (!v->status.stored) {
+        mg_cache_entry_note_unshared(&v->keeping, kept->storing, arena_of(v));
+        v->status.detail = mg_cache_storing_name(kept->storing);
+    }
+    add_status(v, res->msg);
+    finish(v, res);
+}
+
+/* The request itself goes on, and what comes back is kept. */
+static void fetch_here(struct visit *v, struct mg_cache_fill *fill)
+{
+    const struct mg_cache_keeping now = {.options = v->o,
+                                         .loop = v->walk->ex->worker->loop,
+                                         .request = v->request,
+                                         .asked = *v->walk->req->msg,
+                                         .key = v->key,
+                                         .sent = now_s(v)};
+    struct mg_walk *inner = mg_walk_inner(v->walk, v->walk->req);
+    if (!inner) {
+        mg_cache_fill_fail(fill, MG_CACHE_FAILED);
+        pass(v);
+        return;
+    }
+    v->fill = fill;
+    mg_cache_keeping_copy(&v->keeping, arena_of(v), &now);
+    inner->on_done = on_fetched_here;
+    inner->arg = v;
+    mg_walk_start(inner);
 }
 
 static void lead(struct visit *v, struct mg_cache_fill *fill)
 {
+    if (!mg_walk_is_repeatable(v->walk)) {
+        fetch_here(v, fill);
+        return;
+    }
     const struct mg_cache_asking asking = asking_of(v);
     v->leader.on_outcome = on_outcome;
     mg_cache_job_start(&asking, fill, &v->leader);
@@ -233,7 +284,8 @@ static void refresh(struct visit *v)
 {
     struct mg_cache_fill *fill;
     struct mg_cache_entry *newer;
-    switch (mg_cache_lead(v->o->store, &v->place, v->entry, now_ns(v), NULL, &fill, &newer)) {
+    switch (mg_cache_lead(v->o->store, &v->found.place, v->found.entry, now_ns(v), NULL, &fill,
+                          &newer)) {
     case MG_CACHE_LEAD: {
         struct mg_cache_asking asking = asking_of(v);
         ask_for_whole(&asking);
@@ -296,10 +348,11 @@ static void lead_or_wait(struct visit *v)
 {
     struct mg_cache_fill *fill;
     struct mg_cache_entry *newer;
-    bool may_wait = v->o->wait_ns && !v->unshared;
+    bool may_wait = v->o->wait_ns && !v->found.unshared;
     if (may_wait)
         prepare_to_wait(v);
-    switch (mg_cache_lead(v->o->store, &v->place, v->entry ? v->entry : v->unshared, now_ns(v),
+    switch (mg_cache_lead(v->o->store, &v->found.place,
+                          v->found.entry ? v->found.entry : v->found.unshared, now_ns(v),
                           may_wait ? &v->waiter : NULL, &fill, &newer)) {
     case MG_CACHE_LEAD:
         stop_waiting(v);
@@ -321,30 +374,12 @@ static void lead_or_wait(struct visit *v)
 
 /* --- finding --- */
 
-static struct mg_cache_entry *find(struct visit *v, const struct mg_cache_key *key)
-{
-    return mg_cache_find(v->o->store, key, now_ns(v));
-}
-
-/* At the key by URL lies a response, or a note that says where to look. */
 static void find_entry(struct visit *v)
 {
     drop_entry(v);
-    v->place = v->key;
-    v->status.forward = MG_CACHE_URI_MISS;
-    v->entry = find(v, &v->key);
-    if (!v->entry || mg_cache_head_kind(v->entry->head) == MG_CACHE_HEAD_RESPONSE)
-        return;
-    if (mg_cache_head_kind(v->entry->head) == MG_CACHE_HEAD_VARIES) {
-        v->place.variant = mg_cache_key_vary(v->key.variant, mg_cache_head_names(v->entry->head),
-                                             &v->walk->req->msg->fields, arena_of(v));
-        v->status.forward = MG_CACHE_VARY_MISS;
-        drop_entry(v);
-        v->entry = find(v, &v->place);
-        return;
-    }
-    v->unshared = v->entry;
-    v->entry = NULL;
+    mg_cache_lookup(v->o->store, &v->key, &v->walk->req->msg->fields, now_ns(v), arena_of(v),
+                    &v->found);
+    v->status.forward = v->found.varies ? MG_CACHE_VARY_MISS : MG_CACHE_URI_MISS;
 }
 
 static void unavailable(struct visit *v)
@@ -366,19 +401,6 @@ static void miss(struct visit *v)
         lead_or_wait(v);
 }
 
-/* A soft purge takes the freshness, and nothing else. */
-static enum mg_cache_verdict judge(struct visit *v)
-{
-    mg_cache_judge_stored(mg_cache_head_record(v->entry->head), &v->request, now_s(v),
-                          &v->decision);
-    bool purged = atomic_load_explicit(&v->entry->stale, memory_order_relaxed);
-    if (purged && v->decision.verdict == MG_CACHE_FRESH) {
-        v->decision.forward = MG_CACHE_STALE;
-        return MG_CACHE_VALIDATE;
-    }
-    return v->decision.verdict;
-}
-
 static void look(struct visit *v)
 {
     if (++v->looks > LOOKS_MAX) {
@@ -386,17 +408,23 @@ static void look(struct visit *v)
         return;
     }
     find_entry(v);
-    if (!v->entry) {
+    if (!v->found.entry) {
         miss(v);
         return;
     }
-    switch (judge(v)) {
+    mg_cache_lookup_judge(v->found.entry, &v->request, now_s(v), &v->decision);
+    switch (v->decision.verdict) {
     case MG_CACHE_FRESH:
     case MG_CACHE_STALE_ALLOWED:
         v->status.forward = MG_CACHE_HIT;
         answer_from_store(v);
         return;
     case MG_CACHE_STALE_REVALIDATE:
+        if (!mg_walk_is_repeatable(v->walk)) {
+            v->status.forward = MG_CACHE_STALE; /* nobody can refresh it behind the client's back */
+            miss(v);
+            return;
+        }
         v->status.forward = MG_CACHE_HIT;
         refresh(v);
         answer_from_store(v);
@@ -412,16 +440,6 @@ static void look(struct visit *v)
 }
 
 /* --- the request --- */
-
-static bool bypasses(struct visit *v)
-{
-    for (size_t i = 0; i < v->o->bypass_count; i++) {
-        struct mg_str text = mg_expr_text(v->walk->req, v->o->bypass[i]);
-        if (text.n && !mg_str_eq(text, MG_STR("0")))
-            return true;
-    }
-    return false;
-}
 
 static void make_key(struct visit *v)
 {
@@ -441,10 +459,14 @@ static void start(struct visit *v)
     const struct mg_request *req = v->walk->req;
     mg_cache_request_read(&v->o->rules, req->msg, req->body->length != 0, &v->request);
     make_key(v);
-    if (!v->request.may_look) {
+    struct mg_response *purged = mg_cache_purge_request(v->o, v->walk->req, v->key.primary);
+    if (purged) {
+        finish(v, purged);
+    } else if (!v->request.may_look) {
         v->status.forward = v->request.why_not;
         pass(v);
-    } else if (!(is_get(v) || v->o->answer_head) || is_long(v) || bypasses(v)) {
+    } else if (!(is_get(v) || v->o->answer_head) || is_long(v) ||
+               mg_expr_any(v->walk->req, v->o->bypass, v->o->bypass_count)) {
         v->status.forward = MG_CACHE_BYPASS;
         pass(v);
     } else {

@@ -59,19 +59,20 @@ static void release(void *arg)
     mg_security_unref(d->client.security);
 }
 
-static void copy_client(struct mg_detached *d, const struct mg_request *like)
+static void copy_client(struct mg_detached *d, const struct mg_walk *w)
 {
+    const struct mg_request *like = w->req;
     d->client = (struct mg_client){.peer = like->peer,
                                    .local = like->local,
                                    .listener = like->listener,
                                    .secure = like->secure,
                                    .security = mg_security_ref(like->security)};
-    if (like->ex && like->ex->in)
-        d->client.id = like->ex->in->client->id;
+    d->client.id = w->ex->in->client->id;
 }
 
-struct mg_detached *mg_detached_new(struct mg_request *like)
+struct mg_detached *mg_detached_new(struct mg_walk *w)
 {
+    const struct mg_request *like = w->req;
     struct mg_worker *worker = like->wg->worker;
     struct mg_arena arena;
     mg_arena_init(&arena, &worker->chunks);
@@ -84,21 +85,40 @@ struct mg_detached *mg_detached_new(struct mg_request *like)
     d->in.request.expect_continue = false;
     d->in.body = mg_body_fixed(
         &d->in.arena, like->is_buffered ? mg_arena_str(&d->in.arena, like->buffered) : MG_STR_NONE);
-    copy_client(d, like);
+    copy_client(d, w);
     mg_timer_init(&d->deadline, worker->loop, on_deadline, d);
     mg_arena_on_release(&d->in.arena, release, d);
-    d->_like = like;
+    d->_like = w;
     return d;
 }
 
-void mg_detached_start(struct mg_detached *d, const struct mg_pipeline *pipeline, uint32_t first,
-                       void (*on_response)(struct mg_detached *d), void *owner)
+void mg_detached_park(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
+                      void *owner)
 {
-    struct mg_request *like = d->_like;
+    struct mg_walk *like = d->_like;
+    struct mg_way way;
     d->_like = NULL;
     d->on_response = on_response;
     d->owner = owner;
-    mg_exchange_follow(&d->in, like, pipeline, first);
+    mg_walk_way(like, &d->in.arena, &way);
+    d->at = mg_exchange_park(&d->in, like->req, like->ex, &way);
+}
+
+static void on_behind_done(struct mg_walk *behind, void *arg)
+{
+    struct mg_walk *at = arg;
+    at->res = behind->res;
+    mg_walk_resume(at, MG_STEP_STOP);
+}
+
+void mg_detached_start(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
+                       void *owner)
+{
+    mg_detached_park(d, on_response, owner);
+    struct mg_walk *behind = mg_walk_inner(d->at, d->at->req);
+    behind->on_done = on_behind_done;
+    behind->arg = d->at;
+    mg_walk_start(behind);
 }
 
 void mg_detached_end(struct mg_detached *d, const char *reason)

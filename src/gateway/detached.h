@@ -5,7 +5,7 @@
  * It is an exchange like any other, on the same generation, with steps, retries and a deadline of
  * its own; only the server below it is this file, and the response comes to its owner.
  *
- *     d = mg_detached_new(req) ─▶ (change d->in.request) ─▶ mg_detached_start ─▶ on_response
+ *     d = mg_detached_new(walk) ─▶ (change d->in.request) ─▶ mg_detached_start ─▶ on_response
  *         ─▶ read d->body to its end ─▶ mg_detached_end(d, NULL)      or, at any time: a reason
  *
  * Worker thread.
@@ -24,17 +24,24 @@ struct mg_detached {
     struct mg_body *body; /* NULL: none */
     void (*on_response)(struct mg_detached *d);
     void *owner;
-    struct mg_request *_like; /* until it is started */
+    struct mg_walk *at;    /* where it began: at the step of the walk that it was made from */
+    struct mg_walk *_like; /* until it is started */
 };
 
-/* A copy of the request as it is now, with the body if that is in memory; else it has none. The
- * original is borrowed until the start. */
-struct mg_detached *mg_detached_new(struct mg_request *like);
+/* A copy of the walk's request as it is now, with the body if that is in memory; else it has none.
+ * The walk is repeatable; it is borrowed until the start. */
+struct mg_detached *mg_detached_new(struct mg_walk *w);
 
-/* Sends it through the steps of `pipeline` from `first` on, to the service of its route. May call
- * on_response before it returns; on_response may end it. */
-void mg_detached_start(struct mg_detached *d, const struct mg_pipeline *pipeline, uint32_t first,
-                       void (*on_response)(struct mg_detached *d), void *owner);
+/* Sends it on its way, through what lies behind the step at hand of that walk. May call on_response
+ * before it returns; on_response may end it. */
+void mg_detached_start(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
+                       void *owner);
+
+/* Or lets it stand at that step: the caller stands for the step, and goes on from d->at by
+ * mg_walk_inner, as often as it likes, or not at all. mg_walk_resume of d->at with MG_STEP_STOP
+ * brings on_response. */
+void mg_detached_park(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
+                      void *owner);
 
 /* Its owner is done with it: reason NULL when the response was read to its end, else why not; what
  * is under way is cancelled then. Before the start there is always a reason. */

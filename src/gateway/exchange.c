@@ -164,6 +164,8 @@ static void respond(struct mg_exchange *ex, struct mg_response *res)
     if ((res->source == MG_SOURCE_UPSTREAM || res->source == MG_SOURCE_CACHE) && !ex->detached)
         mg_fields_add_id(&m->fields, m->arena, MG_FIELD_VIA,
                          m->version == 10 ? MG_STR("1.0 moongate") : MG_STR("1.1 moongate"));
+    for (struct mg_answer_watch *watch = ex->watches; watch; watch = watch->next)
+        watch->on_answer(watch, ex, res);
     count(ex, mg_tally_class(m->status)); /* before the client can ask for it */
     mg_inbound_respond(ex->in, m, res->body);
 }
@@ -358,20 +360,20 @@ static void set_deadline(struct mg_exchange *ex)
     mg_inbound_set_deadline(ex->in, ex->deadline_ns);
 }
 
-static void begin_walk(struct mg_exchange *ex, const struct mg_pipeline *pipeline, uint32_t first)
+static struct mg_walk *prepare_walk(struct mg_exchange *ex, const struct mg_pipeline *pipeline)
 {
     const struct mg_worker_generation *wg = ex->wg;
     struct mg_walk *w = &ex->walk;
-    if (ex->refuse ? wg->fallback_finish : wg->route_finish[ex->req.route->index])
+    bool finish = ex->refuse ? wg->fallback_finish : wg->route_finish[ex->req.route->index];
+    if (finish && pipeline->all_count)
         ex->reached = mg_arena_calloc(ex->req.arena, pipeline->all_count * sizeof *ex->reached);
     w->ex = ex;
     w->req = &ex->req;
     w->pipeline = w->root = pipeline;
-    w->first = first;
     w->terminal = ex->refuse ? answer_refusal : mg_forward;
     w->on_done = on_walk_done;
     w->arg = ex;
-    mg_walk_start(w);
+    return w;
 }
 
 static void on_request(void *ctx, struct mg_inbound *in)
@@ -388,7 +390,7 @@ static void on_request(void *ctx, struct mg_inbound *in)
         return;
     }
     set_deadline(ex);
-    begin_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline, 0);
+    mg_walk_start(prepare_walk(ex, ex->refuse ? fallback : &ex->req.route->pipeline));
 }
 
 struct mg_exchange *mg_exchange_look(struct mg_worker *worker, struct mg_inbound *in,
@@ -423,18 +425,64 @@ static void follow_request(struct mg_request *req, struct mg_request *like)
         mg_request_set_body(req, mg_arena_str(req->arena, like->buffered));
 }
 
-void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
-                        const struct mg_pipeline *pipeline, uint32_t first)
+/* --- a walk that stands in the middle of a way --- */
+
+static void on_behind_done(struct mg_walk *behind, void *arg)
+{
+    if (behind->res)
+        mg_walk_answer(arg, behind->res);
+    else
+        mg_walk_withdraw(arg);
+}
+
+/* A terminal: the pipeline's end, where what holds it goes on. */
+static void go_outward(struct mg_walk *w)
+{
+    struct mg_walk *behind = mg_walk_inner(w->outer, w->req);
+    behind->depth = w->depth; /* onions in the pipeline are on the stack as well */
+    behind->on_done = on_behind_done;
+    behind->arg = w;
+    mg_walk_start(behind);
+}
+
+static void on_held_done(struct mg_walk *w, void *arg)
+{
+    struct mg_walk *outer = arg;
+    outer->res = w->res;
+    mg_walk_resume(outer, MG_STEP_STOP);
+}
+
+/* No deeper than the walk that the way was taken from. */
+static struct mg_walk *park(struct mg_exchange *ex, const struct mg_way *way)
+{
+    struct mg_walk *w;
+    if (way->outer) {
+        struct mg_walk *outer = park(ex, way->outer);
+        w = mg_walk_held(outer, way->pipeline, outer->req);
+        w->outer = outer;
+        w->terminal = go_outward;
+        w->on_done = on_held_done;
+        w->arg = outer;
+    } else {
+        w = prepare_walk(ex, way->pipeline);
+    }
+    w->first = w->at = way->at;
+    w->phase = MG_WALK_DOWN;
+    return w;
+}
+
+struct mg_walk *mg_exchange_park(struct mg_inbound *in, struct mg_request *like,
+                                 struct mg_exchange *of, const struct mg_way *way)
 {
     struct mg_exchange *ex = new_exchange(like->wg, in);
     ex->uncounted = true;
     ex->detached = true;
     follow_request(&ex->req, like);
-    ex->refuse = like->ex ? like->ex->refuse : NULL;
+    ex->refuse = of->refuse;
     set_deadline(ex);
-    if (like->ex && like->ex->script)
-        ex->worker->hooks->exchange_follows(ex, like);
-    begin_walk(ex, pipeline, first);
+    if (of->script)
+        ex->worker->hooks->exchange_follows(ex, like, of);
+    return park(ex, way);
 }
 
 static const char *refusal_slug(int status)

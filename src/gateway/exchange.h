@@ -61,6 +61,10 @@ struct mg_response {
     bool is_json;            /* `buffered` was read as JSON, and was */
     struct mg_codings again; /* were taken off (content.h), and are put on again for the client */
     bool fetched;            /* a step's own: it has asked a service for it */
+    /* A cache gave it in place of all that lies behind, so whoever let the request get there has
+     * let it in. */
+    bool from_behind;
+    bool read_in_pieces; /* a step has, or is at it: some of the body may be gone */
     enum mg_source source;
     bool error_handled;         /* the route's on_error steps have seen it */
     const char *error_code;     /* source gateway: "connect_timeout", "policy_error"...; static */
@@ -107,8 +111,10 @@ struct mg_walk {
     const struct mg_pipeline *pipeline;
     /* The outermost one: `pipeline`, or that of the step which holds it, and so on. */
     const struct mg_pipeline *root;
-    uint32_t first, at;      /* steps first .. at-1 have been entered */
-    uint32_t depth;          /* of walks within walks */
+    uint32_t first, at; /* steps first .. at-1 have been entered */
+    uint32_t depth;     /* of walks within walks */
+    /* The walk whose rest lies behind the last step; NULL: what lies there the terminal knows. */
+    struct mg_walk *outer;
     struct mg_response *res; /* once there is one */
     /* What comes behind the last step: calls mg_walk_answer, now or later. */
     void (*terminal)(struct mg_walk *w);
@@ -150,6 +156,18 @@ void mg_walk_open_scope(struct mg_walk *w, struct mg_scope *scope);
 void mg_walk_cancel_scope(struct mg_scope *scope);
 /* The parent of what a walk waits for. */
 struct mg_wait *mg_walk_wait(struct mg_walk *w);
+/* What lies behind the step at hand: the rest of its pipeline, then the rest of those that hold it.
+ */
+struct mg_way {
+    const struct mg_pipeline *pipeline;
+    uint32_t at;                /* the step */
+    const struct mg_way *outer; /* NULL: the pipeline is outermost */
+};
+/* Can another exchange go that way? Not where somebody in this one takes the request off the
+ * pipeline's end. */
+bool mg_walk_is_repeatable(const struct mg_walk *w);
+/* Of such a walk, in the arena. */
+void mg_walk_way(const struct mg_walk *w, struct mg_arena *arena, struct mg_way *out);
 /* Is it nested so deeply that neither of them is possible? */
 bool mg_walk_is_deep(const struct mg_walk *w);
 /* In place of mg_walk_answer: the walk ends here, without a way back and without a response. */
@@ -162,6 +180,13 @@ enum mg_step_result mg_walk_step_failed(struct mg_walk *w, const struct mg_step 
                                         const char *error_code, struct mg_str message);
 
 /* --- the exchange --- */
+
+/* Somebody who wants to see what the request is answered with; in the arena. */
+struct mg_answer_watch {
+    void (*on_answer)(struct mg_answer_watch *watch, struct mg_exchange *ex,
+                      const struct mg_response *res);
+    struct mg_answer_watch *next;
+};
 
 struct mg_exchange {
     struct mg_worker *worker;
@@ -179,6 +204,7 @@ struct mg_exchange {
     uint32_t finish_at;
     bool *reached; /* steps of the pipeline and in them, by place; NULL: none has a finish */
     void *script;  /* row 6's, NULL at first */
+    struct mg_answer_watch *watches; /* told just before the response goes out */
     bool answered, ended, out_of_time;
     /* The request line as it came: steps may change what is in `req`. */
     struct mg_str asked_method, asked_path, asked_query;
@@ -188,11 +214,12 @@ struct mg_exchange {
 
 extern const struct mg_inbound_handler mg_exchange_handler; /* its ctx is the worker */
 
-/* An exchange on the generation and route of another one's request, which is borrowed: what steps
- * have found out about it so far (identity, parameters, the service) holds for this one, too. It
- * begins at a step of the pipeline. Takes `in`. For gateway/detached.h. */
-void mg_exchange_follow(struct mg_inbound *in, struct mg_request *like,
-                        const struct mg_pipeline *pipeline, uint32_t first);
+/* An exchange on the generation and route of another one's request, which is borrowed (`of` is the
+ * exchange that it is in): what steps have found out about it so far (identity, parameters, the
+ * service) holds for this one, too. Its walk stands at a step and waits: mg_walk_inner goes on from
+ * there, mg_walk_resume with MG_STEP_STOP answers. Takes `in`. For gateway/detached.h. */
+struct mg_walk *mg_exchange_park(struct mg_inbound *in, struct mg_request *like,
+                                 struct mg_exchange *of, const struct mg_way *way);
 
 /* An exchange whose route is found, and that does not begin. `*refusal`: the gateway's own answer
  * where no route takes the request, else NULL. Takes `in`; ends with mg_exchange_abandon. For

@@ -190,3 +190,13 @@ struct mg_str mg_expr_text(struct mg_request *req, struct mg_str text)
     mg_buf_release(&b);
     return whole;
 }
+
+bool mg_expr_any(struct mg_request *req, const struct mg_str *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct mg_str text = mg_expr_text(req, texts[i]);
+        if (text.n && !mg_str_eq(text, MG_STR("0")))
+            return true;
+    }
+    return false;
+}

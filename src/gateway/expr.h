@@ -34,4 +34,7 @@ struct mg_str mg_expr_named(struct mg_request *req, struct mg_str name);
  * arena. False: there is none of that number. */
 bool mg_expr_item(struct mg_request *req, struct mg_str name, uint32_t index, struct mg_str *item);
 
+/* Does one of the texts give something other than "" and "0"? */
+bool mg_expr_any(struct mg_request *req, const struct mg_str *texts, size_t count);
+
 #endif

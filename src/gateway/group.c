@@ -138,6 +138,8 @@ static bool is_final(const struct group *g, const struct mg_response *res)
 {
     if (!g->any || g->passed)
         return true;
+    if (res && res->from_behind)
+        return true;
     return res && (res->msg->status < 400 || is_about_body(res));
 }
 
@@ -190,6 +192,7 @@ static void start(struct group *g)
         mg_request_restore(w->ex, w->req, &g->arrived);
     struct mg_walk *inner = mg_walk_held(w, &g->step->inner[g->at++], w->req);
     inner->tentative = w->tentative || g->any;
+    inner->outer = w;
     inner->terminal = pass;
     inner->terminal_arg = g;
     inner->on_done = on_inner_done;

@@ -327,6 +327,7 @@ struct mg_walk *mg_walk_inner(struct mg_walk *w, struct mg_request *req)
     inner->first = w->at + 1;
     inner->terminal = w->terminal;
     inner->terminal_arg = w->terminal_arg;
+    inner->outer = w->outer;
     inner->acted = true; /* the step that asks for it lets the request pass */
     return inner;
 }
@@ -357,6 +358,23 @@ void mg_walk_cancel_scope(struct mg_scope *scope)
 {
     scope->cancelled = true;
     mg_wait_end(&scope->wait);
+}
+
+bool mg_walk_is_repeatable(const struct mg_walk *w)
+{
+    while (w->outer)
+        w = w->outer;
+    return w->terminal == w->ex->walk.terminal;
+}
+
+void mg_walk_way(const struct mg_walk *w, struct mg_arena *arena, struct mg_way *out)
+{
+    struct mg_way *outer = NULL;
+    if (w->outer) {
+        outer = mg_arena_alloc(arena, sizeof *outer);
+        mg_walk_way(w->outer, arena, outer);
+    }
+    *out = (struct mg_way){.pipeline = w->pipeline, .at = w->at, .outer = outer};
 }
 
 void **mg_walk_kept(struct mg_walk *w, const struct mg_step *step)

@@ -30,9 +30,10 @@ struct mg_script_hooks {
     void (*drop)(struct mg_worker_generation *wg);
     /* An exchange that Lua has seen ends: its handles go dead, its tasks are cancelled. */
     void (*exchange_ends)(struct mg_exchange *ex);
-    /* An exchange begins as a copy of a request whose exchange Lua has seen: it knows what that one
-     * knows. */
-    void (*exchange_follows)(struct mg_exchange *ex, struct mg_request *like);
+    /* An exchange begins as a copy of a request whose exchange `of` Lua has seen: it knows what
+     * that one knows. */
+    void (*exchange_follows)(struct mg_exchange *ex, struct mg_request *like,
+                             struct mg_exchange *of);
     /* What a name of an expression (gateway/expr.h) stands for that only row 6 knows; in the
      * request's arena. Does not wait. */
     struct mg_str (*request_value)(struct mg_request *req, struct mg_str name);

@@ -91,10 +91,16 @@ static bool is_personal(unsigned status)
     return status == 428 || status == 429 || status == 431 || status == 511;
 }
 
-/* Neither a part nor the news that something stored is good can be kept as an answer. */
+/* Neither a part nor the news that something stored is good, nor what else a condition or a range
+ * was answered with, can be kept as an answer to a request without. */
+static bool is_about_condition(unsigned status)
+{
+    return status == 206 || status == 304 || status == 412 || status == 416;
+}
+
 static bool is_storable_status(unsigned status, const struct mg_cache_control *cc)
 {
-    if (status < 200 || status == 206 || status == 304 || is_personal(status))
+    if (status < 200 || is_about_condition(status) || is_personal(status))
         return false;
     return !has(cc, MG_CC_MUST_UNDERSTAND) || is_understood(status);
 }

@@ -10,11 +10,12 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "script/lib_request.h"
 
 /* Registry keys of the metatables: the addresses count. */
 static const char metatable_keys[MG_HANDLE_KINDS];
 
-static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response", "next"};
+static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response", "next", "hit"};
 
 /* --- contexts --- */
 
@@ -67,9 +68,9 @@ static void copy_values(lua_State *L, int to, int from)
     lua_pop(L, 1);
 }
 
-void mg_context_follow(struct mg_exchange *ex, struct mg_request *like)
+void mg_context_follow(struct mg_exchange *ex, struct mg_request *like, struct mg_exchange *of)
 {
-    struct mg_context *old = like->ex->script;
+    struct mg_context *old = of->script;
     if (!mg_handle_find(old, like))
         return;
     struct mg_context *ctx = mg_context_of(ex);
@@ -260,9 +261,8 @@ static void share_values(lua_State *L, struct mg_context *ctx, struct mg_request
 struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg)
 {
     struct mg_request *req = mg_handle_request(L, arg);
-    if (req->arena != ctx->arena) {
-        lua_pushvalue(L, arg);
-        keep(L, ctx->script, ctx->arena);
+    if (!req->ex) {
+        mg_lib_request_keep(req, ctx->arena);
         share_values(L, ctx, req, arg);
     }
     return req;
@@ -320,7 +320,7 @@ static struct mg_handle *any_handle(lua_State *L, int arg)
     lua_pop(L, 1);
     const void *const *ours = mg_script_of(L)->handle_metas;
     return meta == ours[MG_HANDLE_REQUEST] || meta == ours[MG_HANDLE_RESPONSE] ||
-                   meta == ours[MG_HANDLE_NEXT]
+                   meta == ours[MG_HANDLE_NEXT] || meta == ours[MG_HANDLE_HIT]
                ? h
                : NULL;
 }

@@ -25,11 +25,20 @@ struct mg_context {
     struct mg_wait wait; /* cancels the tasks when the exchange is cancelled */
     uint8_t *
         conditions; /* what `when` gave, by place in the exchange's pipeline; NULL: not asked yet */
-    bool over;      /* handles are dead */
+    /* A way of its own that a step's code has begun: what `next` of that step goes on from
+     * (steps.c); NULL: it is the client's request. */
+    void *onion;
+    bool over; /* handles are dead */
 };
 
 /* MG_HANDLE_NEXT is an onion's way inward; it has no methods. */
-enum mg_handle_kind { MG_HANDLE_REQUEST, MG_HANDLE_RESPONSE, MG_HANDLE_NEXT, MG_HANDLE_KINDS };
+enum mg_handle_kind {
+    MG_HANDLE_REQUEST,
+    MG_HANDLE_RESPONSE,
+    MG_HANDLE_NEXT,
+    MG_HANDLE_HIT, /* of a cache (lib_cache.c) */
+    MG_HANDLE_KINDS
+};
 
 /* User values of a handle. */
 enum {
@@ -44,7 +53,7 @@ enum {
 struct mg_handle {
     struct mg_link link; /* in context->handles */
     struct mg_context *ctx;
-    void *object; /* struct mg_request or mg_response; NULL: dead */
+    void *object; /* struct mg_request, mg_response, or what the kind is of; NULL: dead */
     int ref;      /* keeps it while the context lives */
     enum mg_handle_kind kind;
 };
@@ -61,7 +70,7 @@ void mg_context_restore_identity(struct mg_exchange *ex, struct mg_request *req,
 struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx, int arg);
 /* What Lua knows of a request (auth, tls, the fields of ctx) holds for one that began as a copy of
  * it; see mg_script_hooks.exchange_follows. */
-void mg_context_follow(struct mg_exchange *ex, struct mg_request *like);
+void mg_context_follow(struct mg_exchange *ex, struct mg_request *like, struct mg_exchange *of);
 /* Ends the walks of a scope (mg_walk_cancel_scope), and the tasks that run for them. A task whose
  * code is running now goes on until it waits. */
 void mg_context_cancel_scope(struct mg_context *ctx, struct mg_scope *scope);

@@ -212,9 +212,10 @@ static void drop(struct mg_worker_generation *wg)
     mg_script_hooks.drop(wg);
 }
 
-static void exchange_follows(struct mg_exchange *ex, struct mg_request *like)
+static void exchange_follows(struct mg_exchange *ex, struct mg_request *like,
+                             struct mg_exchange *of)
 {
-    mg_script_hooks.exchange_follows(ex, like);
+    mg_script_hooks.exchange_follows(ex, like, of);
 }
 
 static void exchange_ends(struct mg_exchange *ex)

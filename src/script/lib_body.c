@@ -363,7 +363,9 @@ int mg_lib_body_chunks(lua_State *L)
         note_reader(L, h);
     } else {
         decode_response(h);
-        p->body = buffered(h, &bytes) ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
+        bool whole = buffered(h, &bytes);
+        p->body = whole ? mg_body_fixed(h->ctx->arena, bytes) : *body_of(h);
+        ((struct mg_response *)h->object)->read_in_pieces |= !whole;
     }
     lua_pushvalue(L, 1);
     lua_pushlightuserdata(L, p);

@@ -1,6 +1,9 @@
 /* The request as policies see it. Worker thread. */
 #include "script/lib_request.h"
 
+#include <stdlib.h>
+
+#include "base/memory.h"
 #include "base/uri.h"
 #include "gateway/cookie.h"
 #include "net/security.h"
@@ -541,9 +544,11 @@ static int l_form(lua_State *L)
 
 #define COPY_CHUNK_BYTES 2048
 
-/* Memory of one copy, which the copy's handle keeps. It has nothing of the worker's, which it may
- * outlive: in a spec's state, until the collector finds it. */
+/* Memory of one copy, which the copy's handle keeps, and each exchange that it goes through. It has
+ * nothing of the worker's, which it may outlive: in a spec's state, until the collector finds it.
+ */
 struct box {
+    uint32_t refs;
     struct mg_context ctx;
     struct mg_pool chunks;
     struct mg_arena arena;
@@ -551,26 +556,46 @@ struct box {
     struct mg_request req;
 };
 
-static int box_gc(lua_State *L)
+static void unref_box(void *arg)
 {
-    struct box *b = lua_touserdata(L, 1);
+    struct box *b = arg;
+    if (--b->refs)
+        return;
     mg_security_unref(b->req.security);
     mg_arena_release(&b->arena);
     mg_pool_release(&b->chunks);
+    free(b);
+}
+
+static int box_gc(lua_State *L)
+{
+    struct box **place = lua_touserdata(L, 1);
+    if (*place)
+        unref_box(*place);
     return 0;
 }
 
+void mg_lib_request_keep(struct mg_request *copy, struct mg_arena *arena)
+{
+    struct box *b = MG_CONTAINER_OF(copy, struct box, req);
+    b->refs++;
+    mg_arena_on_release(arena, unref_box, b);
+}
+
+/* Pushes what keeps it. */
 static struct box *new_box(lua_State *L, struct mg_worker_generation *wg)
 {
-    struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
-    memset(b, 0, sizeof *b);
-    mg_pool_init(&b->chunks, COPY_CHUNK_BYTES);
-    mg_arena_init(&b->arena, &b->chunks);
+    struct box **place = lua_newuserdatauv(L, sizeof *place, 0);
+    *place = NULL;
     if (luaL_newmetatable(L, "moongate.RequestCopy")) {
         lua_pushcfunction(L, box_gc);
         lua_setfield(L, -2, "__gc");
     }
     lua_setmetatable(L, -2);
+    struct box *b = *place = mg_calloc(1, sizeof *b);
+    b->refs = 1;
+    mg_pool_init(&b->chunks, COPY_CHUNK_BYTES);
+    mg_arena_init(&b->arena, &b->chunks);
     b->ctx.script = mg_script_of(L);
     b->ctx.wg = wg;
     b->ctx.arena = &b->arena;

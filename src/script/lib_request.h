@@ -4,7 +4,14 @@
 
 #include <lua.h>
 
+#include "gateway/exchange.h"
+
 /* Registers the type. Once a state. */
 void mg_lib_request_open(lua_State *L);
+
+/* A copy of a request (its `ex` is NULL) stays as long as the arena, whatever becomes of its
+ * handle.
+ */
+void mg_lib_request_keep(struct mg_request *copy, struct mg_arena *arena);
 
 #endif

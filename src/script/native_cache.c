@@ -91,6 +91,37 @@ static void read_rules(struct mg_config_build *b, int conf, struct mg_cache_sett
     read_ttls(b, conf, out);
 }
 
+static void free_set(void *arg)
+{
+    mg_cidr_set_free(arg);
+}
+
+/* NULL: the text has no addresses. The schema has checked them. */
+static const struct mg_cidr_set *read_addresses(struct mg_config_build *b, int conf)
+{
+    struct mg_error err;
+    size_t count;
+    const struct mg_str *v = mg_config_texts(b, conf, "allow", &count);
+    struct mg_cidr_set *set = count ? mg_cidr_set_new(v, count, &err) : NULL;
+    if (set)
+        mg_arena_on_release(&b->gen->arena, free_set, set);
+    return set;
+}
+
+static const struct mg_cache_purging *read_purging(struct mg_config_build *b, int conf)
+{
+    struct mg_cache_purging *p = NULL;
+    if (lua_getfield(b->L, conf, "purge") == LUA_TTABLE) {
+        int purge = lua_gettop(b->L);
+        p = mg_arena_calloc(&b->gen->arena, sizeof *p);
+        p->method = mg_config_text(b, purge, "method");
+        p->allowed = read_addresses(b, purge);
+        p->when = mg_config_texts(b, purge, "when", &p->when_count);
+    }
+    lua_pop(b->L, 1);
+    return p;
+}
+
 const void *mg_native_cache(struct mg_config_build *b, int conf,
                             const struct mg_config_place *place)
 {
@@ -101,6 +132,7 @@ const void *mg_native_cache(struct mg_config_build *b, int conf,
     o->key = mg_config_text(b, conf, "key");
     o->bypass = mg_config_texts(b, conf, "bypass", &o->bypass_count);
     o->tags = mg_config_texts(b, conf, "tags_from", &o->tag_count);
+    o->purging = read_purging(b, conf);
     o->answer_head = allows_head(b, conf);
     o->wait_ns = mg_config_ns(b, conf, "wait");
     o->unshared_ns = mg_config_ns(b, conf, "unshared");

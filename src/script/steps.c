@@ -7,6 +7,7 @@
 #include "script/steps.h"
 
 #include "gateway/condition.h"
+#include "gateway/detached.h"
 #include "gateway/forward.h"
 #include "script/module.h"
 
@@ -453,16 +454,35 @@ static void cancel_inward(void *arg)
     in->task = NULL;
 }
 
+/* Whose way inward: the step's of the client's request, or of the way of its own that the running
+ * code has. */
+static struct onion *onion_of(lua_State *L)
+{
+    const struct mg_handle *h = lua_touserdata(L, lua_upvalueindex(1));
+    const struct mg_context *ctx = mg_task_context(L);
+    struct onion *own = ctx ? ctx->onion : NULL;
+    if (own && own->step == lua_touserdata(L, lua_upvalueindex(2)))
+        return own;
+    if (!h->object)
+        luaL_error(L, "next: request has ended");
+    return h->object;
+}
+
+static struct mg_request *request_of(lua_State *L, const struct onion *o)
+{
+    if (lua_isnoneornil(L, 1))
+        return o->walk->req;
+    struct mg_request *req = mg_context_keep_request(L, mg_context_of(o->walk->ex), 1);
+    if (req->ex && req->ex != o->walk->ex)
+        luaL_error(L, "next: the request is another one's; in the background take req:copy()");
+    return req;
+}
+
 static int l_next(lua_State *L)
 {
-    struct mg_handle *h = lua_touserdata(L, lua_upvalueindex(1));
-    if (!h->object)
-        return luaL_error(L, "next: request has ended");
-    struct onion *o = h->object;
+    struct onion *o = onion_of(L);
     struct mg_task *t = mg_task_check_wait(L, "next");
-    struct mg_request *req = o->walk->req;
-    if (!lua_isnoneornil(L, 1))
-        req = mg_context_keep_request(L, mg_context_of(o->walk->ex), 1);
+    struct mg_request *req = request_of(L, o);
     struct mg_walk *walk = mg_walk_inner(o->walk, req);
     if (!walk)
         return luaL_error(L, "next: called too deeply");
@@ -525,13 +545,73 @@ static enum mg_step_result run_onion(const struct mg_step *step, struct mg_walk 
         return no_memory(w, step);
     push_request(w, t);
     mg_handle_push(t->co, t->context, MG_HANDLE_NEXT, o);
-    lua_pushcclosure(t->co, l_next, 1);
+    lua_pushlightuserdata(t->co, (void *)step);
+    lua_pushcclosure(t->co, l_next, 2);
     enum mg_task_status status = run(t, 2, on_onion_done, o);
     if (status == MG_TASK_WAITING)
         return MG_STEP_WAIT;
     enum mg_step_result result = onion_result(o, t, status);
     mg_task_free(t);
     return result;
+}
+
+/* --- code of a step on a way of its own --- */
+
+static void on_detached_response(struct mg_detached *d)
+{
+    mg_detached_end(d, NULL);
+}
+
+/* The task is over, and with it the exchange. */
+static void end_detached(struct mg_task *t, enum mg_task_status status, struct mg_walk *w)
+{
+    if (status == MG_TASK_FAILED)
+        mg_task_log_failure(t);
+    mg_task_free(t);
+    w->res = mg_response_new(w->req->arena, 204, MG_SOURCE_POLICY);
+    mg_walk_resume(w, MG_STEP_STOP);
+}
+
+static void on_detached_done(struct mg_task *t, enum mg_task_status status, void *arg)
+{
+    end_detached(t, status, arg);
+}
+
+static struct mg_walk *park(struct mg_walk *like, const struct mg_step *step)
+{
+    struct mg_detached *d = mg_detached_new(like);
+    mg_detached_park(d, on_detached_response, NULL);
+    struct onion *o = mg_arena_calloc(&d->in.arena, sizeof *o);
+    o->walk = d->at;
+    o->step = step;
+    mg_context_of(d->at->ex)->onion = o;
+    return d->at;
+}
+
+bool mg_steps_detach(lua_State *L, int nargs)
+{
+    struct mg_script *s = mg_script_of(L);
+    struct mg_walk *like = s->current->walk;
+    const struct mg_step *step = s->current->source;
+    if (!like || !step || !mg_walk_is_repeatable(like))
+        return false;
+    struct mg_task *t = mg_task_new(s, NULL, step->id.p);
+    if (!t || !lua_checkstack(t->co, nargs + 1)) {
+        if (t)
+            mg_task_free(t);
+        return luaL_error(L, "not enough memory");
+    }
+    struct mg_walk *w = park(like, step);
+    struct mg_context *ctx = mg_context_of(w->ex);
+    t->context = ctx;
+    t->source = step;
+    t->walk = w;
+    mg_list_push_back(&ctx->tasks, &t->owned);
+    lua_xmove(L, t->co, nargs + 1);
+    enum mg_task_status status = mg_task_start(t, nargs, on_detached_done, w);
+    if (status != MG_TASK_WAITING)
+        end_detached(t, status, w);
+    return true;
 }
 
 /* --- finish --- */

@@ -16,6 +16,12 @@ enum mg_step_entry mg_steps_enter_native_response(const struct mg_step *step, st
  */
 enum mg_step_entry mg_steps_enter_response_only(const struct mg_step *step, struct mg_walk *w);
 
+/* Calls the function under the `nargs` arguments on top, as code of the step that runs, but for a
+ * request of its own: a copy of the one that the step has, without a client, on which `next` goes
+ * on even when the client has left. Pops them. False, and nothing popped: no step runs, or what
+ * lies behind it is not to be reached that way. May raise a memory error. */
+bool mg_steps_detach(lua_State *L, int nargs);
+
 /* The list of the tasks that end with a context; for mg_script.tasks_of. */
 struct mg_link *mg_steps_tasks_of(void *context);
 

@@ -270,6 +270,7 @@ static size_t purge_key(struct mg_cache *c, const struct purge *p)
     const struct mg_cache_hash hash = mg_cache_hash(c, &key);
     struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
     pthread_mutex_lock(&s->lock);
+    s->key_purges[hash.primary % MG_CACHE_FILL_BUCKETS]++;
     mg_cache_fills_outdate(s, p->what);
     size_t count = purge_family(s, mg_cache_index_family(s, hash.primary), p);
     s->purges += count;
@@ -287,6 +288,17 @@ size_t mg_cache_purge(struct mg_cache *c, enum mg_cache_purge_by by, struct mg_s
     for (size_t i = 0; i < shard_count(c); i++)
         count += purge_shard(&c->shards[i], &p);
     return count;
+}
+
+uint64_t mg_cache_purge_count(struct mg_cache *c, struct mg_str primary)
+{
+    const struct mg_cache_key key = {primary, MG_STR_NONE};
+    const struct mg_cache_hash hash = mg_cache_hash(c, &key);
+    struct mg_cache_shard *s = mg_cache_shard_at(c, &hash);
+    pthread_mutex_lock(&s->lock);
+    uint64_t count = s->key_purges[hash.primary % MG_CACHE_FILL_BUCKETS];
+    pthread_mutex_unlock(&s->lock);
+    return count + atomic_load(&c->purges);
 }
 
 /* ---------------------------------------------------------------------------------------------- */

@@ -148,6 +148,8 @@ struct mg_cache_new {
     struct mg_str tags;  /* separated by blanks */
     int64_t length;      /* of the body; -1: unknown */
     uint64_t expires_ns; /* UINT64_MAX: never */
+    bool quiet; /* others find it, and hear of it, when its body is complete, not before: for
+                   a source that may go away any time */
 };
 
 /* Makes the entry, in place of what was there, and wakes who waits. The reference is for the
@@ -177,6 +179,10 @@ void mg_cache_mark(struct mg_cache *cache, const struct mg_cache_key *key, struc
 /* --- purging --- */
 
 enum mg_cache_purge_by { MG_CACHE_BY_KEY, MG_CACHE_BY_PREFIX, MG_CACHE_BY_TAG, MG_CACHE_ALL };
+
+/* Grows whenever something with that primary key may have been purged. Who has fetched without a
+ * fill leads one, and then asks whether it is what it was before the fetch. */
+uint64_t mg_cache_purge_count(struct mg_cache *cache, struct mg_str primary);
 
 /* Drops entries, or makes them stale: with that primary key in all variants, with a primary key
  * that begins so, or with that tag. What is being fetched meanwhile, and may be older than the

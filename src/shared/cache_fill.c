@@ -19,9 +19,10 @@ struct mg_cache_fill {
     /* The leader's. */
     struct mg_cache_item *item; /* a reference; NULL: not begun */
     /* Under the lock. */
-    struct mg_link link; /* in its bucket, until it has begun */
+    struct mg_link link; /* in its bucket, until those who wait are told */
     struct mg_link waiters;
     bool outdated;
+    bool quiet; /* they are told when the body is complete */
     char bytes[];
 };
 
@@ -148,8 +149,11 @@ static struct mg_cache_item *begin(struct mg_cache_fill *f, const struct mg_cach
         mg_cache_item_unref(f->shard, item);
         return NULL;
     }
-    mg_cache_index_put(f->shard, item);
-    announce(f, MG_CACHE_BEGUN);
+    f->quiet = what->quiet;
+    if (!f->quiet) {
+        mg_cache_index_put(f->shard, item);
+        announce(f, MG_CACHE_BEGUN);
+    }
     return item;
 }
 
@@ -237,11 +241,21 @@ bool mg_cache_fill_add(struct mg_cache_fill *f, struct mg_str bytes, uint64_t no
 /* Ending
  * ---------------------------------------------------------------------------------------------- */
 
+static void end_quietly(struct mg_cache_fill *f)
+{
+    bool good = !is_outdated(f);
+    if (good)
+        mg_cache_index_put(f->shard, f->item);
+    announce(f, good ? MG_CACHE_BEGUN : MG_CACHE_PASS);
+}
+
 void mg_cache_fill_end(struct mg_cache_fill *f)
 {
     struct mg_cache_shard *s = f->shard;
     pthread_mutex_lock(&s->lock);
     mg_cache_body_end(s, f->item->body, MG_CACHE_BODY_COMPLETE);
+    if (f->quiet)
+        end_quietly(f);
     if (f->item->indexed)
         mg_cache_queue_add(s, f->item);
     mg_cache_item_unref(s, f->item);
@@ -257,9 +271,9 @@ void mg_cache_fill_fail(struct mg_cache_fill *f, enum mg_cache_word word)
         mg_cache_index_drop(s, f->item);
         mg_cache_body_end(s, f->item->body, MG_CACHE_BODY_BROKEN);
         mg_cache_item_unref(s, f->item);
-    } else {
-        announce(f, word);
     }
+    if (!f->item || f->quiet)
+        announce(f, word);
     pthread_mutex_unlock(&s->lock);
     free(f);
 }

@@ -57,6 +57,7 @@ struct mg_cache_shard {
     struct mg_link small, main;
     size_t small_bytes;
     struct mg_link fills[MG_CACHE_FILL_BUCKETS]; /* of struct mg_cache_fill, before they begin */
+    uint64_t key_purges[MG_CACHE_FILL_BUCKETS];  /* by the primary key's hash */
     size_t entries;
     uint64_t hits, misses, started, waits, evictions, purges;
 } __attribute__((aligned(64)));

@@ -437,6 +437,75 @@ static bool has_number(struct mg_cache *c, unsigned number)
     return e != NULL;
 }
 
+/* A quiet entry of "/q", begun, with "one" in it. `*waiter` waits for its word. */
+static struct mg_cache_fill *begin_quietly(struct mg_cache *c, struct mg_cache_waiter *waiter,
+                                           int *wakes, struct mg_cache_entry **entry)
+{
+    const struct mg_cache_key key = key_of("/q");
+    struct mg_cache_fill *fill = lead(c, &key, NULL), *none;
+    struct mg_cache_new what = new_of("200");
+    what.quiet = true;
+    mg_cache_waiter_init(waiter, count_wake, wakes);
+    assert_int_equal(mg_cache_lead(c, &key, NULL, NOW, waiter, &none, entry), MG_CACHE_WAIT);
+    *entry = mg_cache_fill_begin(fill, &what, NOW);
+    assert_non_null(*entry);
+    assert_true(mg_cache_fill_add(fill, MG_STR("one"), NOW));
+    assert_int_equal(*wakes, 0);
+    assert_string_equal(look_at(c, "/q"), "-");
+    return fill;
+}
+
+static void a_quiet_entry_is_found_when_it_is_complete(void **state)
+{
+    struct mg_cache *c = *state;
+    struct mg_cache_waiter waiter;
+    struct mg_cache_entry *e;
+    int wakes = 0;
+    struct mg_cache_fill *fill = begin_quietly(c, &waiter, &wakes, &e);
+    mg_cache_fill_end(fill);
+    assert_int_equal(waiter.word, MG_CACHE_BEGUN);
+    assert_string_equal(look_at(c, "/q"), "200|one");
+    mg_cache_unref(c, e);
+}
+
+static void a_quiet_entry_that_failed_was_never_there(void **state)
+{
+    struct mg_cache *c = *state;
+    struct mg_cache_waiter waiter;
+    struct mg_cache_entry *e;
+    int wakes = 0;
+    struct mg_cache_fill *fill = begin_quietly(c, &waiter, &wakes, &e);
+    mg_cache_fill_fail(fill, MG_CACHE_FAILED);
+    assert_int_equal(waiter.word, MG_CACHE_FAILED);
+    assert_int_equal(wakes, 1);
+    assert_string_equal(look_at(c, "/q"), "-");
+    mg_cache_unref(c, e);
+}
+
+static void a_quiet_entry_that_was_purged_meanwhile_is_not_kept(void **state)
+{
+    struct mg_cache *c = *state;
+    struct mg_cache_waiter waiter;
+    struct mg_cache_entry *e;
+    int wakes = 0;
+    struct mg_cache_fill *fill = begin_quietly(c, &waiter, &wakes, &e);
+    mg_cache_purge(c, MG_CACHE_BY_KEY, MG_STR("/q"), false);
+    mg_cache_fill_end(fill);
+    assert_int_equal(waiter.word, MG_CACHE_PASS);
+    assert_string_equal(look_at(c, "/q"), "-");
+    mg_cache_unref(c, e);
+}
+
+static void purges_are_counted_for_those_without_a_fill(void **state)
+{
+    struct mg_cache *c = *state;
+    uint64_t a = mg_cache_purge_count(c, MG_STR("/a")), b = mg_cache_purge_count(c, MG_STR("/b"));
+    mg_cache_purge(c, MG_CACHE_BY_KEY, MG_STR("/a"), false);
+    assert_true(mg_cache_purge_count(c, MG_STR("/a")) > a);
+    mg_cache_purge(c, MG_CACHE_BY_TAG, MG_STR("t"), true);
+    assert_true(mg_cache_purge_count(c, MG_STR("/b")) > b);
+}
+
 static void never_more_than_its_budget_and_nearly_all_of_it(void **state)
 {
     struct mg_cache *c = *state;
@@ -501,6 +570,10 @@ int main(void)
         TEST(purges_by_prefix_and_tag),
         TEST(a_soft_purge_makes_stale),
         TEST(what_was_on_its_way_is_not_kept),
+        TEST(a_quiet_entry_is_found_when_it_is_complete),
+        TEST(a_quiet_entry_that_failed_was_never_there),
+        TEST(a_quiet_entry_that_was_purged_meanwhile_is_not_kept),
+        TEST(purges_are_counted_for_those_without_a_fill),
         TEST(never_more_than_its_budget_and_nearly_all_of_it),
         TEST(a_scan_does_not_push_out_what_is_used),
         TEST(an_entry_in_use_outlives_its_eviction),

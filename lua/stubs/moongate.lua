@@ -420,6 +420,71 @@ function mg.fetch(service, options) end
 ---@nodiscard
 function mg.fetch_all(calls, options) end
 
+---What a request has found; it ends with the request.
+---@class moongate.CacheHit
+---@field age integer seconds since its origin made it
+---@field ttl integer seconds for which it is fresh; negative: stale since
+---@field stale boolean good for an answer, but to be refreshed
+local CacheHit = {}
+
+---The stored response, with Age and Cache-Status, and with what the request's conditions and ranges make of it.
+---@return moongate.Response
+---@nodiscard
+function CacheHit:response() end
+
+---What a request was looked up by: where its response belongs. It outlives the request.
+---@class moongate.CacheKey
+
+---@class moongate.CacheLookupOptions
+---@field key? string what tells responses of one URL apart
+
+---Times count where the origin does not say.
+---@class moongate.CacheStoreOptions
+---@field ttl? number seconds for which a 2xx response is fresh
+---@field stale? number seconds after that, for which it may be given while it is refreshed
+---@field tags? string[] to purge it by, beside those of Surrogate-Key and Cache-Tag
+
+---@class moongate.CachePurgeOptions
+---@field soft? boolean they stay, but are stale
+
+---Stored responses, shared by all workers.
+---@class moongate.Cache
+local Cache = {}
+
+---What may be the answer to a request, and where its response belongs. No key: do not use the cache.
+---@param req moongate.Request
+---@param options? moongate.CacheLookupOptions
+---@return moongate.CacheHit? hit
+---@return moongate.CacheKey? key
+---@nodiscard
+function Cache:lookup(req, options) end
+
+---Stores a response while its body goes by; in the background it waits for the whole.
+---@param key moongate.CacheKey
+---@param res moongate.Response
+---@param options? moongate.CacheStoreOptions
+---@return boolean stored
+---@return string? why it was not: "no-store", "private", "busy", "no-room" ...
+function Cache:store(key, res, options) end
+
+---Calls the function behind the client's back, unless somebody is at it, in any worker.
+---@param key moongate.CacheKey
+---@param fn async fun()
+---@return boolean started
+function Cache:refresh(key, fn) end
+
+---Drops all responses of a key's URL, or all with a tag.
+---@param key_or_tag moongate.CacheKey|string
+---@param options? moongate.CachePurgeOptions
+---@return integer count
+function Cache:purge(key_or_tag, options) end
+
+---A cache of the config, or one as large as `default`. In `new`.
+---@param name string
+---@return moongate.Cache
+---@nodiscard
+function mg.cache(name) end
+
 ---@class moongate.Redis
 local Redis = {}
 

@@ -13,6 +13,7 @@
 #include "script/functions.h"
 #include "script/held.h"
 #include "script/lib.h"
+#include "script/lib_cache.h"
 #include "script/module.h"
 #include "script/pack.h"
 #include "script/policies.h"
@@ -540,6 +541,7 @@ void mg_instances_drop(struct mg_worker_generation *wg)
             forget_functions(all);
     }
     mg_script_free(all->script);
+    mg_lib_cache_close(all);
     mg_adhocs_release(&all->adhocs);
     mg_buf_release(&all->scratch);
     free(all->v);

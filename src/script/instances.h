@@ -10,6 +10,8 @@
 #include "script/plan.h"
 #include "script/state.h"
 
+struct mg_opened_cache;
+
 /* What `new` returned for one step, as registry references; LUA_NOREF where it has no such
  * function. */
 struct mg_instance {
@@ -26,7 +28,8 @@ struct mg_instances {
     uint32_t next;         /* the first that has not been built */
     struct mg_buf scratch; /* for text that is built and copied on at once */
     struct mg_adhocs adhocs;
-    int module; /* reference of the `mg` table, for expressions */
+    struct mg_opened_cache *caches; /* of lib_cache.c */
+    int module;                     /* reference of the `mg` table, for expressions */
     /* A trial: is told of each step that cannot be built, and the next is tried. NULL: the first
      * one fails it all. */
     void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,

@@ -274,7 +274,7 @@ static int l_spawn(lua_State *L)
     return 1;
 }
 
-static int l_background(lua_State *L)
+int mg_lib_time_background(lua_State *L)
 {
     struct mg_script *s = check_loop(L, "mg.background");
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -534,7 +534,7 @@ static void open_handle(lua_State *L)
 void mg_lib_time_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"after", l_after}, {"background", l_background},
+        {"after", l_after}, {"background", mg_lib_time_background},
         {"every", l_every}, {"monotonic", l_monotonic},
         {"now", l_now},     {"sleep", l_sleep},
         {"spawn", l_spawn}, {NULL, NULL},

@@ -14,4 +14,7 @@
 /* Adds the functions to the table on top of the stack. */
 void mg_lib_time_open(lua_State *L);
 
+/* mg.background, for other parts of the library: (fn, ...) are all that is on the stack. */
+int mg_lib_time_background(lua_State *L);
+
 #endif

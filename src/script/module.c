@@ -7,6 +7,7 @@
 #include "script/expr.h"
 #include "script/instances.h"
 #include "script/lib.h"
+#include "script/lib_cache.h"
 #include "script/lib_client_key.h"
 #include "script/lib_fetch.h"
 #include "script/lib_redis.h"
@@ -28,6 +29,7 @@ void mg_lua_module_open(lua_State *L)
     mg_lib_reply_open(L);
     mg_lib_sse_open(L);
     mg_lib_fetch_open(L);
+    mg_lib_cache_open(L);
     mg_lib_redis_open(L);
 }
 

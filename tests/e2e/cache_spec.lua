@@ -152,3 +152,41 @@ describe("cache", function()
     assert.called(up, 2)
   end)
 end)
+
+describe("mg.cache", function()
+  -- The policy of tests/spec/examples, whose entries are stale after `ttl` seconds.
+  local file = assert(io.open "tests/spec/examples/policies/swr-cache.lua")
+  local policy = file:read "a"
+  file:close()
+
+  local function start_swr(answer, ttl)
+    local up = E.upstream(answer)
+    local route = { match = "/*", service = "api", policies = { { ["swr-cache"] = { ttl = ttl or 1, stale = 60 } } } }
+    local g = E.start { files = { ["swr-cache.lua"] = policy }, config = { workers = 4, lua = { path = { "." } },
+      services = { api = { backends = { up.address } } }, routes = { route } } }
+    return up, g
+  end
+
+  it("refreshes once for all workers, also when the client has left", function()
+    local count = 0
+    local up, g = start_swr(function()
+      count = count + 1
+      local lifetime = count == 1 and 1 or 600
+      return { headers = { ["Cache-Control"] = "max-age=" .. lifetime }, body = tostring(count),
+        delay = lifetime > 1 and 1 or 0 }
+    end)
+    g:get "/a"
+    E.eventually(function() assert.is_true(tonumber(g:get("/a"):header "Age" or 0) >= 1) end, 5)
+    for _, res in ipairs(ask_all(g, "/a")) do assert.equal("1", res:text()) end
+    E.eventually(function() assert.equal("2", g:get("/a"):text()) end, 5)
+    assert.called(up, 2)
+  end)
+
+  it("stores what streams through it, whole and for all workers", function()
+    local body = ("0123456789"):rep(20000)
+    local up, g = start_swr(function() return { chunks = { body:sub(1, 70000), body:sub(70001) } } end, 60)
+    assert.equal(body, g:get("/a"):text())
+    for _, res in ipairs(ask_all(g, "/a")) do assert.equal(body, res:text()) end
+    assert.called(up, 1)
+  end)
+end)

@@ -33,12 +33,13 @@ end
 local STEP = [[
   local dict, inside, regex = mg.shared "counts", mg.ip.matcher { "10.0.0.0/8" }, mg.regex "a"
   local editor = mg.json.editor {}
+  local cache = mg.cache "pages"
   local limiter, adaptive = dict:limiter { { algorithm = "fixed-window", limit = 1 } }, dict:adaptive {}
   return {
     request = function(req)
       req.ctx.dict, req.ctx.inside, req.ctx.regex, req.ctx.copy = dict, inside, regex, req:copy()
       req.ctx.editor = editor
-      req.ctx.limiter, req.ctx.adaptive = limiter, adaptive
+      req.ctx.limiter, req.ctx.adaptive, req.ctx.cache = limiter, adaptive, cache
     end,
     finish = function(req, _, info) req.ctx.info = info end,
   }]]
@@ -52,6 +53,10 @@ local function see_objects(req, res)
   live["moongate.SharedDict"] = stubs.describe(req.ctx.dict)
   live["moongate.Limiter"] = stubs.describe(req.ctx.limiter)
   live["moongate.AdaptiveLimiter"] = stubs.describe(req.ctx.adaptive)
+  live["moongate.Cache"] = stubs.describe(req.ctx.cache)
+  local _, key = req.ctx.cache:lookup(req)
+  req.ctx.cache:store(key, mg.reply(200), { ttl = 1 })
+  live["moongate.CacheHit"] = stubs.describe((req.ctx.cache:lookup(req)))
   live["moongate.JsonTemplate"] = stubs.describe(mg.json.template { "", "" })
   live["moongate.IpMatcher"] = stubs.describe(req.ctx.inside)
   live["moongate.Regex"] = stubs.describe(req.ctx.regex)
@@ -120,7 +125,8 @@ end)
 -- ------------------------------------------------------------------------------------------------ the stubs
 
 local CLASSES = {
-  "moongate", "moongate.Request", "moongate.Response", "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
+  "moongate", "moongate.Request", "moongate.Response", "moongate.Cache", "moongate.CacheHit",
+  "moongate.SharedDict", "moongate.Task", "moongate.IpMatcher",
   "moongate.Regex", "moongate.JsonEditor", "moongate.JsonTemplate",
   "moongate.Error", "moongate.FetchAllError", "moongate.ResponseError", "moongate.Route", "moongate.Upstream",
   "moongate.Grant", "moongate.LeakyGrant", "moongate.Limiter", "moongate.AdaptiveLimiter",

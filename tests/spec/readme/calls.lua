@@ -16,7 +16,7 @@ local HOLDERS = {
   ["moongate.Message"] = { "req", "res" }, ["moongate.Request"] = { "req" }, ["moongate.Response"] = { "res" },
   ["moongate.FinishInfo"] = { "info" },
   ["moongate.Task"] = { "task", "later" }, ["moongate.SharedDict"] = { "dict" }, ["moongate.IpMatcher"] = { "inside" },
-  ["moongate.Regex"] = { "regex" },
+  ["moongate.Cache"] = { "cache" }, ["moongate.CacheHit"] = { "hit" }, ["moongate.Regex"] = { "regex" },
   ["moongate.schema"] = { "s" }, ["moongate.Schema"] = { "}" },
   ["moongate.test"] = { "T" }, ["moongate.test.Gateway"] = { "t" }, ["moongate.test.Handle"] = { "second", "first" },
   ["luassert.internal"] = { "assert" },
@@ -25,7 +25,8 @@ local HOLDERS = {
 -- Tables that authors write.
 local OPTIONS = {
   "moongate.Policy", "moongate.PolicyBody", "moongate.Instance", "moongate.FetchOptions", "moongate.FetchAllOptions",
-  "moongate.RaceOptions", "moongate.EveryOptions", "moongate.ProblemOptions", "moongate.JsonDecodeOptions",
+  "moongate.RaceOptions", "moongate.CacheLookupOptions", "moongate.CacheStoreOptions",
+  "moongate.CachePurgeOptions", "moongate.EveryOptions", "moongate.ProblemOptions", "moongate.JsonDecodeOptions",
   "moongate.JsonEncodeOptions", "moongate.schema.Range", "moongate.schema.Text", "moongate.schema.List",
   "moongate.schema.Map", "moongate.schema.Options",
 }

@@ -470,6 +470,18 @@ describe("cache", function()
       assert.matches("hit", t:request("/a"):header "Cache-Status")
     end)
 
+    it("works in a part of an aggregate", function()
+      local t = T.new {
+        policies = { { aggregate = { parts = {
+          price = { service = "api", path = "/price", use = { cache = { ttl = 60 } } },
+          stock = { service = "stock", path = "/stock" },
+        } } } },
+        upstreams = { api = counting(), stock = counting() },
+      }
+      assert.json(t:request "/", { price = 1, stock = 1 })
+      assert.json(t:request "/", { price = 1, stock = 2 })
+    end)
+
     it("tells there why it stored nothing, and who waits asks for himself", function()
       local t = holder({ headers = { ["Cache-Control"] = "private" }, delay = 1 }, {})
       local a, b = t:start "/a", t:start "/a"

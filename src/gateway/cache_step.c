@@ -229,7 +229,7 @@ static void on_fetched_here(struct mg_walk *inner, void *arg)
         return;
     }
     const struct mg_cache_keep *kept =
-        mg_cache_keep_new(&v->keeping, take_fill(v), res, arena_of(v), &v->walk->ex->wait);
+        mg_cache_keep_new(&v->keeping, take_fill(v), res, arena_of(v), mg_walk_wait(v->walk));
     v->status.stored = kept->stored || kept->filling;
     if (!v->status.stored) {
         mg_cache_entry_note_unshared(&v->keeping, kept->storing, arena_of(v));

@@ -492,6 +492,15 @@ static int wait_for(lua_State *L, struct mg_cache_keep *keep)
     return mg_task_wait_k(t, forget_task, keep, (lua_KContext)keep, kept);
 }
 
+/* What the response comes through is given up with this. */
+static struct mg_wait *wait_of(lua_State *L, const struct mg_context *ctx)
+{
+    struct mg_walk *w = mg_script_of(L)->current->walk;
+    if (!ctx->ex)
+        return NULL;
+    return w && w->ex == ctx->ex ? mg_walk_wait(w) : &ctx->ex->wait;
+}
+
 static void check_response(lua_State *L, const struct mg_handle *h)
 {
     const struct mg_response *res = h->object;
@@ -521,8 +530,8 @@ static int l_store(lua_State *L)
         lua_pushliteral(L, "busy");
         return 2;
     }
-    struct mg_cache_keep *keep = mg_cache_keep_new(&keeping, fill, h->object, h->ctx->arena,
-                                                   h->ctx->ex ? &h->ctx->ex->wait : NULL);
+    struct mg_cache_keep *keep =
+        mg_cache_keep_new(&keeping, fill, h->object, h->ctx->arena, wait_of(L, h->ctx));
     bool behind = !ctx->ex || ctx->onion;
     return keep->filling && behind && h->ctx == ctx ? wait_for(L, keep) : push_stored(L, keep);
 }

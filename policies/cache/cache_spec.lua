@@ -314,6 +314,28 @@ describe("cache", function()
     assert.is_nil(t:request("/a").broken)
   end)
 
+  it("gives what turns out too large to all who read it, and keeps nothing", function()
+    local chunks = {}
+    for i = 1, 40 do chunks[i] = ("%06d "):format(i):rep(500) end
+    local t = T.new { policies = { { cache = { ttl = 60 } } },
+      upstreams = { api = { chunks = chunks, trickle = { 5000, 0.1 } } },
+      config = { caches = { default = { size = "1MiB", max_object = 20000 } } } }
+    local handles = {}
+    for i = 1, 10 do handles[i] = t:start "/a" end
+    t:advance(0.35) -- in the middle of what can be kept
+    for i = 11, 15 do handles[i] = t:start "/a" end
+    t:advance(1) -- too late: what it began with has gone
+    handles[16] = t:start "/a"
+    t:settle()
+    for _, h in ipairs(handles) do
+      assert.is_nil(h.res.broken)
+      assert.equal(table.concat(chunks), h.res:text())
+    end
+    assert.called("api", 2)
+    t:request "/a"
+    assert.called("api", 3)
+  end)
+
   it("sends X-Cache where that is wanted", function()
     local t = gateway({ legacy_headers = true, status_header = false }, FRESH)
     local first = t:request "/a"

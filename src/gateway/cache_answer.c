@@ -30,6 +30,12 @@ static struct mg_body *new_body(struct mg_cache_answering *a, struct mg_stored_b
     return mg_stored_body_new(a->arena, a->loop, a->store, a->entry, self);
 }
 
+static int64_t length_of(const struct mg_cache_entry *e)
+{
+    uint64_t length;
+    return mg_cache_is_complete(e, &length) ? (int64_t)length : e->length;
+}
+
 /* A part of a complete body; false: the whole is sent. */
 static bool answer_part(struct mg_cache_answering *a, struct mg_response *res,
                         const struct mg_validators *own)
@@ -65,15 +71,18 @@ static bool answer_part(struct mg_cache_answering *a, struct mg_response *res,
     return true;
 }
 
-static void add_body(struct mg_cache_answering *a, struct mg_response *res)
+/* False: it has gone. */
+static bool add_body(struct mg_cache_answering *a, struct mg_response *res)
 {
-    struct mg_stored_body *self;
-    struct mg_body *body = new_body(a, &self);
-    res->msg->content_length = body->length;
-    if (!is_get(a))
-        return; /* HEAD: its length alone */
-    res->body = body;
-    a->body = self;
+    if (is_get(a)) {
+        res->body = new_body(a, &a->body);
+        if (!res->body)
+            return false;
+        res->msg->content_length = res->body->length;
+    } else {
+        res->msg->content_length = length_of(a->entry);
+    }
+    return true;
 }
 
 struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
@@ -88,7 +97,7 @@ struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
     if (res->msg->status == 200 &&
         mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
         mg_cache_fields_not_modified(res->msg);
-    else if (!answer_part(a, res, &own))
-        add_body(a, res);
+    else if (!answer_part(a, res, &own) && !add_body(a, res))
+        return NULL;
     return res;
 }

@@ -22,7 +22,7 @@ struct mg_cache_answering {
     struct mg_stored_body *body; /* reads the whole body; NULL: that is not sent */
 };
 
-/* In the arena; the source is MG_SOURCE_CACHE. */
+/* In the arena; the source is MG_SOURCE_CACHE. NULL: the entry was let go of in this moment. */
 struct mg_response *mg_cache_answer(struct mg_cache_answering *a);
 
 #endif

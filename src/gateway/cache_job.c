@@ -2,7 +2,7 @@
  * Jobs of a cache. Worker thread. A job lies in the arena of its detached request, and goes with
  * it.
  *
- *     ASKING ─▶ FILLING ─▶ (end)          the store takes the body
+ *     ASKING ─▶ FILLING ─▶ (end)          the store takes the body, or lets it pass
  *        │         └─▶ HANDED ─▶ (end)    the store had to give up, the leader reads on
  *        └─▶ LENT ─▶ (end)                not for the store: the leader has the response
  */
@@ -46,7 +46,7 @@ static void end(struct mg_cache_job *job, const char *reason)
 {
     if (job->leader)
         job->leader->job = NULL;
-    mg_cache_pump_follow(&job->pump, NULL);
+    mg_cache_pump_stop(&job->pump);
     mg_cache_unref(store_of(job), job->old);
     mg_detached_end(job->detached, reason);
 }
@@ -61,12 +61,12 @@ static void fail_fill(struct mg_cache_job *job, enum mg_cache_word word)
 
 /* --- the body --- */
 
-/* The store had no room: who leads reads on; others have lost theirs. */
 static void on_pumped(struct mg_cache_pump *pump, enum mg_cache_pump_end how)
 {
     struct mg_cache_job *job = MG_CONTAINER_OF(pump, struct mg_cache_job, pump);
     switch (how) {
     case MG_CACHE_PUMP_STORED:
+    case MG_CACHE_PUMP_PASSED:
         end(job, NULL);
         return;
     case MG_CACHE_PUMP_BROKEN:
@@ -85,7 +85,8 @@ static void start_pump(struct mg_cache_job *job)
     struct mg_cache_fill *fill = job->fill;
     job->fill = NULL;
     job->state = FILLING;
-    mg_cache_pump_start(&job->pump, job->keeping.loop, fill, job->detached->body, on_pumped);
+    mg_cache_pump_start(&job->pump, job->keeping.loop, fill, job->detached->body,
+                        job->leader != NULL, on_pumped);
 }
 
 /* --- outcomes --- */
@@ -298,11 +299,12 @@ void mg_cache_job_release(struct mg_cache_leader *leader)
     if (!job)
         return;
     job->leader = NULL;
-    mg_cache_pump_follow(&job->pump, NULL);
     if (job->state == HANDED || job->state == LENT) {
         struct mg_str bytes;
         struct mg_body *body = job->detached->body;
         bool read = !body || mg_body_peek(body, &bytes) == MG_BODY_END;
         end(job, read ? NULL : "client-gone");
+    } else {
+        mg_cache_pump_follow(&job->pump, NULL); /* which may end it */
     }
 }

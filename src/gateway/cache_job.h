@@ -48,7 +48,8 @@ struct mg_cache_leader {
 void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fill *fill,
                         struct mg_cache_leader *leader);
 /* The leader reads the entry by this body: should the store have to give up, it gets the rest from
- * the origin all the same. */
+ * the origin all the same. NULL: it wants no body. The leader calls this when it has got the entry;
+ * the job may end by it. */
 void mg_cache_job_follow(struct mg_cache_job *job, struct mg_stored_body *body);
 /* The leader has all it wants, or goes. Its job stays for the store, or ends. */
 void mg_cache_job_release(struct mg_cache_leader *leader);

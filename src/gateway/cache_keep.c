@@ -42,7 +42,7 @@ static void stop(void *arg)
 static void store_bytes(struct keep *k, struct mg_cache_fill *fill, struct mg_str bytes,
                         uint64_t now_ns)
 {
-    k->pub.stored = mg_cache_fill_add(fill, bytes, now_ns);
+    k->pub.stored = mg_cache_fill_add(fill, bytes, now_ns) == bytes.n;
     if (k->pub.stored)
         mg_cache_fill_end(fill);
     else
@@ -62,7 +62,7 @@ static void pump(struct keep *k, const struct mg_cache_keeping *keeping, struct 
     k->pub.filling = true;
     mg_wait_begin(&k->wait, parent, stop, k);
     mg_arena_on_release(arena, stop, k);
-    mg_cache_pump_start(&k->pump, keeping->loop, fill, res->body, on_pumped);
+    mg_cache_pump_start(&k->pump, keeping->loop, fill, res->body, true, on_pumped);
     res->body =
         mg_stored_body_new(arena, keeping->loop, keeping->options->store, entry, &k->reader);
     mg_cache_pump_follow(&k->pump, k->reader);

@@ -128,6 +128,8 @@ static void add_status(struct visit *v, struct mg_message *res)
 
 /* --- answering from the store --- */
 
+static void look(struct visit *v);
+
 static void answer_from_store(struct visit *v)
 {
     bool hit = v->status.forward == MG_CACHE_HIT;
@@ -139,8 +141,12 @@ static void answer_from_store(struct visit *v)
                                    .entry = v->found.entry,
                                    .forwarded = !hit};
     struct mg_response *res = mg_cache_answer(&a);
-    if (a.body && v->leader.job)
+    if (v->leader.job)
         mg_cache_job_follow(v->leader.job, a.body);
+    if (!res) {
+        look(v);
+        return;
+    }
     v->status.has_ttl = hit;
     v->status.ttl = a.ttl;
     add_status(v, res->msg);
@@ -301,8 +307,6 @@ static void refresh(struct visit *v)
 }
 
 /* --- waiting --- */
-
-static void look(struct visit *v);
 
 static void on_word(void *arg)
 {

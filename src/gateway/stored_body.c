@@ -118,6 +118,7 @@ static void cancel(struct mg_body *body)
     if (b->switched && b->source)
         b->source->on_ready = NULL;
     mg_cache_waiter_cancel(b->cache, &b->entry->key, &b->waiter);
+    mg_cache_reader_release(&b->reader);
 }
 
 static const struct mg_body_ops ops = {.peek = peek, .consume = consume, .cancel = cancel};
@@ -127,6 +128,7 @@ static void release(void *arg)
     struct mg_stored_body *b = arg;
     mg_cache_waiter_cancel(b->cache, &b->entry->key, &b->waiter);
     mg_bell_free(b->bell);
+    mg_cache_reader_release(&b->reader);
     mg_cache_unref(b->cache, b->entry);
 }
 
@@ -136,13 +138,14 @@ struct mg_body *mg_stored_body_new(struct mg_arena *arena, struct mg_loop *loop,
 {
     struct mg_stored_body *b = mg_arena_calloc(arena, sizeof *b);
     uint64_t length;
+    if (!mg_cache_reader_init(&b->reader, cache, entry))
+        return NULL;
     b->body.ops = &ops;
     b->body.length = mg_cache_is_complete(entry, &length) ? (int64_t)length : entry->length;
     b->cache = cache;
     b->entry = mg_cache_ref(entry);
     b->loop = loop;
     b->left = UINT64_MAX;
-    mg_cache_reader_init(&b->reader, cache, entry);
     mg_cache_waiter_init(&b->waiter, ring, b);
     mg_arena_on_release(arena, release, b);
     if (self)
@@ -155,6 +158,11 @@ void mg_stored_body_range(struct mg_stored_body *b, uint64_t first, uint64_t n)
     mg_cache_skip(&b->reader, first);
     b->left = n;
     b->body.length = (int64_t)n;
+}
+
+bool mg_stored_body_reads(const struct mg_stored_body *b)
+{
+    return b->reader._counted;
 }
 
 void mg_stored_body_continue(struct mg_stored_body *b, struct mg_body *source)

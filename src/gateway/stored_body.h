@@ -9,8 +9,9 @@
 #include "net/loop.h"
 #include "shared/cache.h"
 
-/* A body in the arena; keeps a reference to the entry, until the arena goes. `*self` is what
- * mg_stored_body_continue wants; may be NULL. */
+/* A body in the arena; keeps a reference to the entry, until the arena goes. NULL: its beginning
+ * has gone, see mg_cache_reader_init. `*self` is what mg_stored_body_continue wants; may be NULL.
+ */
 struct mg_stored_body;
 struct mg_body *mg_stored_body_new(struct mg_arena *arena, struct mg_loop *loop,
                                    struct mg_cache *cache, struct mg_cache_entry *entry,
@@ -18,6 +19,9 @@ struct mg_body *mg_stored_body_new(struct mg_arena *arena, struct mg_loop *loop,
 
 /* Only bytes from `first` on, `n` of them; before anything was read. Of a body that is complete. */
 void mg_stored_body_range(struct mg_stored_body *b, uint64_t first, uint64_t n);
+
+/* Does it still read from the store? */
+bool mg_stored_body_reads(const struct mg_stored_body *b);
 
 /* Should the store give up before the end, its reader goes on with `source`, which has the rest.
  * NULL: no more. The source is borrowed. */

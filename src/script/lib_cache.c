@@ -60,6 +60,7 @@ struct hit {
     struct mg_request *req;
     struct mg_cache_request request;
     struct mg_cache_decision decision;
+    struct mg_response *res; /* made beforehand where the body still comes; NULL: not yet */
 };
 
 /* What an unsafe request will make useless when it succeeds. */
@@ -196,6 +197,25 @@ static struct key *push_key(lua_State *L, struct mg_opened_cache *cache)
 
 /* --- lookup --- */
 
+/* NULL: the entry was let go of in this moment. */
+static struct mg_response *answer(const struct mg_context *ctx, const struct hit *hit)
+{
+    struct mg_cache_answering a = {.req = hit->req,
+                                   .request = &hit->request,
+                                   .arena = ctx->arena,
+                                   .loop = loop_of(ctx),
+                                   .store = hit->store,
+                                   .entry = hit->entry};
+    struct mg_response *res = mg_cache_answer(&a);
+    if (!res)
+        return NULL;
+    const struct mg_cache_status status = {
+        .cache = MG_STR("moongate"), .forward = MG_CACHE_HIT, .has_ttl = true, .ttl = a.ttl};
+    mg_fields_add(&res->msg->fields, ctx->arena, MG_STR("Cache-Status"),
+                  mg_cache_status_text(ctx->arena, &status));
+    return res;
+}
+
 static void on_answer(struct mg_answer_watch *base, struct mg_exchange *ex,
                       const struct mg_response *res)
 {
@@ -245,12 +265,22 @@ static bool is_hit(const struct hit *hit)
     return false;
 }
 
+/* What is too large to be kept goes while it is read: who comes late finds no beginning. */
+static bool hold(const struct mg_context *ctx, struct hit *hit)
+{
+    uint64_t length;
+    if (mg_cache_is_complete(hit->entry, &length))
+        return true;
+    hit->res = answer(ctx, hit);
+    return hit->res != NULL;
+}
+
 /* Fills in the hit; false: the origin has to be asked. */
 static bool judge(struct mg_context *ctx, struct hit *hit)
 {
     if (hit->entry)
         mg_cache_lookup_judge(hit->entry, &hit->request, now_s(ctx), &hit->decision);
-    if (hit->entry && is_hit(hit))
+    if (hit->entry && is_hit(hit) && hold(ctx, hit))
         return true;
     drop_entry(hit);
     hit->decision = (struct mg_cache_decision){.verdict = MG_CACHE_UNAVAILABLE};
@@ -375,30 +405,22 @@ static void set(lua_State *L, struct mg_handle *h, int field)
     luaL_error(L, "hit.%s cannot be set", fields[field]);
 }
 
-static struct mg_response *answer(const struct mg_context *ctx, const struct hit *hit)
+static struct mg_response *response_of(const struct mg_context *ctx, struct hit *hit)
 {
-    struct mg_cache_answering a = {.req = hit->req,
-                                   .request = &hit->request,
-                                   .arena = ctx->arena,
-                                   .loop = loop_of(ctx),
-                                   .store = hit->store,
-                                   .entry = hit->entry};
-    struct mg_response *res = mg_cache_answer(&a);
-    const struct mg_cache_status status = {
-        .cache = MG_STR("moongate"), .forward = MG_CACHE_HIT, .has_ttl = true, .ttl = a.ttl};
-    mg_fields_add(&res->msg->fields, ctx->arena, MG_STR("Cache-Status"),
-                  mg_cache_status_text(ctx->arena, &status));
-    return res;
+    struct mg_response *res = hit->res;
+    hit->res = NULL;
+    if (!hit->entry)
+        return mg_problem(hit->req, 504, "gateway-timeout", MG_STR("it is not in the cache"),
+                          "not_cached");
+    return res ? res : answer(ctx, hit);
 }
 
 static int l_response(lua_State *L)
 {
     const struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_HIT);
-    const struct hit *hit = h->object;
-    struct mg_response *res = hit->entry
-                                  ? answer(h->ctx, hit)
-                                  : mg_problem(hit->req, 504, "gateway-timeout",
-                                               MG_STR("it is not in the cache"), "not_cached");
+    struct mg_response *res = response_of(h->ctx, h->object);
+    if (!res)
+        return luaL_error(L, "hit:response can be had once while the body is on its way");
     res->from_behind = true;
     mg_handle_push(L, h->ctx, MG_HANDLE_RESPONSE, res);
     return 1;

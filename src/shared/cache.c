@@ -120,15 +120,32 @@ static enum mg_cache_body_state state_of(const struct mg_cache_body *b)
     return atomic_load_explicit(&b->state, memory_order_acquire);
 }
 
-void mg_cache_reader_init(struct mg_cache_reader *r, struct mg_cache *cache,
+bool mg_cache_reader_init(struct mg_cache_reader *r, struct mg_cache *cache,
                           struct mg_cache_entry *entry)
 {
     struct mg_cache_body *b = body_of(entry);
-    *r = (struct mg_cache_reader){
-        .cache = cache, .entry = entry, ._chunk = b ? &b->first : NULL, ._offset = 0};
+    *r = (struct mg_cache_reader){.cache = cache, .entry = entry, ._chunk = b ? &b->first : NULL};
+    if (!b || state_of(b) == MG_CACHE_BODY_COMPLETE)
+        return true;
+    struct mg_cache_shard *s = mg_cache_shard_of(cache, entry->key.primary);
+    pthread_mutex_lock(&s->lock);
+    bool joined = mg_cache_body_join(b, r);
+    pthread_mutex_unlock(&s->lock);
+    return joined;
 }
 
-/* What lies at its place; goes on to the next chunk at the end of one. False: nothing (yet). */
+void mg_cache_reader_release(struct mg_cache_reader *r)
+{
+    struct mg_cache_body *b = r->_counted ? body_of(r->entry) : NULL;
+    if (!b || state_of(b) == MG_CACHE_BODY_COMPLETE)
+        return; /* nobody waits for readers any more */
+    struct mg_cache_shard *s = mg_cache_shard_of(r->cache, r->entry->key.primary);
+    pthread_mutex_lock(&s->lock);
+    mg_cache_body_leave(b, r);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What lies at its place; goes on to the next chunk at the end of one. False: nothing. */
 static bool look(struct mg_cache_reader *r, struct mg_str *bytes)
 {
     struct mg_cache_chunk *c = r->_chunk;
@@ -140,17 +157,20 @@ static bool look(struct mg_cache_reader *r, struct mg_str *bytes)
     return bytes->n > 0;
 }
 
-static enum mg_cache_read look_or_wait(struct mg_cache_reader *r, struct mg_cache_body *b,
+static enum mg_cache_read read_or_wait(struct mg_cache_reader *r, struct mg_cache_body *b,
                                        struct mg_str *bytes, struct mg_cache_waiter *w)
 {
-    if (look(r, bytes))
+    if (mg_cache_body_read(b, r, bytes))
         return MG_CACHE_READ_BYTES;
     switch (state_of(b)) {
     case MG_CACHE_BODY_COMPLETE:
+    case MG_CACHE_BODY_PASSED:
         return MG_CACHE_READ_END;
     case MG_CACHE_BODY_BROKEN:
+    case MG_CACHE_BODY_LEFT:
         return MG_CACHE_READ_BROKEN;
     case MG_CACHE_BODY_GROWS:
+    case MG_CACHE_BODY_PASSES:
         break;
     }
     w->word = MG_CACHE_PENDING;
@@ -169,7 +189,7 @@ enum mg_cache_read mg_cache_read(struct mg_cache_reader *r, struct mg_str *bytes
         return look(r, bytes) ? MG_CACHE_READ_BYTES : MG_CACHE_READ_END;
     struct mg_cache_shard *s = mg_cache_shard_of(r->cache, r->entry->key.primary);
     pthread_mutex_lock(&s->lock);
-    enum mg_cache_read result = look_or_wait(r, b, bytes, waiter);
+    enum mg_cache_read result = read_or_wait(r, b, bytes, waiter);
     pthread_mutex_unlock(&s->lock);
     return result;
 }

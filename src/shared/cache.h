@@ -17,7 +17,8 @@
  * word. When the head has come, the leader begins the entry, and everybody reads it while it grows:
  *
  *     mg_cache_lead ─▶ LEAD ─▶ mg_cache_fill_begin ─▶ _add ... ─▶ _end
- *                  │                 │ BEGUN              └▶ _fail: readers' bodies are broken
+ *                  │                 │ BEGUN              ├▶ _fail: readers' bodies are broken
+ *                  │                 │                    └▶ _let_go: it is too large to be kept
  *                  │                 └▶ _fail(PASS): nobody may share it; each asks for itself
  *                  └▶ WAIT: the waiter is woken at BEGUN, PASS or FAILED
  *
@@ -81,7 +82,7 @@ enum mg_cache_word {
     MG_CACHE_BEGUN,  /* look again: there is an entry, here or at the variant that it belongs to */
     MG_CACHE_PASS,   /* the response is not for sharing */
     MG_CACHE_FAILED, /* there was none */
-    MG_CACHE_MORE,   /* of a body: read again */
+    MG_CACHE_MORE,   /* of a body: read again; of a window: push again */
 };
 
 /* Embedded in whoever waits. Woken once; its memory may go when it was woken or cancelled. */
@@ -112,12 +113,20 @@ struct mg_cache_reader {
     struct mg_cache *cache;
     struct mg_cache_entry *entry;
     void *_chunk;
-    size_t _offset; /* in the chunk */
+    size_t _offset;    /* in the chunk */
+    uint64_t _has_all; /* the length of the body when it last had all of it */
+    uint32_t _lap;     /* of the body's window */
+    bool _counted;
 };
 
-void mg_cache_reader_init(struct mg_cache_reader *r, struct mg_cache *cache,
-                          struct mg_cache_entry *entry);
-/* The bytes at its place, valid as long as the entry is held. */
+/* At the beginning. False: that has gone, for the store has let go of the body; look for the entry
+ * again. Of a body that grows, each reader is waited for, once it was let go: release those that
+ * read no further. */
+bool mg_cache_reader_init(struct mg_cache_reader *r, struct mg_cache *cache,
+                          struct mg_cache_entry *entry) MG_MUST_CHECK;
+/* It reads no more. Safe to call twice, and on a zeroed one. */
+void mg_cache_reader_release(struct mg_cache_reader *r);
+/* The bytes at its place, valid until it goes on. */
 enum mg_cache_read mg_cache_read(struct mg_cache_reader *r, struct mg_str *bytes,
                                  struct mg_cache_waiter *waiter);
 /* Goes on by `n`, at most what the latest read gave. */
@@ -157,8 +166,25 @@ struct mg_cache_new {
  * was on its way; the leader fails the fill with MG_CACHE_PASS. */
 struct mg_cache_entry *mg_cache_fill_begin(struct mg_cache_fill *fill,
                                            const struct mg_cache_new *what, uint64_t now_ns);
-/* Appends to the body. False: no room, or larger than it may be; the leader fails the fill. */
-bool mg_cache_fill_add(struct mg_cache_fill *fill, struct mg_str bytes, uint64_t now_ns);
+/* Appends to the body. How many: less than there are when there is no room, or when it is larger
+ * than it may be; the leader fails the fill, or lets go of it. */
+size_t mg_cache_fill_add(struct mg_cache_fill *fill, struct mg_str bytes, uint64_t now_ns);
+
+/* It will not be stored, but nobody who reads it shall lose the rest: the entry goes, and the
+ * memory that the body has becomes a window, which moves with the slowest of its readers. `own` of
+ * them (0 or 1) have another way to the rest. False: there are no others, and the fill is taken;
+ * the own one finds its body broken behind what is there. */
+bool mg_cache_fill_let_go(struct mg_cache_fill *fill, unsigned own) MG_MUST_CHECK;
+
+enum mg_cache_push {
+    MG_CACHE_PUSH_TAKEN,    /* *taken of the bytes, at least one */
+    MG_CACHE_PUSH_WAIT,     /* the waiter is woken when a reader has made room, or has gone */
+    MG_CACHE_PUSH_UNWANTED, /* nobody reads any more; the leader fails the fill */
+};
+/* Appends to the window of a fill that was let go of. The waiter is forgotten when the fill ends.
+ */
+enum mg_cache_push mg_cache_fill_push(struct mg_cache_fill *fill, struct mg_str bytes,
+                                      size_t *taken, struct mg_cache_waiter *waiter);
 /* The body is complete. Takes the fill. */
 void mg_cache_fill_end(struct mg_cache_fill *fill);
 /* `old` with another head, and the body it has: a 304. The reference is for the caller. NULL as

@@ -46,7 +46,7 @@ struct mg_cache_body *mg_cache_body_new(struct mg_cache_shard *s, int64_t length
     struct mg_cache_body *b = take(s, sizeof *b, wanted, now_ns, &got);
     if (!b)
         return NULL;
-    *b = (struct mg_cache_body){.refs = 1, .cost = got, .last = &b->first};
+    *b = (struct mg_cache_body){.refs = 1, .cost = got, .last = &b->first, .front = &b->first};
     b->first.room = (uint32_t)(got - sizeof *b);
     mg_list_init(&b->waiters);
     return b;
@@ -56,9 +56,10 @@ void mg_cache_body_unref(struct mg_cache_body *b, struct mg_region *region)
 {
     if (--b->refs)
         return;
-    for (struct mg_cache_chunk *c = b->first.next, *next; c; c = next) {
+    for (struct mg_cache_chunk *c = b->front, *next; c; c = next) {
         next = c->next;
-        mg_region_give(region, c, sizeof *c + c->room);
+        if (c != &b->first)
+            mg_region_give(region, c, sizeof *c + c->room);
     }
     mg_region_give(region, b, sizeof *b + b->first.room);
 }
@@ -101,6 +102,7 @@ void mg_cache_body_grow(struct mg_cache_body *b, size_t n)
 {
     b->last->used += (uint32_t)n;
     b->length += n;
+    b->up_to_date = 0;
 }
 
 void mg_cache_body_tell(struct mg_cache_body *b)
@@ -130,5 +132,106 @@ void mg_cache_body_end(struct mg_cache_shard *s, struct mg_cache_body *b,
     if (state == MG_CACHE_BODY_COMPLETE)
         cut(s, b, b->last);
     atomic_store_explicit(&b->state, state, memory_order_release);
+    b->filler = NULL;
     mg_cache_body_tell(b);
+}
+
+/* Readers
+ * ---------------------------------------------------------------------------------------------- */
+
+static void wake_filler(struct mg_cache_body *b)
+{
+    struct mg_cache_waiter *w = b->filler;
+    b->filler = NULL;
+    if (!w)
+        return;
+    w->word = MG_CACHE_MORE;
+    w->wake(w->arg);
+}
+
+bool mg_cache_body_join(struct mg_cache_body *b, struct mg_cache_reader *r)
+{
+    if (b->moved || atomic_load_explicit(&b->state, memory_order_relaxed) == MG_CACHE_BODY_LEFT)
+        return false;
+    r->_chunk = &b->first;
+    r->_has_all = UINT64_MAX;
+    r->_counted = true;
+    b->first.readers++;
+    b->readers++;
+    return true;
+}
+
+static void go_on(struct mg_cache_body *b, struct mg_cache_reader *r)
+{
+    struct mg_cache_chunk *from = r->_chunk, *c = from;
+    if (r->_lap != b->lap) { /* it had all of the chunk when that began anew */
+        r->_lap = b->lap;
+        r->_offset = 0;
+    }
+    while (r->_offset == c->used && c->next) {
+        c = c->next;
+        r->_offset = 0;
+    }
+    if (c == from)
+        return;
+    r->_chunk = c;
+    from->readers--;
+    c->readers++;
+    wake_filler(b);
+}
+
+bool mg_cache_body_read(struct mg_cache_body *b, struct mg_cache_reader *r, struct mg_str *bytes)
+{
+    go_on(b, r);
+    const struct mg_cache_chunk *c = r->_chunk;
+    *bytes = mg_str(c->bytes + r->_offset, c->used - r->_offset);
+    if (bytes->n)
+        return true;
+    if (r->_has_all != b->length) {
+        r->_has_all = b->length;
+        b->up_to_date++;
+        wake_filler(b);
+    }
+    return false;
+}
+
+void mg_cache_body_leave(struct mg_cache_body *b, struct mg_cache_reader *r)
+{
+    ((struct mg_cache_chunk *)r->_chunk)->readers--;
+    b->readers--;
+    b->up_to_date -= r->_has_all == b->length;
+    r->_counted = false;
+    wake_filler(b);
+}
+
+/* The window
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Makes the oldest chunk the newest one, if nobody is in it any more. */
+static bool turn(struct mg_cache_body *b)
+{
+    struct mg_cache_chunk *c = b->front;
+    if (c == b->last) { /* the only one: when all have all of it */
+        if (b->up_to_date < b->readers)
+            return false;
+        b->lap++;
+    } else {
+        if (c->readers)
+            return false;
+        b->front = c->next;
+        c->next = NULL;
+        b->last->next = c;
+        b->last = c;
+    }
+    c->used = 0;
+    b->moved = true;
+    return true;
+}
+
+char *mg_cache_body_window(struct mg_cache_body *b, size_t *room)
+{
+    if (b->last->used == b->last->room && !turn(b))
+        return NULL;
+    *room = b->last->room - b->last->used;
+    return b->last->bytes + b->last->used;
 }

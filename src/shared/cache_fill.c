@@ -223,19 +223,74 @@ static void publish(struct mg_cache_fill *f, size_t n)
     pthread_mutex_unlock(&f->shard->lock);
 }
 
-bool mg_cache_fill_add(struct mg_cache_fill *f, struct mg_str bytes, uint64_t now_ns)
+size_t mg_cache_fill_add(struct mg_cache_fill *f, struct mg_str bytes, uint64_t now_ns)
 {
-    while (bytes.n) {
-        size_t room;
-        char *p = find_room(f, bytes.n, now_ns, &room);
+    size_t done = 0, room;
+    while (done < bytes.n) {
+        size_t n = bytes.n - done;
+        char *p = find_room(f, n, now_ns, &room);
         if (!p)
-            return false;
-        size_t n = bytes.n < room ? bytes.n : room;
-        memcpy(p, bytes.p, n); /* nobody looks there before it is published */
+            break;
+        if (n > room)
+            n = room;
+        memcpy(p, bytes.p + done, n); /* nobody looks there before it is published */
         publish(f, n);
-        bytes = mg_str(bytes.p + n, bytes.n - n);
+        done += n;
     }
-    return true;
+    return done;
+}
+
+/* Passing on
+ * ---------------------------------------------------------------------------------------------- */
+
+bool mg_cache_fill_let_go(struct mg_cache_fill *f, unsigned own)
+{
+    struct mg_cache_shard *s = f->shard;
+    struct mg_cache_body *b = f->item->body;
+    pthread_mutex_lock(&s->lock);
+    bool wanted = b->readers > own;
+    mg_cache_index_drop(s, f->item);
+    if (wanted) {
+        atomic_store_explicit(&b->state, MG_CACHE_BODY_PASSES, memory_order_release);
+    } else {
+        mg_cache_body_end(s, b, MG_CACHE_BODY_LEFT);
+        mg_cache_item_unref(s, f->item);
+        if (f->quiet)
+            announce(f, MG_CACHE_PASS);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!wanted)
+        free(f);
+    return wanted;
+}
+
+/* Where the next bytes can be put; NULL: nowhere, and the waiter is told when. */
+static char *find_window(struct mg_cache_fill *f, struct mg_cache_waiter *w, size_t *room,
+                         bool *wanted)
+{
+    struct mg_cache_body *b = f->item->body;
+    pthread_mutex_lock(&f->shard->lock);
+    *wanted = b->readers > 0;
+    char *p = mg_cache_body_window(b, room);
+    b->filler = p ? NULL : w;
+    pthread_mutex_unlock(&f->shard->lock);
+    return p;
+}
+
+enum mg_cache_push mg_cache_fill_push(struct mg_cache_fill *f, struct mg_str bytes, size_t *taken,
+                                      struct mg_cache_waiter *w)
+{
+    bool wanted;
+    size_t room;
+    char *p = find_window(f, w, &room, &wanted);
+    if (!wanted)
+        return MG_CACHE_PUSH_UNWANTED;
+    if (!p)
+        return MG_CACHE_PUSH_WAIT;
+    *taken = bytes.n < room ? bytes.n : room;
+    memcpy(p, bytes.p, *taken);
+    publish(f, *taken);
+    return MG_CACHE_PUSH_TAKEN;
 }
 
 /* Ending
@@ -252,8 +307,10 @@ static void end_quietly(struct mg_cache_fill *f)
 void mg_cache_fill_end(struct mg_cache_fill *f)
 {
     struct mg_cache_shard *s = f->shard;
+    struct mg_cache_body *b = f->item->body;
     pthread_mutex_lock(&s->lock);
-    mg_cache_body_end(s, f->item->body, MG_CACHE_BODY_COMPLETE);
+    bool passes = atomic_load(&b->state) == MG_CACHE_BODY_PASSES;
+    mg_cache_body_end(s, b, passes ? MG_CACHE_BODY_PASSED : MG_CACHE_BODY_COMPLETE);
     if (f->quiet)
         end_quietly(f);
     if (f->item->indexed)

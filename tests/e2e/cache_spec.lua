@@ -5,9 +5,9 @@ local scope = require "moongate.e2e.scope"
 
 local FRESH = { ["Cache-Control"] = "max-age=60" }
 
-local function start(answer, options)
+local function start(answer, options, caches)
   local up = E.upstream(answer, options)
-  local g = E.start { config = { workers = 4, services = { api = { backends = { up.address } } },
+  local g = E.start { config = { workers = 4, caches = caches, services = { api = { backends = { up.address } } },
     routes = { { match = "/*", service = "api", policies = { { cache = { ttl = 60, wait = 60 } } } } } } }
   return up, g
 end
@@ -85,14 +85,15 @@ function Crowd:close()
 end
 
 -- An origin that sends its parts one by one, when all the clients are there, and each when all of them have what came
--- before. `length` is what it promises.
+-- before. `length` is what it promises; nil: it does not say.
 local function send_parts(s, clients, parts, length)
   s:line()
   E.until_true(function() return clients.crowd and connected(clients.gateway) >= CLIENTS end, 60)
-  s:send(("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: %d\r\n\r\n"):format(length))
+  local framing = length and "Content-Length: " .. length or "Transfer-Encoding: chunked"
+  s:send(("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n%s\r\n\r\n"):format(framing))
   local sent = 0
   for _, part in ipairs(parts) do
-    s:send(part)
+    s:send(length and part or ("%x\r\n%s\r\n"):format(#part, part))
     sent = sent + #part
     clients.crowd:wait_for(sent)
   end
@@ -143,6 +144,25 @@ describe("cache", function()
     assert.equal(2, up:connections())
   end)
 
+  it("gives a body that turns out too large to all who read it, each byte as it comes", function()
+    local parts, clients = {}, {}
+    for i = 1, 5 do parts[i] = string.char(96 + i):rep(12000) end
+    local up, g = start(nil, { serve = function(s, number)
+      if number > 1 then return s:reset() end
+      send_parts(s, clients, parts)
+      s:send "0\r\n\r\n"
+      s:until_close(60)
+    end }, { default = { size = "4MiB", max_object = 16000 } })
+    clients.gateway, clients.crowd = g, crowd(g, "/page")
+    for _, answer in ipairs(clients.crowd:wait()) do assert.same({ 0, 200 }, { answer.code, answer.status }) end
+    local got = clients.crowd:got()
+    for _, part in ipairs(parts) do
+      local letter = part:sub(1, 1)
+      assert.equal(#part * CLIENTS, select(2, got:gsub(letter, letter)))
+    end
+    assert.equal(1, up:connections())
+  end)
+
   it("serves bodies larger than an object may be, and does not keep them", function()
     local up, g = start { headers = FRESH, chunks = { ("a"):rep(1 << 20), ("b"):rep(1 << 20), ("c"):rep(1 << 20) } }
     for _ = 1, 2 do
@@ -165,6 +185,16 @@ describe("mg.cache", function()
     local g = E.start { files = { ["swr-cache.lua"] = policy }, config = { workers = 4, lua = { path = { "." } },
       services = { api = { backends = { up.address } } }, routes = { route } } }
     return up, g
+  end
+
+  -- Some clients at once, which come to several workers.
+  local function ask_all(g, path)
+    local tasks, answers = {}, {}
+    for i = 1, 50 do
+      tasks[i] = E.spawn(function() return g:get(path) end)
+    end
+    for i, task in ipairs(tasks) do answers[i] = task:wait() end
+    return answers
   end
 
   it("refreshes once for all workers, also when the client has left", function()

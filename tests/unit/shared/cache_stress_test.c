@@ -122,7 +122,7 @@ static void read_it(struct mg_cache_entry *e, char mark, uint64_t *dice)
     struct mg_str bytes;
     uint64_t n = 0, length;
     sleeper_init(&s);
-    mg_cache_reader_init(&r, cache, e);
+    want(mg_cache_reader_init(&r, cache, e), "the beginning of a body");
     for (bool more = true; more;) {
         switch (mg_cache_read(&r, &bytes, &s.waiter)) {
         case MG_CACHE_READ_BYTES:
@@ -146,6 +146,7 @@ static void read_it(struct mg_cache_entry *e, char mark, uint64_t *dice)
         }
     }
     sleeper_release(&s, &e->key);
+    mg_cache_reader_release(&r);
 }
 
 /* --- filling --- */
@@ -169,7 +170,8 @@ static void fill_it(struct mg_cache_fill *fill, unsigned number, uint64_t *dice)
     memset(bytes, (char)number, sizeof bytes);
     bool ok = true;
     for (uint64_t i = below(dice, 5); i > 0 && ok; i--) {
-        ok = mg_cache_fill_add(fill, mg_str(bytes, 1 + below(dice, sizeof bytes)), NOW);
+        size_t n = 1 + below(dice, sizeof bytes);
+        ok = mg_cache_fill_add(fill, mg_str(bytes, n), NOW) == n;
         pause_somewhere(dice);
     }
     if (ok && below(dice, 9))

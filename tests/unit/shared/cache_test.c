@@ -2,9 +2,12 @@
  * purges, the budget, what a scan pushes out. */
 #include "shared/cache.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -82,7 +85,7 @@ static const char *look(struct mg_cache *c, const struct mg_cache_key *key, uint
     int n = snprintf(text, sizeof text, "%.*s|", (int)e->head.n, e->head.p);
     struct mg_cache_reader r;
     struct mg_str bytes;
-    mg_cache_reader_init(&r, c, e);
+    assert_true(mg_cache_reader_init(&r, c, e));
     while (mg_cache_read(&r, &bytes, NULL) == MG_CACHE_READ_BYTES) {
         n += snprintf(text + n, sizeof text - (size_t)n, "%.*s", (int)bytes.n, bytes.p);
         mg_cache_consume(&r, bytes.n);
@@ -258,7 +261,7 @@ static void bodies_are_read_while_they_grow(void **state)
     struct mg_cache_waiter w;
     struct mg_str bytes;
     int woken = 0;
-    mg_cache_reader_init(&r, c, e);
+    assert_true(mg_cache_reader_init(&r, c, e));
     mg_cache_waiter_init(&w, count_wake, &woken);
     assert_int_equal(mg_cache_read(&r, &bytes, &w), MG_CACHE_READ_WAIT);
     mg_cache_fill_add(fill, MG_STR("one"), NOW);
@@ -292,7 +295,7 @@ static void a_body_that_breaks_is_broken_for_all(void **state)
     struct mg_cache_entry *own = mg_cache_fill_begin(fill, &what, NOW);
     struct mg_cache_reader r;
     struct mg_str bytes;
-    mg_cache_reader_init(&r, c, own);
+    assert_true(mg_cache_reader_init(&r, c, own));
     mg_cache_fill_add(fill, MG_STR("one"), NOW);
     mg_cache_fill_fail(fill, MG_CACHE_FAILED);
     assert_string_equal(look_at(c, "/a"), "-");
@@ -325,7 +328,7 @@ static void long_bodies_come_back_whole(void **state)
         struct mg_cache_reader r;
         struct mg_str bytes;
         size_t skipped = size / 3, at = skipped;
-        mg_cache_reader_init(&r, c, e);
+        assert_true(mg_cache_reader_init(&r, c, e));
         mg_cache_skip(&r, skipped);
         for (; mg_cache_read(&r, &bytes, NULL) == MG_CACHE_READ_BYTES; at += bytes.n) {
             assert_memory_equal(bytes.p, all + at, bytes.n);
@@ -406,6 +409,253 @@ static void what_was_on_its_way_is_not_kept(void **state)
     mg_cache_fill_end(fill);
     assert_string_equal(look_at(c, "/a"), "-");
     mg_cache_unref(c, e);
+}
+
+/* --- bodies that are let go --- */
+
+#define SMALL_OBJECT ((size_t)4 * KIB)
+
+/* A body that is too large for its cache, while it comes; its bytes follow from their place. */
+struct passing {
+    struct mg_cache *c;
+    struct mg_cache_fill *fill;
+    struct mg_cache_entry *entry;
+    struct mg_cache_waiter room;
+    int rooms; /* how often there was some again */
+    size_t pushed;
+};
+
+struct passing_reader {
+    struct mg_cache_reader at;
+    struct mg_cache_waiter waiter;
+    int wakes;
+    size_t has;
+};
+
+static char byte_at(size_t place)
+{
+    return (char)(place * 31 >> 3);
+}
+
+static struct mg_str bytes_from(size_t place, size_t n)
+{
+    static char text[32 * 1024];
+    for (size_t i = 0; i < n; i++)
+        text[i] = byte_at(place + i);
+    return mg_str(text, n);
+}
+
+/* With as many bytes as it may have. */
+static void begin_passing(struct passing *p)
+{
+    const struct mg_cache_key key = key_of("/large");
+    const struct mg_cache_new what = new_of("200");
+    memset(p, 0, sizeof *p);
+    p->c = mg_cache_new(MIB, SMALL_OBJECT);
+    p->fill = lead(p->c, &key, NULL);
+    p->entry = mg_cache_fill_begin(p->fill, &what, NOW);
+    assert_non_null(p->entry);
+    mg_cache_waiter_init(&p->room, count_wake, &p->rooms);
+    p->pushed = mg_cache_fill_add(p->fill, bytes_from(0, SMALL_OBJECT), NOW);
+    assert_int_equal(p->pushed, SMALL_OBJECT);
+    assert_int_equal(mg_cache_fill_add(p->fill, MG_STR("x"), NOW), 0);
+}
+
+static void end_passing(struct passing *p)
+{
+    mg_cache_unref(p->c, p->entry);
+    assert_int_equal(mg_cache_stats(p->c).entries, 0);
+    mg_cache_free(p->c);
+}
+
+static void join(struct passing *p, struct passing_reader *r)
+{
+    memset(r, 0, sizeof *r);
+    mg_cache_waiter_init(&r->waiter, count_wake, &r->wakes);
+    assert_true(mg_cache_reader_init(&r->at, p->c, p->entry));
+}
+
+/* Reads up to `n` bytes; what came after the last of them. */
+static enum mg_cache_read read_on(struct passing_reader *r, size_t n)
+{
+    enum mg_cache_read state;
+    struct mg_str bytes;
+    while ((state = mg_cache_read(&r->at, &bytes, &r->waiter)) == MG_CACHE_READ_BYTES && n) {
+        size_t step = bytes.n < n ? bytes.n : n;
+        for (size_t i = 0; i < step; i++)
+            assert_int_equal(bytes.p[i], byte_at(r->has + i));
+        mg_cache_consume(&r->at, step);
+        r->has += step;
+        n -= step;
+    }
+    return state;
+}
+
+/* Pushes as much as there is room for. */
+static enum mg_cache_push push_on(struct passing *p)
+{
+    enum mg_cache_push state;
+    size_t n;
+    while ((state = mg_cache_fill_push(p->fill, bytes_from(p->pushed, 20 * KIB), &n, &p->room)) ==
+           MG_CACHE_PUSH_TAKEN)
+        p->pushed += n;
+    return state;
+}
+
+static void a_body_that_is_too_large_passes_all_who_read(void **state)
+{
+    struct passing p;
+    struct passing_reader fast, slow, late;
+    (void)state;
+    begin_passing(&p);
+    join(&p, &fast);
+    join(&p, &slow);
+    assert_true(mg_cache_fill_let_go(p.fill, 0));
+    assert_string_equal(look_at(p.c, "/large"), "-");
+    size_t most = 0;
+    for (int round = 0; round < 2000; round++) {
+        assert_int_equal(push_on(&p), MG_CACHE_PUSH_WAIT);
+        if (p.pushed - slow.has > most)
+            most = p.pushed - slow.has;
+        assert_int_equal(read_on(&fast, SIZE_MAX), MG_CACHE_READ_WAIT);
+        read_on(&slow, (size_t)(round % 5) * 700);
+    }
+    assert_true(p.pushed > 200 * SMALL_OBJECT);
+    assert_true(most <= 2 * SMALL_OBJECT);
+    assert_true(fast.wakes > 100 && p.rooms > 100);
+    assert_false(mg_cache_reader_init(&late.at, p.c, p.entry));
+    mg_cache_fill_end(p.fill);
+    assert_int_equal(read_on(&fast, SIZE_MAX), MG_CACHE_READ_END);
+    assert_int_equal(read_on(&slow, SIZE_MAX), MG_CACHE_READ_END);
+    assert_int_equal(slow.has, p.pushed);
+    assert_int_equal(fast.has, p.pushed);
+    mg_cache_reader_release(&fast.at);
+    mg_cache_reader_release(&slow.at);
+    end_passing(&p);
+}
+
+static void who_leaves_holds_nobody_up(void **state)
+{
+    struct passing p;
+    struct passing_reader stays, stuck;
+    (void)state;
+    begin_passing(&p);
+    join(&p, &stays);
+    join(&p, &stuck);
+    assert_true(mg_cache_fill_let_go(p.fill, 1));
+    for (int i = 0; i < 10; i++) {
+        read_on(&stays, SIZE_MAX);
+        push_on(&p);
+    }
+    size_t before = p.pushed;
+    p.rooms = 0;
+    mg_cache_reader_release(&stuck.at);
+    assert_int_equal(p.rooms, 1);
+    read_on(&stays, SIZE_MAX);
+    assert_int_equal(push_on(&p), MG_CACHE_PUSH_WAIT);
+    assert_true(p.pushed > before);
+    mg_cache_reader_release(&stays.at);
+    assert_int_equal(push_on(&p), MG_CACHE_PUSH_UNWANTED);
+    mg_cache_fill_fail(p.fill, MG_CACHE_PASS);
+    end_passing(&p);
+}
+
+static void who_reads_alone_has_the_rest_from_elsewhere(void **state)
+{
+    struct passing p;
+    struct passing_reader own, late;
+    (void)state;
+    begin_passing(&p);
+    join(&p, &own);
+    assert_false(mg_cache_fill_let_go(p.fill, 1));
+    assert_int_equal(read_on(&own, SIZE_MAX), MG_CACHE_READ_BROKEN);
+    assert_int_equal(own.has, p.pushed);
+    assert_false(mg_cache_reader_init(&late.at, p.c, p.entry));
+    mg_cache_reader_release(&own.at);
+    end_passing(&p);
+}
+
+/* There is one chunk, and no memory for more. */
+static void a_window_of_one_piece_moves_as_well(void **state)
+{
+    struct passing p;
+    struct passing_reader a, b;
+    (void)state;
+    memset(&p, 0, sizeof p);
+    const struct mg_cache_key key = key_of("/large");
+    const struct mg_cache_new what = new_of("200");
+    p.c = mg_cache_new(MIB, 64);
+    p.fill = lead(p.c, &key, NULL);
+    p.entry = mg_cache_fill_begin(p.fill, &what, NOW);
+    mg_cache_waiter_init(&p.room, count_wake, &p.rooms);
+    p.pushed = mg_cache_fill_add(p.fill, bytes_from(0, 64), NOW);
+    join(&p, &a);
+    join(&p, &b);
+    assert_true(mg_cache_fill_let_go(p.fill, 0));
+    for (int round = 0; round < 100; round++) {
+        assert_int_equal(push_on(&p), MG_CACHE_PUSH_WAIT);
+        assert_int_equal(read_on(&a, SIZE_MAX), MG_CACHE_READ_WAIT);
+        assert_int_equal(push_on(&p), MG_CACHE_PUSH_WAIT);
+        read_on(&b, 1000);
+        read_on(&b, round % 2 ? SIZE_MAX : 0);
+    }
+    assert_true(p.pushed > 100 * KIB);
+    mg_cache_fill_end(p.fill);
+    assert_int_equal(read_on(&a, SIZE_MAX), MG_CACHE_READ_END);
+    assert_int_equal(read_on(&b, SIZE_MAX), MG_CACHE_READ_END);
+    assert_int_equal(b.has, p.pushed);
+    mg_cache_reader_release(&a.at);
+    mg_cache_reader_release(&b.at);
+    end_passing(&p);
+}
+
+static void *read_all_that_passes(void *arg)
+{
+    struct mg_cache_reader *r = arg;
+    struct mg_cache_waiter w;
+    enum mg_cache_read state;
+    struct mg_str bytes;
+    size_t has = 0;
+    mg_cache_waiter_init(&w, count_wake, &(int){0});
+    while ((state = mg_cache_read(r, &bytes, &w)) <= MG_CACHE_READ_WAIT) {
+        if (state == MG_CACHE_READ_WAIT) {
+            sched_yield();
+            continue;
+        }
+        size_t n = bytes.n > 300 && has % 3 ? 300 : bytes.n;
+        for (size_t i = 0; i < n; i++)
+            if (bytes.p[i] != byte_at(has + i))
+                abort();
+        mg_cache_consume(r, n);
+        has += n;
+    }
+    mg_cache_waiter_cancel(r->cache, &r->entry->key, &w);
+    mg_cache_reader_release(r);
+    return (void *)has;
+}
+
+static void threads_read_what_passes(void **state)
+{
+    struct passing p;
+    struct mg_cache_reader readers[3];
+    pthread_t threads[3];
+    void *has;
+    (void)state;
+    begin_passing(&p);
+    for (int i = 0; i < 3; i++) {
+        assert_true(mg_cache_reader_init(&readers[i], p.c, p.entry));
+        pthread_create(&threads[i], NULL, read_all_that_passes, &readers[i]);
+    }
+    assert_true(mg_cache_fill_let_go(p.fill, 0));
+    while (p.pushed < 2 * MIB)
+        if (push_on(&p) == MG_CACHE_PUSH_WAIT)
+            sched_yield();
+    mg_cache_fill_end(p.fill);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], &has);
+        assert_int_equal((size_t)has, p.pushed);
+    }
+    end_passing(&p);
 }
 
 /* --- the budget --- */
@@ -544,7 +794,7 @@ static void an_entry_in_use_outlives_its_eviction(void **state)
     mg_cache_purge(c, MG_CACHE_ALL, MG_STR_NONE, false);
     for (unsigned i = 0; i < 10000; i++)
         store_number(c, i, 2000);
-    mg_cache_reader_init(&r, c, e);
+    assert_true(mg_cache_reader_init(&r, c, e));
     assert_int_equal(mg_cache_read(&r, &bytes, NULL), MG_CACHE_READ_BYTES);
     assert_true(mg_str_eq(bytes, MG_STR("still here")));
     mg_cache_unref(c, e);
@@ -574,6 +824,11 @@ int main(void)
         TEST(a_quiet_entry_that_failed_was_never_there),
         TEST(a_quiet_entry_that_was_purged_meanwhile_is_not_kept),
         TEST(purges_are_counted_for_those_without_a_fill),
+        TEST(a_body_that_is_too_large_passes_all_who_read),
+        TEST(who_leaves_holds_nobody_up),
+        TEST(who_reads_alone_has_the_rest_from_elsewhere),
+        TEST(a_window_of_one_piece_moves_as_well),
+        TEST(threads_read_what_passes),
         TEST(never_more_than_its_budget_and_nearly_all_of_it),
         TEST(a_scan_does_not_push_out_what_is_used),
         TEST(an_entry_in_use_outlives_its_eviction),

@@ -7,7 +7,7 @@ local function counting(answer)
     count = count + 1
     local made = type(answer) == "function" and answer(req, count) or answer or {}
     return { status = made.status, headers = made.headers, body = made.body or tostring(count), delay = made.delay,
-      chunks = made.chunks, trickle = made.trickle, close = made.close, error = made.error }
+      chunks = made.chunks, trickle = made.trickle, close = made.close, error = made.error, interim = made.interim }
   end
 end
 
@@ -535,6 +535,92 @@ describe("cache", function()
       assert.is_truthy(cut.res.broken)
       assert.equal("one two", whole.res:text())
     end)
+  end)
+
+  it("gives the fields that are for one client to that client", function()
+    local t = gateway({}, function(_, count)
+      return { headers = { ["Cache-Control"] = 'max-age=60, private="X-For", no-cache="Set-Cookie"',
+        ["Set-Cookie"] = { "a=" .. count, "b=" .. count }, ["X-For"] = "one", ETag = '"v"' },
+        status = count == 2 and 304 or nil, body = count == 2 and "" or nil }
+    end)
+    local first = t:request "/a"
+    assert.header(first, "Set-Cookie", "a=1, b=1")
+    assert.header(first, "X-For", "one")
+    local second = t:request "/a"
+    assert.equal("1", second:text())
+    assert.is_nil(second:header "Set-Cookie")
+    assert.is_nil(second:header "X-For")
+    t:advance(61)
+    local third = t:request "/a"
+    assert.equal("1", third:text())
+    assert.header(third, "Set-Cookie", "a=2, b=2")
+    assert.called("api", 2)
+  end)
+
+  it("keeps no session with a backend, and gives who fetches its own", function()
+    for control, calls in pairs { ["max-age=60"] = 1, private = 2 } do
+      local t = T.new { policies = { { cache = {} } },
+        upstreams = { api = counting { headers = { ["Cache-Control"] = control } } },
+        config = { services = { api = { backends = { "api:80" }, sticky = { cookie = "at" } } } } }
+      assert.matches("^at=%x+;", t:request("/a"):header "Set-Cookie")
+      local second = t:request("/a"):header "Set-Cookie"
+      assert.equal(calls == 2, second ~= nil)
+      assert.called("api", calls)
+    end
+  end)
+
+  it("asks again for the same when a 304 is about something else", function()
+    local paths = {}
+    local t = T.new { policies = { { cache = {} }, function(req, next)
+      req.path = "/v2" .. req.path
+      return next()
+    end }, upstreams = { api = function(req)
+      paths[#paths + 1] = req.path
+      if req:header "If-None-Match" then return { status = 304, headers = { ETag = '"other"' } } end
+      return { headers = { ["Cache-Control"] = "max-age=10", ETag = '"v1"' }, body = req.path }
+    end } }
+    t:request "/a"
+    t:advance(11)
+    assert.equal("/v2/a", t:request("/a"):text())
+    assert.same({ "/v2/a", "/v2/a", "/v2/a" }, paths)
+  end)
+
+  it("does not let one variant that is not for sharing stand for all", function()
+    local t = gateway({}, function(req)
+      return { headers = { Vary = "X-Plan", ["Cache-Control"] = req:header "X-Plan" and "private" or "max-age=60" } }
+    end)
+    t:request "/a"
+    t:request { path = "/a", headers = { ["X-Plan"] = "1" } }
+    assert.equal("1", t:request("/a"):text())
+    assert.called("api", 2)
+  end)
+
+  it("fetches once for many that want it fresh", function()
+    local t = gateway({}, { headers = FRESH.headers, delay = 1 })
+    for round = 1, 2 do
+      local handles = {}
+      for i = 1, 50 do handles[i] = t:start { path = "/a", headers = { ["Cache-Control"] = "no-cache" } } end
+      t:settle()
+      for _, h in ipairs(handles) do assert.equal(tostring(round), h.res:text()) end
+      assert.called("api", round)
+    end
+  end)
+
+  it("lets nobody wait twice for what each has to validate", function()
+    local t = gateway({}, { headers = { ["Cache-Control"] = "no-cache", ETag = '"v1"' }, delay = 1 })
+    local before, handles = t:now(), {}
+    for i = 1, 50 do handles[i] = t:start "/a" end
+    t:settle()
+    for _, h in ipairs(handles) do assert.is_true(h.at <= before + 2.1) end
+  end)
+
+  it("passes interim responses to who leads", function()
+    local t = gateway({}, { headers = FRESH.headers, interim = { { 103, { Link = "</s.css>" } } } })
+    local c = t:connect()
+    local text = c:send "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    text = text .. c:receive()
+    assert.matches("^HTTP/1.1 103 ", text)
+    assert.matches("HTTP/1.1 200 ", text)
   end)
 
   it("names what is wrong with its options", function()

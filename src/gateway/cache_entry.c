@@ -3,6 +3,7 @@
 
 #include "gateway/cache_head.h"
 #include "gateway/cache_key.h"
+#include "gateway/cache_lookup.h"
 #include "http/cache_fields.h"
 #include "net/loop.h"
 
@@ -32,14 +33,61 @@ void mg_cache_keeping_copy(struct mg_cache_keeping *out, struct mg_arena *arena,
     mg_message_copy(&out->asked, arena, &from->asked);
 }
 
+/* --- what is for all, and what for one --- */
+
+/* Names it: forwarding adds that cookie (forward.c). Empty: none. */
+static struct mg_str session_cookie(const struct mg_response *res)
+{
+    return res->fetch ? mg_service_config(res->fetch->picker->service)->sticky.cookie : MG_STR_NONE;
+}
+
+static bool sets_cookie(const struct mg_field *f, struct mg_str name)
+{
+    struct mg_str value = mg_field_value(f);
+    return name.n && f->id == MG_FIELD_SET_COOKIE && value.n > name.n &&
+           mg_str_starts(value, name) && value.p[name.n] == '=';
+}
+
+const struct mg_message *mg_cache_entry_shared(const struct mg_response *res,
+                                               struct mg_arena *arena)
+{
+    struct mg_str session = session_cookie(res);
+    if (!session.n)
+        return res->msg;
+    struct mg_message *shared = mg_arena_alloc(arena, sizeof *shared);
+    *shared = *res->msg;
+    shared->fields = (struct mg_fields){0};
+    for (unsigned i = 0; i < res->msg->fields.n; i++) {
+        const struct mg_field *f = &res->msg->fields.v[i];
+        if (!sets_cookie(f, session))
+            mg_fields_add_known(&shared->fields, arena, f->id, mg_str(f->name, f->name_len),
+                                mg_field_value(f));
+    }
+    return shared;
+}
+
+void mg_cache_entry_own(const struct mg_response *res, const struct mg_cache_control *control,
+                        struct mg_arena *arena, struct mg_fields *own)
+{
+    struct mg_str session = session_cookie(res);
+    mg_cache_fields_own(&res->msg->fields, control, arena, own);
+    for (unsigned i = 0; session.n && i < res->msg->fields.n; i++) {
+        const struct mg_field *f = &res->msg->fields.v[i];
+        if (sets_cookie(f, session))
+            mg_fields_add_id(own, arena, MG_FIELD_SET_COOKIE,
+                             mg_arena_str(arena, mg_field_value(f)));
+    }
+}
+
 enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
                                            const struct mg_response *res, struct mg_arena *arena,
                                            struct mg_cache_answer *answer)
 {
     if (res->source == MG_SOURCE_GATEWAY)
         return MG_CACHE_NOT_STATUS; /* our own errors are nobody's content */
-    return mg_cache_judge_response(&k->options->rules, &k->request, res->msg, k->sent, now_s(k),
-                                   arena, answer);
+    return mg_cache_judge_response(&k->options->rules, &k->request,
+                                   mg_cache_entry_shared(res, arena), k->sent, now_s(k), arena,
+                                   answer);
 }
 
 /* --- what the store gets --- */
@@ -136,7 +184,11 @@ void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cach
                    storing == MG_CACHE_NOT_LIFETIME;
     if (!says_so || !k->options->unshared_ns)
         return;
-    mg_cache_mark(store_of(k), &k->key,
+    /* Where responses vary, it is news of that variant alone. */
+    struct mg_cache_found found;
+    mg_cache_lookup(store_of(k), &k->key, &k->asked.fields, now_ns(k), arena, &found);
+    mg_cache_found_release(store_of(k), &found);
+    mg_cache_mark(store_of(k), &found.place,
                   mg_cache_head_note(MG_CACHE_HEAD_UNSHARED, MG_STR_NONE, arena),
                   now_ns(k) + k->options->unshared_ns, now_ns(k));
 }

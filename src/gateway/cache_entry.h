@@ -23,6 +23,15 @@ struct mg_cache_keeping {
 void mg_cache_keeping_copy(struct mg_cache_keeping *out, struct mg_arena *arena,
                            const struct mg_cache_keeping *from);
 
+/* The response as all may have it: without the cookie by which its client stays with a backend. In
+ * the arena, where it is not the response's own message. */
+const struct mg_message *mg_cache_entry_shared(const struct mg_response *res,
+                                               struct mg_arena *arena);
+/* Adds to `own` what its client alone gets: that cookie, and what the response says is for it
+ * (mg_cache_fields_own). In the arena. */
+void mg_cache_entry_own(const struct mg_response *res, const struct mg_cache_control *control,
+                        struct mg_arena *arena, struct mg_fields *own);
+
 /* May it be kept? Fills `*answer` for MG_CACHE_STORE. */
 enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
                                            const struct mg_response *res, struct mg_arena *arena,
@@ -31,7 +40,8 @@ enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
 /* When others find it: see mg_cache_new.quiet. */
 enum mg_cache_showing { MG_CACHE_SHOWN, MG_CACHE_QUIET };
 
-/* Begins the entry for a response that was judged so: see mg_cache_fill_begin. */
+/* Begins the entry for a response that was judged so, as all may have it: see mg_cache_fill_begin.
+ */
 struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
                                             struct mg_cache_fill *fill,
                                             const struct mg_message *res,

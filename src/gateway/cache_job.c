@@ -23,6 +23,9 @@ struct mg_cache_job {
     struct mg_cache_entry *old; /* a reference */
     bool validating, old_covers_errors;
     struct mg_cache_leader *leader; /* NULL: none, or gone */
+    struct mg_str path;             /* as the request had these when it came */
+    bool path_set;
+    int32_t service;
     enum { ASKING, FILLING, HANDED, LENT } state;
 };
 
@@ -100,6 +103,13 @@ static void tell(struct mg_cache_leader *leader, struct mg_cache *store,
         mg_cache_unref(store, outcome->entry);
 }
 
+static void collect_own(struct mg_cache_job *job, const struct mg_cache_answer *answer)
+{
+    if (job->leader)
+        mg_cache_entry_own(mg_detached_response(job->detached), &answer->control,
+                           job->leader->arena, &job->leader->own);
+}
+
 static void stored(struct mg_cache_job *job, struct mg_cache_entry *entry, unsigned status)
 {
     struct mg_cache *store = store_of(job);
@@ -147,6 +157,11 @@ static void on_head(struct mg_detached *d);
 /* The 304 is about something else than we have (RFC 9111 4.3.4): ask for the whole. */
 static void ask_again(struct mg_cache_job *job)
 {
+    /* Steps may have changed where it goes, and do so again. */
+    struct mg_request *req = job->detached->at->req;
+    req->path = job->path;
+    req->path_set = job->path_set;
+    req->service = job->service;
     struct mg_detached *d = mg_detached_new(job->detached->at);
     struct mg_cache_job *again = mg_arena_alloc(&d->in.arena, sizeof *again);
     *again = *job;
@@ -181,7 +196,9 @@ static void renew(struct mg_cache_job *job, const struct mg_message *updated,
 
 static void on_not_modified(struct mg_cache_job *job)
 {
-    struct mg_message old, *res = job->detached->res;
+    struct mg_message old;
+    const struct mg_message *res =
+        mg_cache_entry_shared(mg_detached_response(job->detached), arena_of(job));
     struct mg_cache_answer answer;
     mg_cache_head_read(job->old->head, arena_of(job), &old);
     if (!mg_cache_fields_confirmed(&old.fields, &res->fields, now_s(job))) {
@@ -193,6 +210,7 @@ static void on_not_modified(struct mg_cache_job *job)
     old.fields = updated;
     const struct mg_response renewed = {.msg = &old, .source = MG_SOURCE_CACHE};
     if (mg_cache_entry_judge(&job->keeping, &renewed, arena_of(job), &answer) == MG_CACHE_STORE) {
+        collect_own(job, &answer);
         renew(job, &old, &answer);
         return;
     }
@@ -230,10 +248,13 @@ static void on_head(struct mg_detached *d)
     enum mg_cache_storing storing =
         mg_cache_entry_judge(&job->keeping, mg_detached_response(d), arena_of(job), &answer);
     struct mg_cache_entry *entry =
-        storing == MG_CACHE_STORE ? mg_cache_entry_begin(&job->keeping, job->fill, res, &answer,
-                                                         MG_CACHE_SHOWN, arena_of(job))
-                                  : NULL;
+        storing == MG_CACHE_STORE
+            ? mg_cache_entry_begin(&job->keeping, job->fill,
+                                   mg_cache_entry_shared(mg_detached_response(d), arena_of(job)),
+                                   &answer, MG_CACHE_SHOWN, arena_of(job))
+            : NULL;
     if (entry) {
+        collect_own(job, &answer);
         stored(job, entry, res->status);
         return;
     }
@@ -254,8 +275,16 @@ static void want_whole(struct mg_message *request)
     mg_fields_remove_id(&request->fields, MG_FIELD_RANGE);
 }
 
+static void on_inform(struct mg_detached *d, struct mg_message *res)
+{
+    const struct mg_cache_job *job = d->owner;
+    if (job->leader)
+        job->leader->on_inform(job->leader, res);
+}
+
 static void ask(struct mg_cache_job *job)
 {
+    job->detached->on_inform = on_inform;
     job->keeping.sent = now_s(job);
     mg_detached_start(job->detached, on_head, job);
 }
@@ -273,8 +302,14 @@ void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fi
                                                      .asked = *asking->walk->req->msg,
                                                      .key = asking->key});
     job->fill = fill;
-    job->old = asking->old ? mg_cache_ref(asking->old) : NULL;
-    job->old_covers_errors = asking->old_covers_errors;
+    job->path = mg_arena_str(&d->in.arena, asking->walk->req->path);
+    job->path_set = asking->walk->req->path_set;
+    job->service = asking->walk->req->service;
+    /* A body that is still on its way may break, and is nothing to fall back on. */
+    uint64_t length;
+    if (asking->old && mg_cache_is_complete(asking->old, &length))
+        job->old = mg_cache_ref(asking->old);
+    job->old_covers_errors = job->old && asking->old_covers_errors;
     job->leader = leader;
     if (leader)
         leader->job = job;

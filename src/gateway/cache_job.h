@@ -40,6 +40,10 @@ struct mg_cache_asking {
 /* Who wants the outcome. `job` is set as long as there is one to be released. */
 struct mg_cache_leader {
     void (*on_outcome)(struct mg_cache_leader *leader, const struct mg_cache_outcome *outcome);
+    void (*on_inform)(struct mg_cache_leader *leader, struct mg_message *res); /* of 1xx */
+    struct mg_arena *arena;
+    struct mg_fields own; /* of an outcome from the store: what comes with it for this client alone,
+                             in that arena */
     struct mg_cache_job *job;
 };
 

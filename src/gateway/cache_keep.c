@@ -79,7 +79,8 @@ struct mg_cache_keep *mg_cache_keep_new(const struct mg_cache_keeping *keeping,
     k->pub.storing = mg_cache_entry_judge(keeping, res, arena, &answer);
     struct mg_cache_entry *entry =
         k->pub.storing == MG_CACHE_STORE
-            ? mg_cache_entry_begin(keeping, fill, res->msg, &answer, MG_CACHE_QUIET, arena)
+            ? mg_cache_entry_begin(keeping, fill, mg_cache_entry_shared(res, arena), &answer,
+                                   MG_CACHE_QUIET, arena)
             : NULL;
     if (!entry)
         mg_cache_fill_fail(fill, MG_CACHE_PASS);

@@ -25,7 +25,11 @@ void mg_cache_lookup(struct mg_cache *store, const struct mg_cache_key *key,
         mg_cache_key_vary(key->variant, mg_cache_head_names(e->head), asked, arena);
     out->varies = true;
     mg_cache_unref(store, e);
-    out->entry = mg_cache_find(store, &out->place, now_ns);
+    e = mg_cache_find(store, &out->place, now_ns);
+    if (e && mg_cache_head_kind(e->head) == MG_CACHE_HEAD_UNSHARED)
+        out->unshared = e;
+    else
+        out->entry = e;
 }
 
 void mg_cache_found_release(struct mg_cache *store, struct mg_cache_found *found)

@@ -35,6 +35,7 @@ struct visit {
     struct mg_cache_key key; /* by URL and template */
     struct mg_cache_found found;
     unsigned looks;
+    int64_t began; /* seconds since 1970 */
     struct mg_cache_decision decision;
     struct mg_cache_status status; /* what Cache-Status will tell */
     struct mg_cache_leader leader; /* with a job while it leads */
@@ -130,6 +131,16 @@ static void add_status(struct visit *v, struct mg_message *res)
 
 static void look(struct visit *v);
 
+/* What came with it for this client alone. */
+static void add_own(struct visit *v, struct mg_message *res)
+{
+    for (unsigned i = 0; i < v->leader.own.n; i++) {
+        const struct mg_field *f = &v->leader.own.v[i];
+        mg_fields_add_known(&res->fields, arena_of(v), f->id, mg_str(f->name, f->name_len),
+                            mg_field_value(f));
+    }
+}
+
 static void answer_from_store(struct visit *v)
 {
     bool hit = v->status.forward == MG_CACHE_HIT;
@@ -147,6 +158,7 @@ static void answer_from_store(struct visit *v)
         look(v);
         return;
     }
+    add_own(v, res->msg);
     v->status.has_ttl = hit;
     v->status.ttl = a.ttl;
     add_status(v, res->msg);
@@ -204,6 +216,12 @@ static void on_outcome(struct mg_cache_leader *leader, const struct mg_cache_out
     v->status.forward_status = (uint16_t)outcome->status;
     v->status.stored = !outcome->failed;
     answer_from_store(v);
+}
+
+static void on_inform(struct mg_cache_leader *leader, struct mg_message *res)
+{
+    const struct visit *v = MG_CONTAINER_OF(leader, struct visit, leader);
+    mg_inbound_inform(v->walk->ex->in, res);
 }
 
 static struct mg_cache_asking asking_of(struct visit *v)
@@ -274,7 +292,8 @@ static void lead(struct visit *v, struct mg_cache_fill *fill)
         return;
     }
     const struct mg_cache_asking asking = asking_of(v);
-    v->leader.on_outcome = on_outcome;
+    v->leader = (struct mg_cache_leader){
+        .on_outcome = on_outcome, .on_inform = on_inform, .arena = arena_of(v)};
     mg_cache_job_start(&asking, fill, &v->leader);
 }
 
@@ -405,6 +424,33 @@ static void miss(struct visit *v)
         lead_or_wait(v);
 }
 
+/* It came while this request waited for it. */
+static bool is_new(const struct visit *v)
+{
+    return v->looks > 1 && mg_cache_head_record(v->found.entry->head)->stored_at >= v->began;
+}
+
+static void hit(struct visit *v)
+{
+    v->status.forward = MG_CACHE_HIT;
+    answer_from_store(v);
+}
+
+/* What came while the request waited is as fresh as it wants it. If it must be validated for each
+ * request all the same, waiting for the next one is in vain. */
+static void validate(struct visit *v)
+{
+    if (is_new(v) && v->decision.forward == MG_CACHE_REQUEST) {
+        hit(v);
+        return;
+    }
+    v->status.forward = v->decision.forward;
+    if (is_new(v) && !mg_cache_only_if_cached(&v->request))
+        pass(v);
+    else
+        miss(v);
+}
+
 static void look(struct visit *v)
 {
     if (++v->looks > LOOKS_MAX) {
@@ -420,8 +466,7 @@ static void look(struct visit *v)
     switch (v->decision.verdict) {
     case MG_CACHE_FRESH:
     case MG_CACHE_STALE_ALLOWED:
-        v->status.forward = MG_CACHE_HIT;
-        answer_from_store(v);
+        hit(v);
         return;
     case MG_CACHE_STALE_REVALIDATE:
         if (!mg_walk_is_repeatable(v->walk)) {
@@ -429,13 +474,11 @@ static void look(struct visit *v)
             miss(v);
             return;
         }
-        v->status.forward = MG_CACHE_HIT;
         refresh(v);
-        answer_from_store(v);
+        hit(v);
         return;
     case MG_CACHE_VALIDATE:
-        v->status.forward = v->decision.forward;
-        miss(v);
+        validate(v);
         return;
     case MG_CACHE_UNAVAILABLE:
         unavailable(v);
@@ -484,6 +527,7 @@ enum mg_step_result mg_cache_step_request(const struct mg_step *step, struct mg_
     v->walk = w;
     v->o = step->options;
     v->status.cache = MG_STR("moongate");
+    v->began = now_s(v);
     mg_wait_begin(&v->wait, mg_walk_wait(w), leave, v);
     v->running = true;
     start(v);

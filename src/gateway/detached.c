@@ -21,11 +21,11 @@ static void respond(struct mg_inbound *in, struct mg_message *res, struct mg_bod
     d->on_response(d);
 }
 
-/* Interim responses are for clients. */
 static void inform(struct mg_inbound *in, struct mg_message *res)
 {
-    (void)in;
-    (void)res;
+    struct mg_detached *d = of(in);
+    if (d->on_inform)
+        d->on_inform(d, res);
 }
 
 static void set_deadline(struct mg_inbound *in, uint64_t deadline_ns)

@@ -23,6 +23,7 @@ struct mg_detached {
     struct mg_message *res;
     struct mg_body *body; /* NULL: none */
     void (*on_response)(struct mg_detached *d);
+    void (*on_inform)(struct mg_detached *d, struct mg_message *res); /* of 1xx; NULL: not wanted */
     void *owner;
     struct mg_walk *at;    /* where it began: at the step of the walk that it was made from */
     struct mg_walk *_like; /* until it is started */

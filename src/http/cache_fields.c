@@ -22,18 +22,33 @@ static void add(struct mg_fields *to, struct mg_arena *arena, const struct mg_fi
     mg_fields_add_known(to, arena, f->id, mg_str(f->name, f->name_len), mg_field_value(f));
 }
 
+static bool is_own(const struct mg_field *f, const struct mg_cache_control *control)
+{
+    struct mg_str name = mg_str(f->name, f->name_len);
+    return mg_cache_control_names(control->no_cache_fields, name) ||
+           mg_cache_control_names(control->private_fields, name);
+}
+
+void mg_cache_fields_own(const struct mg_fields *response, const struct mg_cache_control *control,
+                         struct mg_arena *arena, struct mg_fields *own)
+{
+    for (unsigned i = 0; i < response->n; i++) {
+        const struct mg_field *f = &response->v[i];
+        if (!is_own(f, control))
+            continue;
+        mg_fields_add_known(own, arena, f->id, mg_arena_str(arena, mg_str(f->name, f->name_len)),
+                            mg_arena_str(arena, mg_field_value(f)));
+    }
+}
+
 void mg_cache_fields_keep(const struct mg_fields *response, const struct mg_cache_control *control,
                           int64_t received, struct mg_arena *arena, struct mg_fields *kept)
 {
     *kept = (struct mg_fields){0};
     for (unsigned i = 0; i < response->n; i++) {
         const struct mg_field *f = &response->v[i];
-        struct mg_str name = mg_str(f->name, f->name_len);
-        if (is_hop(f) || f->id == MG_FIELD_AGE ||
-            mg_cache_control_names(control->no_cache_fields, name) ||
-            mg_cache_control_names(control->private_fields, name))
-            continue;
-        add(kept, arena, f);
+        if (!is_hop(f) && f->id != MG_FIELD_AGE && !is_own(f, control))
+            add(kept, arena, f);
     }
     if (!mg_fields_get(kept, MG_FIELD_DATE))
         mg_fields_add_id(kept, arena, MG_FIELD_DATE,

@@ -14,6 +14,11 @@
 #include "http/cache_control.h"
 #include "http/message.h"
 
+/* Adds to `own`, copied into the arena, the fields that no-cache="..." and private="..." name: they
+ * are for the client whose request brought them, and for nobody after it. */
+void mg_cache_fields_own(const struct mg_fields *response, const struct mg_cache_control *control,
+                         struct mg_arena *arena, struct mg_fields *own);
+
 /* The fields of a response that are kept: without those of the connection, of proxies, those that
  * no-cache="..." and private="..." name, and Age, which is told anew each time. A Date is added
  * when there is none (RFC 9110 6.6.1). `*kept` is a new list in the arena. */

@@ -302,7 +302,8 @@ end
 function Run:request()
   local req = random_request(self.random, self.focus)
   self.asked[#self.asked + 1] = req
-  local headers = { { "Host", req.host }, { "X-Number", #self.asked } }
+  req.number = #self.asked
+  local headers = { { "Host", req.host }, { "X-Number", req.number } }
   for _, field in ipairs(req.headers) do headers[#headers + 1] = field end
   req.wire = { method = req.method, path = req.path, headers = headers, body = req.body }
   return req
@@ -310,7 +311,9 @@ end
 
 -- Why the answer must not have come to this request; nil when it may.
 local function wrong_for(req, made, res)
-  if made.by == req then return nil end
+  if made.by == req then
+    return not res:header "X-Made-For" and "the field that was for it alone is missing" or nil
+  end
   if made.own then return "it was for one request alone" end
   if req.kind == "named" and res:header "X-Made-For" then return "it has a field that was for one request alone" end
   local wanted = content(req.kind, req.see, made.names, made.more)

@@ -58,28 +58,31 @@ static void assert_fields(const struct mg_fields *fields, const char *want, cons
 #define DATE "Date: Tue, 14 Nov 2023 22:13:20 GMT"
 
 static const struct {
-    const char *response, *kept;
+    const char *response, *kept, *own;
 } keeping[] = {
-    {"A: 1|" DATE "|a: 2", "A: 1|" DATE "|a: 2"},
-    {"A: 1", "A: 1|" DATE},
+    {"A: 1|" DATE "|a: 2", "A: 1|" DATE "|a: 2", ""},
+    {"A: 1", "A: 1|" DATE, ""},
     {DATE "|Age: 5|Proxy-Authenticate: x|Proxy-Authorization: x|proxy-authentication-info: x|"
           "Proxy-Status: x",
-     DATE "|Proxy-Status: x"},
+     DATE "|Proxy-Status: x", ""},
     {DATE "|Cache-Control: no-cache=\"set-cookie\", private=\"x-user, b\"|Set-Cookie: a|X-User: 1|"
           "B: 2|C: 3",
-     DATE "|Cache-Control: no-cache=\"set-cookie\", private=\"x-user, b\"|C: 3"},
-    {DATE "|Set-Cookie: a|Set-Cookie: b", DATE "|Set-Cookie: a|Set-Cookie: b"},
+     DATE "|Cache-Control: no-cache=\"set-cookie\", private=\"x-user, b\"|C: 3",
+     "Set-Cookie: a|X-User: 1|B: 2"},
+    {DATE "|Set-Cookie: a|Set-Cookie: b", DATE "|Set-Cookie: a|Set-Cookie: b", ""},
 };
 
 static void test_keep(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof keeping / sizeof keeping[0]; i++) {
-        struct mg_fields response = fields_of(keeping[i].response), kept;
+        struct mg_fields response = fields_of(keeping[i].response), kept, own = {0};
         struct mg_cache_control cc;
         mg_cache_control_read(&response, &arena, &cc);
         mg_cache_fields_keep(&response, &cc, NOW, &arena, &kept);
         assert_fields(&kept, keeping[i].kept, keeping[i].response);
+        mg_cache_fields_own(&response, &cc, &arena, &own);
+        assert_fields(&own, keeping[i].own, keeping[i].response);
     }
 }
 

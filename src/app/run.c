@@ -120,6 +120,7 @@ static void serve_when_ready(struct gateway *g)
     g->serving.inherited = NULL;
     tell_parent(g, "ready");
     say(g, "ready", "gateway ready", g->started_ns);
+    mg_tls_accel_catch_up(); /* before a step of a worker connects by TLS, and has to wait for it */
     if (g->reload_when_ready)
         mg_reload_start(&g->reload);
 }
@@ -482,7 +483,7 @@ int mg_run(const struct mg_options *options)
     signal(SIGPIPE, SIG_IGN);
     mg_signals_hold(SIGHUP);
     mg_signals_hold(SIGUSR1);
-    mg_tls_accel_start(getenv(MG_TLS_ACCEL_VARIABLE));
+    mg_tls_accel_put_off(getenv(MG_TLS_ACCEL_VARIABLE));
     mg_descriptors_raise();
     if (!load_config(&g)) {
         g.status = 1;

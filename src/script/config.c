@@ -161,11 +161,48 @@ static int l_regex(lua_State *L)
     return 1;
 }
 
+/* policy_paths(paths): where policies are looked up from now on. It is what the config says, before
+ * anybody has checked it: a text, or a list with texts in it. */
+static int l_policy_paths(lua_State *L)
+{
+    const struct mg_config_source *source = lua_touserdata(L, lua_upvalueindex(1));
+    struct mg_str dir = folder(L);
+    size_t count = 0;
+    lua_settop(L, 1);
+    if (!lua_istable(L, 1)) {
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    size_t n = lua_rawlen(L, 1);
+    struct mg_str *paths = lua_newuserdatauv(L, (n + 1) * sizeof *paths, 0);
+    lua_newtable(L); /* keeps the texts alive */
+    for (size_t i = 1; i <= n; i++) {
+        if (lua_rawgeti(L, 1, (lua_Integer)i) != LUA_TSTRING) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_pushlstring(L, dir.p, *lua_tostring(L, -1) == '/' ? 0 : dir.n);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+        paths[count].p = lua_tolstring(L, -1, &paths[count].n);
+        mg_config_files_add_folder(source->files, paths[count]);
+        lua_rawseti(L, -2, (lua_Integer)++count);
+    }
+    mg_policies_set_paths(L, paths, count);
+    return 0;
+}
+
 static void push_options(lua_State *L, const struct mg_config_source *source)
 {
     static const luaL_Reg functions[] = {
-        {"read", l_read},     {"glob", l_glob},   {"getenv", l_getenv},
-        {"policy", l_policy}, {"regex", l_regex}, {"policy_names", l_policy_names},
+        {"read", l_read},
+        {"glob", l_glob},
+        {"getenv", l_getenv},
+        {"policy", l_policy},
+        {"policy_names", l_policy_names},
+        {"policy_paths", l_policy_paths},
+        {"regex", l_regex},
         {NULL, NULL},
     };
     luaL_newlibtable(L, functions);
@@ -197,75 +234,12 @@ static void call(lua_State *L, int nargs, int nresults)
         lua_error(L);
 }
 
-/* Puts its field in the place of the value on top; nil when it is no table. */
-static void descend(lua_State *L, const char *field)
-{
-    if (lua_istable(L, -1))
-        lua_getfield(L, -1, field);
-    else
-        lua_pushnil(L);
-    lua_remove(L, -2);
-}
-
-/* Sets the folders named by the value on top, which nobody has checked yet, and pops it. */
-static void set_policy_paths(lua_State *L, const struct mg_config_source *source)
-{
-    struct mg_str dir = folder_of(source->file);
-    if (!lua_istable(L, -1)) {
-        lua_createtable(L, 1, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, 1);
-    }
-    size_t count = 0, n = lua_rawlen(L, -1);
-    int list = lua_gettop(L);
-    struct mg_str *paths = lua_newuserdatauv(L, (n + 1) * sizeof *paths, 0);
-    for (size_t i = 1; i <= n; i++) {
-        if (lua_rawgeti(L, list, (lua_Integer)i) == LUA_TSTRING) {
-            lua_pushlstring(L, dir.p, *lua_tostring(L, -1) == '/' ? 0 : dir.n);
-            lua_insert(L, -2);
-            lua_concat(L, 2);
-            paths[count].p = lua_tolstring(L, -1, &paths[count].n);
-            mg_config_files_add_folder(source->files, paths[count]);
-            count++;
-            lua_rawseti(L, list, (lua_Integer)i); /* keeps the text alive */
-        } else {
-            lua_pop(L, 1);
-        }
-    }
-    mg_policies_set_paths(L, paths, count);
-    lua_pop(L, 2);
-}
-
-/* Policies are loaded while the config is checked, so where they lie comes from a first look at the
- * file, which lets its faults pass. */
-static void find_policy_paths(lua_State *L, int value, const struct mg_config_source *source,
-                              int options)
-{
-    require(L, "moongate.config.document");
-    lua_getfield(L, -1, "read");
-    lua_remove(L, -2);
-    lua_pushstring(L, source->file);
-    lua_pushvalue(L, value);
-    lua_pushvalue(L, options);
-    lua_newtable(L);
-    call(L, 4, 1);
-    descend(L, "value");
-    descend(L, "lua");
-    descend(L, "path");
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "policies");
-    }
-    set_policy_paths(L, source);
-}
-
 void mg_config_check(lua_State *L, int value, const struct mg_config_source *source,
                      lua_CFunction policy)
 {
     value = lua_absindex(L, value);
     push_options(L, source);
     int options = lua_gettop(L);
-    find_policy_paths(L, value, source, options);
     if (policy) {
         lua_pushcfunction(L, policy);
         lua_setfield(L, options, "policy");

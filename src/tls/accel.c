@@ -9,9 +9,12 @@
  * the library's own function; and a context is good for both, whenever and by whichever it was set
  * up, because the library's half of it is always there and ours hangs on it, marked.
  *
- * `groups` is written by mg_tls_accel_start() before there are other threads, and read by all.
+ * `groups` is written by mg_tls_accel_start() before other threads are in Mbed TLS, and read by
+ * all.
  */
 #include "tls/accel.h"
+
+#include <pthread.h>
 
 #if MG_TLS_ACCEL_FITS
 
@@ -30,7 +33,6 @@
 #include <mbedtls/sha256.h>
 #include <mbedtls/sha512.h>
 #include <mbedtls/version.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -849,3 +851,29 @@ bool mg_tls_accel_key(mbedtls_pk_context *pk)
 }
 
 #endif
+
+/* ---- when ---- */
+
+/* Set once, before there are other threads. */
+static struct {
+    bool is;
+    const char *setting;
+} put_off;
+
+static void start_late(void)
+{
+    mg_tls_accel_start(put_off.setting);
+}
+
+void mg_tls_accel_put_off(const char *setting)
+{
+    put_off.is = true;
+    put_off.setting = setting;
+}
+
+void mg_tls_accel_catch_up(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (put_off.is)
+        pthread_once(&once, start_late);
+}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tls/accel.h"
 #include "tls/credentials.h"
 #include "tls/library.h"
 #include "tls/san.h"
@@ -208,6 +209,7 @@ struct mg_tls_client *mg_tls_client_new(struct mg_tls_desk *desk,
     *c = (struct mg_tls_client){
         .refs = 1, .desk = desk, .settings = mg_tls_client_settings_ref(settings)};
     c->sessions = mg_calloc(SESSIONS, sizeof *c->sessions);
+    mg_tls_accel_catch_up();
     mbedtls_ssl_config_init(&c->conf);
     mg_tls_library_start();
     if (load(c, err) == MG_OK && configure(c, err) == MG_OK)

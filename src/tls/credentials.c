@@ -121,6 +121,7 @@ enum mg_rc mg_tls_credentials_parse(struct mg_tls_credentials *c, struct mg_str 
                                     struct mg_str key_pem, struct mg_str password,
                                     struct mg_error *err)
 {
+    mg_tls_accel_catch_up();
     mbedtls_x509_crt_init(&c->chain);
     mbedtls_pk_init(&c->key);
     if (read_all(c, cert_pem, key_pem, password, err) != MG_OK) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "tls/accel.h"
 #include "tls/credentials.h"
 #include "tls/library.h"
 #include "tls/names.h"
@@ -271,6 +272,7 @@ struct mg_tls_server *mg_tls_server_new(struct mg_tls_desk *desk,
     atomic_fetch_add_explicit(&settings->refs, 1, memory_order_relaxed);
     *s = (struct mg_tls_server){
         .refs = 1, .desk = desk, .settings = settings, .names = mg_tls_names_new()};
+    mg_tls_accel_catch_up();
     mbedtls_ssl_config_init(&s->aes_first);
     mbedtls_ssl_config_init(&s->chacha20_first);
     mg_tls_library_start();

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "tls/accel.h"
 #include "tls/library.h"
 #include "tls/pem.h"
 
@@ -59,6 +60,7 @@ struct mg_tls_trust *mg_tls_trust_new(struct mg_str ca_pem, struct mg_str crl_pe
                                       struct mg_error *err)
 {
     struct mg_tls_trust *t = mg_calloc(1, sizeof *t);
+    mg_tls_accel_catch_up();
     atomic_init(&t->refs, 1);
     mbedtls_x509_crt_init(&t->ca);
     mbedtls_x509_crl_init(&t->crl);

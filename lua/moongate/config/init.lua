@@ -14,6 +14,7 @@
 --     getenv(name) -> string | nil       default os.getenv
 --     policy(name) -> module | nil, err  a policy's Lua module; nil without err: there is none
 --     policy_names() -> list             for "did you mean"
+--     policy_paths(paths)                told of `lua.path` as it is written, before policies are asked for
 --     regex(text) -> true | nil, err     whether a regular expression compiles
 --     yaml                               the reader, default require "moongate.yaml"
 --     dev                                true sets `dev`, whatever the file says
@@ -399,6 +400,15 @@ local function link(docs)
   return parts, homes
 end
 
+-- Policies are loaded while the config is checked, so where they lie must be known before.
+local function tell_policy_paths(value, opts)
+  if not opts.policy_paths then return end
+  local lua = type(value) == "table" and value.lua
+  local paths = type(lua) == "table" and lua.path or nil
+  if walk.is_absent(paths) then paths = "policies" end
+  opts.policy_paths(paths)
+end
+
 function M.load(text, name, opts)
   opts = opts or {}
   local ctx = {
@@ -406,6 +416,7 @@ function M.load(text, name, opts)
     used = { services = {}, secrets = {}, keys = {}, redis = {}, caches = {} },
   }
   local docs = { document.read(name, text, opts, ctx) }
+  tell_policy_paths(docs[1].value, opts)
   read_includes(docs, opts, ctx)
   check_docs(docs, ctx)
 

@@ -50,6 +50,12 @@ local function segments(pattern)
   return out
 end
 
+-- Most paths are nothing but words and slashes, with a "/*" at the end perhaps.
+local function is_plain(pattern)
+  local path = pattern:sub(-2) == "/*" and pattern:sub(1, -2) or pattern
+  return not path:find("[^%w/_~-]") and not path:find("//", 1, true)
+end
+
 -- regex(text) -> true or nil, message; left out, a regular expression is taken as it is.
 function M.path_fault(pattern, regex)
   if pattern:sub(1, 1) == "~" then
@@ -59,6 +65,7 @@ function M.path_fault(pattern, regex)
     return not ok and ("bad regular expression: %s"):format(fault) or nil
   end
   if pattern:sub(1, 1) ~= "/" then return "must begin with '/', or with '~' for a regular expression" end
+  if is_plain(pattern) then return nil end
   local seen, all = {}, segments(pattern)
   for i, segment in ipairs(all) do
     local fault = segment_fault(segment, i == #all, seen)
@@ -117,7 +124,7 @@ end
 
 -- The pattern with its names taken out: two with the same shape match the same paths.
 function M.shape(pattern)
-  if pattern:sub(1, 1) == "~" then return pattern end
+  if pattern:sub(1, 1) == "~" or not pattern:find("{", 1, true) then return pattern end
   return (pattern:gsub("{[^{}+]*}", "{}"):gsub("{[^{}]*%+}", "*"))
 end
 

@@ -122,8 +122,9 @@ end
 -- ------------------------------------------------------------------------------------------------ never matched
 
 local function pairs_text(list)
+  if not list then return "" end
   local out = {}
-  for _, item in ipairs(list or {}) do out[#out + 1] = ("%q=%q"):format(item.name, item.value or true) end
+  for _, item in ipairs(list) do out[#out + 1] = ("%q=%q"):format(item.name, item.value or true) end
   return table.concat(out, "&")
 end
 

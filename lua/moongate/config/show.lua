@@ -14,27 +14,45 @@ local SECRET = { password = true, secret = true, token = true, passphrase = true
 local FIELDS = { authorization = true, ["proxy-authorization"] = true, cookie = true, ["set-cookie"] = true,
   ["x-api-key"] = true }
 
+local known = {} -- what is_secret has said
+
 local function is_secret(key)
-  local name = key:lower()
-  return SECRET[name] or FIELDS[name] or SECRET[name:match "[_-](%a+)$" or ""]
+  local said = known[key]
+  if said == nil then
+    local name = key:lower()
+    said = SECRET[name] or FIELDS[name] or SECRET[name:match "[_-](%a+)$" or ""] or false
+    known[key] = said
+  end
+  return said
 end
 
 -- User and password of a URL.
 local function without_userinfo(text)
+  if not text:find("://", 1, true) then return text end
   return (text:gsub("(%a[%w+.-]*://)[^/?#@%s]*@", "%1" .. HIDDEN .. "@"))
 end
 
-local function show(value, key, state)
+-- A list has items alone: what counts them all finds no more than those in a row.
+local function is_list(value)
+  local n, count = #value, 0
+  if n == 0 then return next(value) == nil end
+  for _ in pairs(value) do count = count + 1 end
+  return count == n
+end
+
+local function show(value, key, secrets)
   local kind = type(value)
   if kind == "string" then
-    if is_secret(key) and not state.secrets[value] then return HIDDEN end
+    if is_secret(key) and not secrets[value] then return HIDDEN end
     return without_userinfo(value)
   elseif kind == "table" then
-    local out, count = json.is_array(value) and json.array() or {}, 0
-    for _ in pairs(value) do count = count + 1 end
-    local is_list = count == #value
+    local out = json.is_array(value) and json.array() or {}
+    if is_list(value) then
+      for i, item in ipairs(value) do out[i] = show(item, key, secrets) end
+      return out
+    end
     for k, v in pairs(value) do
-      out[is_list and k or tostring(k)] = show(v, type(k) == "string" and k or key, state)
+      out[type(k) == "string" and k or tostring(k)] = show(v, type(k) == "string" and k or key, secrets)
     end
     return out
   elseif kind == "function" or kind == "userdata" then
@@ -47,41 +65,55 @@ end
 local PLACES = { line = true, col = true, file = true, path = true, source_line = true, mounts = true, via = true,
   native_conf = true }
 
-local function without_places(steps)
+local show_step
+
+local function show_steps(steps, secrets)
   local out = {}
-  for i, step in ipairs(steps or {}) do
-    out[i] = {}
-    for key, value in pairs(step) do
-      if not PLACES[key] then out[i][key] = value end
-    end
-    if step.inner then
-      out[i].inner = {} -- of its own: what is shown is still to be built
-      for n, inner in ipairs(step.inner) do out[i].inner[n] = { steps = without_places(inner.steps) } end
+  for i, step in ipairs(steps) do out[i] = show_step(step, secrets) end
+  return out
+end
+
+local function show_inner(pipelines, secrets)
+  local out = {}
+  for i, pipeline in ipairs(pipelines) do out[i] = { steps = show_steps(pipeline.steps, secrets) } end
+  return out
+end
+
+function show_step(step, secrets)
+  local out = {}
+  for key, value in pairs(step) do
+    if key == "inner" then
+      out.inner = show_inner(value, secrets)
+    elseif not PLACES[key] then
+      out[key] = show(value, key, secrets)
     end
   end
   return out
 end
 
-local function plain_route(route)
+local function show_route(route, secrets)
   local out = {}
   for key, value in pairs(route) do
-    if not PLACES[key] then out[key] = value end
+    if key == "steps" or key == "on_error" then
+      out[key] = show_steps(value, secrets)
+    elseif not PLACES[key] then
+      out[key] = show(value, key, secrets)
+    end
   end
-  out.steps, out.on_error = without_places(route.steps), without_places(route.on_error)
   return out
 end
 
 -- The table that moongate.config gives, as plain data.
 function M.show(config)
-  local plain = {}
-  for key, value in pairs(config) do plain[key] = value end
-  plain.files = nil
-  plain.fallback = without_places(config.fallback)
-  plain.routes = {}
-  for i, route in ipairs(config.routes) do plain.routes[i] = plain_route(route) end
-  local secrets = plain.secrets
-  plain.secrets = nil
-  local out = show(plain, "", { secrets = secrets })
+  local out, secrets = {}, config.secrets
+  for key, value in pairs(config) do
+    if key ~= "files" and key ~= "routes" and key ~= "fallback" and key ~= "secrets" then
+      out[key] = show(value, key, secrets)
+    end
+  end
+  out.routes = {}
+  for i, route in ipairs(config.routes) do out.routes[i] = show_route(route, secrets) end
+  out.fallback = show_steps(config.fallback, secrets)
   out.secrets = secrets
   return out
 end

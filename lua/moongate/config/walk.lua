@@ -66,18 +66,6 @@ function M.sorted_keys(t)
   return keys
 end
 
--- The same of a schema's fields, which do not change.
-local sorted_fields = setmetatable({}, { __mode = "k" })
-
-local function fields_in_order(schema)
-  local names = sorted_fields[schema.fields]
-  if not names then
-    names = M.sorted_keys(schema.fields)
-    sorted_fields[schema.fields] = names
-  end
-  return names
-end
-
 -- What stands after "expected"; in short, in the brackets after "is required".
 function M.describe(schema, short)
   local kind = compound[schema.kind]
@@ -99,6 +87,8 @@ function M.sort(errors)
 end
 
 -- ------------------------------------------------------------------------------------------------ places
+
+local Place = {}
 
 function M.root(path)
   return { path = path or "" }
@@ -258,9 +248,11 @@ end
 
 -- What is wrong with a value of the right kind, or nil.
 local function option_fault(schema, value)
-  for _, bound in ipairs(BOUNDS) do
-    local limit = schema[bound[1]]
-    if limit and not bound[3](value, limit) then return ("must be %s %s"):format(bound[2], limit) end
+  if schema.gt or schema.ge or schema.lt or schema.le then
+    for _, bound in ipairs(BOUNDS) do
+      local limit = schema[bound[1]]
+      if limit and not bound[3](value, limit) then return ("must be %s %s"):format(bound[2], limit) end
+    end
   end
   if schema.one_of and not contains(schema.one_of, value) then
     return "must be one of " .. M.quote_all(schema.one_of)
@@ -311,6 +303,22 @@ function Walk:check(schema, value, place)
   return check_scalar(schema, value, place, self)
 end
 
+-- Kinds whose values mean the same in every config.
+local CONTEXT_FREE = { boolean = true, duration = true, enum = true, integer = true, number = true, size = true,
+  status = true, string = true }
+
+-- Defaults that were found right before, and are no tables, which would be shared: { [schema] = checked value }.
+local defaults = setmetatable({}, { __mode = "k" })
+
+local function default_of(schema, place, walk)
+  local checked = defaults[schema]
+  if checked ~= nil then return checked end
+  checked = walk:check(schema, schema.default, place)
+  local free = CONTEXT_FREE[schema.kind] or type(schema.default) == "boolean"
+  if free and type(checked) ~= "table" then defaults[schema] = checked end
+  return checked
+end
+
 -- The same for one that may be absent. `around` is the container it is missing from.
 function Walk:field(schema, value, place, around)
   if not M.is_absent(value) then return self:check(schema, value, place) end
@@ -319,7 +327,7 @@ function Walk:field(schema, value, place, around)
     self:_add(place.path, message, self:locate(place.parent or place, around))
     return nil
   end
-  if schema.default ~= nil then return self:check(schema, schema.default, place) end
+  if schema.default ~= nil then return default_of(schema, place, self) end
   return nil
 end
 
@@ -371,15 +379,33 @@ local function run_checks(schema, value, out, place, walk)
   end
 end
 
--- Names in a map that are no field's, sorted.
-local function unknown_names(schema, value)
-  local names = {}
-  for key in pairs(value) do
-    local name = tostring(key)
-    if not schema.fields[name] then names[#names + 1] = name end
+-- The fields that are there. Errors are sorted by where they stand, so the order is nobody's concern.
+local function check_present(schema, value, out, place, walk)
+  local fields = schema.fields
+  for key, item in pairs(value) do
+    local field = fields[key]
+    if not field then
+      local name = tostring(key)
+      if not fields[name] then walk:fail_key(M.child(place, value, name), M.unknown_field(name, fields)) end
+    elseif not M.is_absent(item) then
+      out[key] = walk:check(field, item, M.child(place, value, key))
+    end
   end
-  table.sort(names)
-  return names
+end
+
+local must_be_set = setmetatable({}, { __mode = "k" })
+
+-- The fields that also count when they are not there. Schemas do not change.
+local function expected_fields(schema)
+  local list = must_be_set[schema]
+  if not list then
+    list = {}
+    for key, field in pairs(schema.fields) do
+      if field.required or field.default ~= nil then list[#list + 1] = key end
+    end
+    must_be_set[schema] = list
+  end
+  return list
 end
 
 compound.record = {
@@ -388,12 +414,11 @@ compound.record = {
   check = function(schema, value, place, walk)
     if not walk:is_map(value) then return walk:fail_expected(schema, value, place) end
     local before, out = #walk.errors, {}
-    for _, name in ipairs(unknown_names(schema, value)) do
-      walk:fail_key(M.child(place, value, name), M.unknown_field(name, schema.fields))
-    end
-    for _, key in ipairs(fields_in_order(schema)) do
-      local field, item = schema.fields[key], value[key]
-      if not M.is_left_out(field, item) then out[key] = walk:field(field, item, M.child(place, value, key), value) end
+    check_present(schema, value, out, place, walk)
+    for _, key in ipairs(expected_fields(schema)) do
+      if M.is_absent(value[key]) then
+        out[key] = walk:field(schema.fields[key], nil, M.child(place, value, key), value)
+      end
     end
     if #walk.errors == before then run_checks(schema, value, out, place, walk) end
     return out

@@ -14,6 +14,9 @@
 ---@field summary? string
 ---@field schema? moongate.Schema what `conf` may hold
 ---@field provides? string[]|fun(conf: table): string[]? what later steps may need
+---@field after? table<string, string>|fun(conf: table): table<string, string>? what should come before this step, and why
+---@field before? table<string, string>|fun(conf: table): table<string, string>? what should come behind this step, and why
+---@field guard? boolean it keeps requests out: `moongate plan` tells first which routes lose it
 ---@field needs? string[]|fun(conf: table): string[]? what an earlier step must provide: `{ "identity" }`
 ---@field body? moongate.PolicyBody which bodies it reads
 ---@field replace? boolean true: may hide a built-in policy of the same name

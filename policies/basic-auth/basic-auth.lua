@@ -5,7 +5,7 @@ local mg, s = require "moongate", require "moongate.schema"
 local M = {
   name = "basic-auth", version = "1.0.0",
   summary = "Lets clients in by name and password, and knows them by their name",
-  provides = { "identity" },
+  provides = { "identity" }, guard = true,
 }
 
 local MINUTE = 60

@@ -26,7 +26,8 @@ local purge = s.record({
 
 return {
   name = "cache", version = "1.0.0", summary = "Answers from a store that all workers share (RFC 9111)",
-  native = "cache",
+  native = "cache", provides = { "cache" },
+  after = { identity = "what is kept is given out before anybody looks at who asks" },
   schema = s.record({
     store = s.cache { default = "default", help = "a name of `caches`" },
     ttl = s.duration { le = 31536000,

@@ -7,7 +7,7 @@ local consumers = require "moongate.auth.consumers"
 
 local M = {
   name = "client-cert", version = "1.0.0", summary = "Lets clients in by their TLS certificate, and knows them by it",
-  provides = { "identity" },
+  provides = { "identity" }, guard = true,
 }
 
 local MANY = { 1, 10000 }

@@ -5,6 +5,8 @@ local s = require "moongate.schema"
 return {
   name = "compress", version = "1.0.0", summary = "Compresses responses with brotli or gzip",
   native = "compress",
+  after = { cache = "each answer of the cache is compressed anew; behind it, what is kept is compressed once" },
+  before = { ["edited body"] = "on the way back it comes first, and its coding is taken off again" },
   schema = s.record {
     types = s.list(s.string { match = "^%*?[%w!#$&^_.+/-]+%*?$", len = { 1, 127 } }, {
       single = true, len = { 1, 100 },

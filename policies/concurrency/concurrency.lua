@@ -5,7 +5,8 @@ local answer = require "moongate.limits.answer"
 local keys = require "moongate.limits.key"
 local mg, s = require "moongate", require "moongate.schema"
 
-local M = { name = "concurrency", version = "1.0.0", summary = "Limits how many requests are under way at a time" }
+local M = { name = "concurrency", version = "1.0.0", summary = "Limits how many requests are under way at a time",
+  after = keys.after }
 
 M.schema = s.record {
   max = s.integer { required = true, ge = 1, le = 1000000, help = "requests at a time" },

@@ -3,7 +3,8 @@
 local mg, s = require "moongate", require "moongate.schema"
 local headers = require "moongate.auth.header"
 
-local M = { name = "forward-auth", version = "1.0.0", summary = "Ask an authorizer whether a request may pass" }
+local M = { name = "forward-auth", version = "1.0.0", summary = "Ask an authorizer whether a request may pass",
+  guard = true }
 
 local MANY = { 0, 100 } -- mutate: equal, no list has fewer
 

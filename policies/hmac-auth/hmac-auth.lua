@@ -8,7 +8,7 @@ local mg, s = require "moongate", require "moongate.schema"
 local M = {
   name = "hmac-auth", version = "1.0.0",
   summary = "Lets clients in by a signature of their request, and knows them by it",
-  provides = { "identity" }, body = { request = "buffer" },
+  provides = { "identity" }, guard = true, body = { request = "buffer" },
 }
 
 local SECRET_BYTES_MIN = 16

@@ -2,7 +2,8 @@
 
 local mg, s = require "moongate", require "moongate.schema"
 
-local M = { name = "ip-filter", version = "1.0.0", summary = "Allow and deny client addresses" }
+local M = { name = "ip-filter", version = "1.0.0", summary = "Allow and deny client addresses",
+  guard = true }
 
 M.schema = s.record {
   allow = s.list(s.cidr(), { single = true, help = "only these; left out: all" }),

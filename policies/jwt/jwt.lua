@@ -7,7 +7,7 @@ local identities = require "moongate.auth.identity"
 local M = {
   name = "jwt", version = "1.0.0",
   summary = "Verifies a bearer token and makes its claims the identity",
-  provides = { "identity" },
+  provides = { "identity" }, guard = true,
 }
 
 local ALGORITHMS = {

@@ -4,7 +4,7 @@ local mg, s = require "moongate", require "moongate.schema"
 
 local M = {
   name = "key-auth", version = "1.0.0", summary = "Lets clients in by an API key, and knows them by it",
-  provides = { "identity" },
+  provides = { "identity" }, guard = true,
 }
 
 local KEY_BYTES_MAX = 4096

@@ -6,7 +6,7 @@ local consumers = require "moongate.auth.consumers"
 
 local M = {
   name = "oauth-introspect", version = "1.0.0", summary = "Knows clients by a token that its issuer is asked about",
-  provides = { "identity" },
+  provides = { "identity" }, guard = true,
 }
 
 local TEXT = s.string { len = { 1, 1024 } }

@@ -7,7 +7,8 @@ local keys = require "moongate.limits.key"
 local mg, s = require "moongate", require "moongate.schema"
 local redis = require "moongate.limits.redis"
 
-local M = { name = "quota", version = "1.0.0", summary = "Limits what a client may ask for in a day or a month" }
+local M = { name = "quota", version = "1.0.0", summary = "Limits what a client may ask for in a day or a month",
+  after = keys.after }
 
 M.schema = s.record {
   limit = s.integer { required = true, ge = 1, le = 1000000000000, help = "units in a period; a request is one unit" },

@@ -9,6 +9,7 @@ local sets = require "moongate.limits.set"
 
 local M = {
   name = "rate-limit", version = "1.0.0", summary = "Limits how many requests a client may make in a time",
+  after = keys.after,
 }
 
 local NAME = { match = "^[%w][%w _.-]*$", len = { 1, 64 } }

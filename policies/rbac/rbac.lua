@@ -3,7 +3,8 @@
 local mg, s = require "moongate", require "moongate.schema"
 local identity = require "moongate.auth.identity"
 
-local M = { name = "rbac", version = "1.0.0", summary = "Lets clients in by their roles", needs = { "identity" } }
+local M = { name = "rbac", version = "1.0.0", summary = "Lets clients in by their roles",
+  needs = { "identity" }, guard = true }
 
 local TEXT = s.string { len = { 1, 256 } }
 local SEPARATORS = { comma = ",", space = "%s" }

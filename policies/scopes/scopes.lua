@@ -4,7 +4,7 @@ local s = require "moongate.schema"
 local identity, token = require "moongate.auth.identity", require "moongate.auth.token"
 
 local M = { name = "scopes", version = "1.0.0", summary = "Lets clients in by the scopes of their token",
-  needs = { "identity" } }
+  needs = { "identity" }, guard = true }
 
 -- scope-token of RFC 6749 3.3.
 -- mutate: equal, the pattern wants a character as well

@@ -10,6 +10,7 @@ local M = {
   version = "1.0.0",
   summary = "Rename, move, set, remove and cast what is in headers, queries, forms and JSON bodies",
   body = { request = "stream", response = "stream" },
+  provides = function(conf) return conf.response and { "edited body" } end,
 }
 
 -- ------------------------------------------------------------------------------------------------ schema

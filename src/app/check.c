@@ -17,21 +17,20 @@ int mg_check(const struct mg_options *options)
 {
     struct mg_buf diagnostics;
     unsigned errors, warnings;
-    struct mg_config_source source = {.file = options->config, .check_only = true};
+    struct mg_config_source source = {.file = options->config, .check_only = true, .notes = true};
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
     struct mg_generation *gen = mg_config_load(&source, &diagnostics, &errors, &warnings);
     fwrite(diagnostics.p, 1, diagnostics.n, stdout);
+    bool refused = errors || (options->strict && warnings);
     printf("%s: ", options->config);
     if (errors)
         print_count("error", errors);
-    else
-        printf("ok");
-    if (warnings) {
-        printf(", ");
+    else if (!refused)
+        printf("ok%s", warnings ? ", " : "");
+    if (warnings)
         print_count("warning", warnings);
-    }
     printf("\n");
     mg_buf_release(&diagnostics);
     mg_generation_unref(gen);
-    return gen ? 0 : 1;
+    return refused ? 1 : 0;
 }

@@ -14,9 +14,14 @@ const char mg_options_usage[] =
     "                 start the gateway; -p replaces the first listener's port,\n"
     "                 --dev shows tracebacks in error bodies, --no-supervisor makes it\n"
     "                 one process, for a debugger\n"
-    "  check [FILE]   tell all errors and warnings of a config\n"
+    "  check [--strict] [FILE]\n"
+    "                 tell all errors and warnings of a config, and who holds bodies in\n"
+    "                 memory; --strict fails on warnings, too\n"
     "  explain METHOD URL [-H 'K: V']... [-c FILE] [--json]\n"
     "                 tell what a config would do with a request, without sending it\n"
+    "  plan NEW [-c OLD] [--json]\n"
+    "                 tell what another config would change: routes that lose what keeps\n"
+    "                 requests out, what changes, what a reload keeps\n"
     "  convert FILE   print a config, or a file of another program, as the native file\n"
     "  status | reload | stop [-c FILE] [--admin ADDRESS]\n"
     "                 ask the running gateway by its admin listener: how it is; to read\n"
@@ -111,18 +116,26 @@ static enum mg_rc parse_ndjson(struct args *a, struct mg_options *out)
 
 static enum mg_rc parse_check(struct args *a, struct mg_options *out)
 {
-    a->option = *a->at ? *a->at : "";
-    if (is(a->option, "-c")) {
+    bool named = false;
+    while ((a->option = *a->at)) {
+        bool by_option = is(a->option, "-c") || is(a->option, "--config");
         a->at++;
-        if (take_value(a, &out->config) != MG_OK)
+        if (is(a->option, "--strict")) {
+            out->strict = true;
+            continue;
+        }
+        if (!by_option && *a->option == '-')
+            return mg_error_set(a->err, "check: unknown argument '%s'", a->option);
+        if (named)
+            return mg_error_set(a->err, "check: one file at a time, '%s' is one more",
+                                by_option && *a->at ? *a->at : a->option);
+        if (!by_option)
+            out->config = a->option;
+        else if (take_value(a, &out->config) != MG_OK)
             return MG_FAIL;
-    } else if (*a->at) {
-        if (**a->at == '-')
-            return mg_error_set(a->err, "check: unknown argument '%s'", *a->at);
-        out->config = *a->at++;
+        named = true;
     }
-    return *a->at ? mg_error_set(a->err, "check: one file at a time, '%s' is one more", *a->at)
-                  : MG_OK;
+    return MG_OK;
 }
 
 /* Is it a command for the running gateway? */

@@ -27,6 +27,7 @@ struct mg_options {
     const char *admin;    /* address of a running gateway; NULL: as the config says */
     const char *pid_file; /* NULL: none */
     bool unsupervised;    /* the gateway process alone */
+    bool strict;          /* warnings of `check` are errors */
 };
 
 extern const char mg_options_usage[];

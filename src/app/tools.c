@@ -13,6 +13,7 @@ static const struct tool {
     {"test", "lua/moongate/test/run.lua", "@moongate test"},
     {"new", "lua/moongate/tool/new.lua", "@moongate new"},
     {"explain", "lua/moongate/tool/explain.lua", "@moongate explain"},
+    {"plan", "lua/moongate/tool/plan.lua", "@moongate plan"},
     {"policy", "lua/moongate/tool/policy.lua", "@moongate policy"},
     {"convert", "lua/moongate/tool/convert.lua", "@moongate convert"},
     {"token", "lua/moongate/tool/token.lua", "@moongate token"},

@@ -67,7 +67,7 @@ static bool has_pair(const struct mg_route_pair *pairs, size_t count,
 
 bool mg_route_rule_covers(const struct mg_route_rule *a, const struct mg_route_rule *b)
 {
-    if ((b->methods & ~a->methods) || (a->signature & ~b->signature))
+    if (a->signature & ~b->signature)
         return false;
     if (a->listener.n && !mg_str_eq(a->listener, b->listener))
         return false;

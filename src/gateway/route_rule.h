@@ -83,7 +83,7 @@ struct mg_route_rule *mg_route_rule_new(struct mg_arena *arena, const struct mg_
 /* Below 0 when `a` is tried before `b`. Never 0 for two rules. */
 int mg_route_rule_compare(const struct mg_route_rule *a, const struct mg_route_rule *b);
 
-/* Does `a` hold for every request for which `b` does? */
+/* Does `a` hold for every request for which `b` does? Methods apart. */
 bool mg_route_rule_covers(const struct mg_route_rule *a, const struct mg_route_rule *b);
 
 /* Has it conditions other than methods? */

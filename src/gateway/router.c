@@ -224,7 +224,7 @@ static bool same_place(const struct mg_route_entry *a, const struct mg_route_ent
            p->regex_literal.n == q->regex_literal.n;
 }
 
-/* Both are in one place. Paths that a regex takes are only compared by its text. */
+/* Both are in one place, methods apart. Paths that a regex takes are only compared by its text. */
 static bool shadows(const struct mg_route_entry *a, const struct mg_route_entry *b)
 {
     return a->rule != b->rule && mg_route_rule_covers(a->rule, b->rule) &&
@@ -240,9 +240,13 @@ static void report_shadows(struct mg_route_entry *const *sorted, size_t n,
         const struct mg_route_entry *b = sorted[i];
         if (!same_place(sorted[first], b))
             first = i;
+        uint32_t left = b->rule->methods; /* that it can still get */
         for (size_t j = first; j < i; j++) {
             const struct mg_route_entry *a = sorted[j];
             if (!shadows(a, b))
+                continue;
+            left &= ~a->rule->methods;
+            if (left)
                 continue;
             struct mg_route_shadow shadow = {b->rule->route, a->rule->route, b->host,
                                              b->pattern.text};
@@ -309,17 +313,32 @@ static void emit_hosts(struct mg_router *r, struct mg_route_entry *const *sorted
     }
 }
 
-void mg_router_finish(struct mg_router *r,
-                      void (*on_shadow)(void *arg, const struct mg_route_shadow *shadow), void *arg)
+static struct mg_route_entry **sort_entries(const struct mg_router *r)
 {
-    MG_BUG_ON(r->tree.words != NULL);
     struct mg_route_entry **sorted = mg_calloc(r->entry_count + 1, sizeof *sorted);
     for (size_t i = 0; i < r->entry_count; i++)
         sorted[i] = r->entries[i];
     qsort(sorted, r->entry_count, sizeof *sorted, compare_entries);
+    return sorted;
+}
+
+void mg_router_finish(struct mg_router *r,
+                      void (*on_shadow)(void *arg, const struct mg_route_shadow *shadow), void *arg)
+{
+    MG_BUG_ON(r->tree.words != NULL);
+    struct mg_route_entry **sorted = sort_entries(r);
     if (on_shadow)
         report_shadows(sorted, r->entry_count, on_shadow, arg);
     emit_hosts(r, sorted);
+    free(sorted);
+}
+
+void mg_router_shadows(const struct mg_router *r,
+                       void (*on_shadow)(void *arg, const struct mg_route_shadow *shadow),
+                       void *arg)
+{
+    struct mg_route_entry **sorted = sort_entries(r);
+    report_shadows(sorted, r->entry_count, on_shadow, arg);
     free(sorted);
 }
 

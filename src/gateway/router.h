@@ -28,7 +28,7 @@
 struct mg_router;
 
 /* A route that can never match under this host by this pattern, because `by` takes all it would
- * get. */
+ * get, with others before it perhaps that take other methods. */
 struct mg_route_shadow {
     const void *route, *by;
     struct mg_str host; /* "" for any */
@@ -48,6 +48,11 @@ enum mg_rc mg_router_add(struct mg_router *router, const struct mg_route_match *
 void mg_router_finish(struct mg_router *router,
                       void (*on_shadow)(void *arg, const struct mg_route_shadow *shadow),
                       void *arg);
+
+/* The same once more, at any time after it. */
+void mg_router_shadows(const struct mg_router *router,
+                       void (*on_shadow)(void *arg, const struct mg_route_shadow *shadow),
+                       void *arg);
 
 /* Every host and pattern of every route, in the order they were added. */
 void mg_router_each(const struct mg_router *router,

@@ -123,7 +123,7 @@ static int l_getenv(lua_State *L)
     return 1;
 }
 
-/* policy(name) -> module, file | nil | nil, why */
+/* policy(name) -> module, file, whether a built-in has that name | nil | nil, why */
 static int l_policy(lua_State *L)
 {
     struct mg_str name;
@@ -132,7 +132,8 @@ static int l_policy(lua_State *L)
     enum mg_rc rc = mg_policies_load(L, name, &err);
     if (rc == MG_OK) {
         mg_policies_push_file(L, name);
-        return 2;
+        lua_pushboolean(L, mg_policies_is_built_in(name));
+        return 3;
     }
     if (rc != MG_EOF)
         return give_failure(L, err.text);
@@ -210,6 +211,8 @@ static void push_options(lua_State *L, const struct mg_config_source *source)
     luaL_setfuncs(L, functions, 1);
     lua_pushboolean(L, source->dev);
     lua_setfield(L, -2, "dev");
+    lua_pushboolean(L, source->notes);
+    lua_setfield(L, -2, "notes");
 }
 
 /* --- the state --- */
@@ -249,7 +252,7 @@ void mg_config_check(lua_State *L, int value, const struct mg_config_source *sou
     lua_pushvalue(L, value);
     lua_pushstring(L, source->file);
     lua_pushvalue(L, options);
-    call(L, 3, 3);
+    call(L, 3, 4);
     lua_remove(L, options);
 }
 
@@ -280,12 +283,13 @@ static bool take_position(struct mg_str *message, struct mg_str file, lua_Intege
     return true;
 }
 
-static void mark_warnings(lua_State *L)
+/* Puts the word before each message of the list on top. */
+static void mark(lua_State *L, const char *word)
 {
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, i);
-        lua_pushliteral(L, "warning: ");
+        lua_pushstring(L, word);
         lua_getfield(L, -2, "message");
         lua_concat(L, 2);
         lua_setfield(L, -2, "message");
@@ -342,8 +346,11 @@ static int run_load(lua_State *L)
     struct load *load = lua_touserdata(L, 1);
     lua_pushlstring(L, load->text.p, load->text.n);
     int config = lua_gettop(L) + 1;
+    unsigned notes = 0;
     mg_config_check(L, -1, &load->source, NULL);
-    mark_warnings(L);
+    mark(L, "note: ");
+    render(L, config, &load->report.notes_text, &notes);
+    mark(L, "warning: ");
     render(L, config, &load->report.warnings_text, &load->report.warnings);
     if (lua_toboolean(L, -2))
         load->gen = mg_config_build(L, -2, &load->source, &load->report);
@@ -430,6 +437,8 @@ struct mg_generation *mg_config_load(const struct mg_config_source *source,
         load_file(&load);
     }
     mg_buf_add_str(diagnostics, mg_buf_str(r->errors ? &r->errors_text : &r->warnings_text));
+    if (!r->errors)
+        mg_buf_add_str(diagnostics, mg_buf_str(&r->notes_text));
     if (errors)
         *errors = r->errors;
     if (warnings)

@@ -24,6 +24,8 @@ struct mg_config_source {
     const char *port_override;      /* decimal digits for the first listener, or NULL */
     uint32_t workers_override;      /* 0: none */
     bool dev;                       /* whatever the file says */
+    bool notes;                     /* tell who holds bodies in memory, too */
+    bool shown;                     /* somebody asks for gen->shown; so does who serves */
     bool check_only;                /* secrets need not be there: they are not read */
     bool simulated;                 /* neither do files of certificates: nothing is encrypted */
     const struct mg_stores *stores; /* NULL: none, since nothing is going to run */
@@ -32,8 +34,8 @@ struct mg_config_source {
 
 /* A generation with a reference for the caller, whose `script` is a struct mg_plan (script/plan.h);
  * or NULL when there are errors. Appends what is to be said to `diagnostics`, in the form
- * "FILE:LINE:COL: PATH: MESSAGE": all errors, or when there are none all warnings. Counts both;
- * either may be NULL. */
+ * "FILE:LINE:COL: PATH: MESSAGE": all errors, or when there are none all warnings, and notes behind
+ * them. Counts the former two; either may be NULL. */
 struct mg_generation *mg_config_load(const struct mg_config_source *source,
                                      struct mg_buf *diagnostics, unsigned *errors,
                                      unsigned *warnings);

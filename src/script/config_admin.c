@@ -71,6 +71,6 @@ void mg_config_build_admin(struct mg_config_build *b)
     read_token(b, admin);
     read_publics(b, admin);
     lua_pop(b->L, 1);
-    if (!b->source->check_only && !b->source->simulated)
+    if (b->source->shown || (!b->source->check_only && !b->source->simulated))
         show(b);
 }

@@ -31,12 +31,14 @@ void mg_config_report_init(struct mg_config_report *r)
     *r = (struct mg_config_report){0};
     mg_buf_init(&r->errors_text, REPORT_MAX);
     mg_buf_init(&r->warnings_text, REPORT_MAX);
+    mg_buf_init(&r->notes_text, REPORT_MAX);
 }
 
 void mg_config_report_release(struct mg_config_report *r)
 {
     mg_buf_release(&r->errors_text);
     mg_buf_release(&r->warnings_text);
+    mg_buf_release(&r->notes_text);
 }
 
 /* Where a file of the config lies; false when that is too long. */

@@ -13,14 +13,14 @@
 /* A C function: makes the modules that the first half needs known to the state's sandbox. */
 int mg_config_open(lua_State *L);
 /* The first half: has the text or table at `value` checked. Pushes the module moongate.config and
- * what its `load` gives: the checked table or nil, errors, warnings. `policy` (may be NULL) is
- * asked for policies instead of mg_policies_load. May raise. */
+ * what its `load` gives: the checked table or nil, errors, warnings, notes. `policy` (may be NULL)
+ * is asked for policies instead of mg_policies_load. May raise. */
 void mg_config_check(lua_State *L, int value, const struct mg_config_source *source,
                      lua_CFunction policy);
 
 /* What is said of a config, rendered. */
 struct mg_config_report {
-    struct mg_buf errors_text, warnings_text;
+    struct mg_buf errors_text, warnings_text, notes_text;
     unsigned errors, warnings;
 };
 

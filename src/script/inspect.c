@@ -7,6 +7,7 @@
 #include "script/config.h"
 #include "script/explain.h"
 #include "script/json.h"
+#include "script/plan.h"
 
 #define TYPE "moongate.InspectedConfig"
 #define TEXT_MAX ((size_t)64 << 20)
@@ -16,7 +17,7 @@
 
 static struct mg_generation *load(const char *file, bool check_only, struct mg_buf *text)
 {
-    struct mg_config_source source = {.file = file, .check_only = check_only};
+    struct mg_config_source source = {.file = file, .check_only = check_only, .shown = true};
     mg_buf_reset(text);
     return mg_config_load(&source, text, NULL, NULL);
 }
@@ -131,9 +132,141 @@ static int l_explain(lua_State *L)
     return 3;
 }
 
+/* --- the rest of it --- */
+
+static int l_shown(lua_State *L)
+{
+    struct mg_str shown = check(L)->shown;
+    lua_pushcfunction(L, l_decode);
+    lua_pushlstring(L, shown.p, shown.n);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static void push_text(lua_State *L, struct mg_str s)
+{
+    lua_pushlstring(L, s.n ? s.p : "", s.n);
+}
+
+static void set_text(lua_State *L, const char *name, struct mg_str s)
+{
+    push_text(L, s);
+    lua_setfield(L, -2, name);
+}
+
+static void push_place(lua_State *L, const struct mg_plan_place *place)
+{
+    lua_createtable(L, 0, 5);
+    set_text(L, "path", place->path);
+    set_text(L, "file", place->file);
+    lua_pushinteger(L, place->line);
+    lua_setfield(L, -2, "line");
+    lua_pushinteger(L, place->col);
+    lua_setfield(L, -2, "col");
+}
+
+static void push_step_paths(lua_State *L, const struct mg_pipeline *p)
+{
+    lua_createtable(L, (int)p->count, 0);
+    for (uint32_t i = 0; i < p->count; i++) {
+        push_text(L, p->steps[i].path);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static int l_places(lua_State *L)
+{
+    const struct mg_generation *gen = check(L);
+    const struct mg_plan *plan = gen->script;
+    lua_createtable(L, 0, (int)gen->route_count);
+    for (uint32_t i = 0; i < gen->route_count; i++) {
+        push_text(L, gen->routes[i].name);
+        push_place(L, &plan->route_places[i]);
+        push_step_paths(L, &gen->routes[i].pipeline);
+        lua_setfield(L, -2, "steps");
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+/* What is told while the router has memory of its own, which Lua's errors would lose. */
+struct shadows {
+    struct mg_route_shadow *v;
+    size_t count, room;
+    struct mg_arena *arena;
+};
+
+static void on_shadow(void *arg, const struct mg_route_shadow *shadow)
+{
+    struct shadows *s = arg;
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 16;
+        s->v = mg_arena_grow(s->arena, s->v, s->room * sizeof *s->v, room * sizeof *s->v);
+        s->room = room;
+    }
+    s->v[s->count++] = *shadow;
+}
+
+static int l_shadows(lua_State *L)
+{
+    struct mg_generation *gen = check(L);
+    struct shadows s = {.arena = &gen->arena};
+    mg_router_shadows(gen->router, on_shadow, &s);
+    lua_createtable(L, (int)s.count, 0);
+    for (size_t i = 0; i < s.count; i++) {
+        lua_createtable(L, 0, 4);
+        set_text(L, "route", ((const struct mg_route *)s.v[i].route)->name);
+        set_text(L, "by", ((const struct mg_route *)s.v[i].by)->name);
+        set_text(L, "host", s.v[i].host);
+        set_text(L, "pattern", s.v[i].pattern);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* --- finding --- */
+
+struct headers {
+    const struct mg_look_field *v;
+    size_t count;
+};
+
+static bool has_header(void *arg, struct mg_str name, const struct mg_str *value)
+{
+    const struct headers *h = arg;
+    for (size_t i = 0; i < h->count; i++)
+        if (mg_str_ieq(h->v[i].name, name) && (!value || mg_str_eq(h->v[i].value, *value)))
+            return true;
+    return false;
+}
+
+static int l_find(lua_State *L)
+{
+    const struct mg_generation *gen = check(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct mg_look_field *fields = lua_newuserdatauv(L, FIELDS_MAX * sizeof *fields, 0);
+    struct headers headers = {.v = fields};
+    struct mg_route_found found;
+    struct mg_route_query query = {.method = text_field(L, "method"),
+                                   .host = text_field(L, "host"),
+                                   .path = text_field(L, "path"),
+                                   .query = text_field(L, "query"),
+                                   .listener = text_field(L, "listener"),
+                                   .has_header = has_header,
+                                   .header_arg = &headers};
+    headers.count = read_fields(L, fields);
+    if (mg_router_find(gen->router, &query, &found) != MG_ROUTER_FOUND)
+        return 0;
+    push_text(L, ((const struct mg_route *)found.route)->name);
+    return 1;
+}
+
 int mg_inspect_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"explain", l_explain}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"explain", l_explain}, {"shown", l_shown},
+                                       {"places", l_places},   {"shadows", l_shadows},
+                                       {"find", l_find},       {NULL, NULL}};
     static const luaL_Reg functions[] = {{"load", l_load}, {NULL, NULL}};
     mg_json_open(L);
     lua_pop(L, 1);

@@ -175,7 +175,7 @@ static int check_protected(lua_State *L)
     struct mg_config_source source = {.file = lua_tostring(L, 2), .simulated = true};
     bool identity = lua_toboolean(L, 3);
     mg_config_check(L, 1, &source, identity ? l_policy_without_identity : NULL);
-    int config = lua_gettop(L) - 3;
+    int config = lua_gettop(L) - 4;
     if (lua_toboolean(L, config + 1)) {
         lua_settop(L, config + 1);
         return 1;

@@ -261,6 +261,11 @@ enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *e
     return MG_OK;
 }
 
+bool mg_policies_is_built_in(struct mg_str name)
+{
+    return find_built_in(name) != NULL;
+}
+
 void mg_policies_push_file(lua_State *L, struct mg_str name)
 {
     luaL_checkstack(L, 4, "policies");

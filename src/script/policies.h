@@ -9,6 +9,7 @@
 #define MG_SCRIPT_POLICIES_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "base/str.h"
@@ -23,6 +24,9 @@ void mg_policies_set_paths(lua_State *L, const struct mg_str *paths, size_t coun
  * name, MG_FAIL with `err` set when there is one that cannot be loaded. Runs the module's top level
  * under the CPU budget. May raise a Lua memory error. */
 enum mg_rc mg_policies_load(lua_State *L, struct mg_str name, struct mg_error *err) MG_MUST_CHECK;
+
+/* Is there a built-in policy of that name? */
+bool mg_policies_is_built_in(struct mg_str name);
 
 /* Pushes the file that a loaded policy came from, or the module; nil for one that is not loaded.
  * May raise a Lua memory error. */

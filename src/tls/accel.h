@@ -42,11 +42,11 @@
  * again by tests, while no other thread is in Mbed TLS; contexts and keys made before stay good. */
 void mg_tls_accel_start(const char *setting);
 
-/* The same, but when TLS is first needed: a gateway without it starts sooner. Once, before there are
- * other threads; keeps `setting`. */
+/* The same, but when TLS is first needed: a gateway without it starts sooner. Once, before there
+ * are other threads; keeps `setting`. */
 void mg_tls_accel_put_off(const char *setting);
-/* Does now what was put off. Whoever makes the first contexts of Mbed TLS calls it before; while one
- * thread is at it the others wait. Any number of times; nothing when nothing was put off. */
+/* Does now what was put off. Whoever makes the first contexts of Mbed TLS calls it before; while
+ * one thread is at it the others wait. Any number of times; nothing when nothing was put off. */
 void mg_tls_accel_catch_up(void);
 
 /* For `moongate version`: "off (reason)", or what is on, such as "gcm, chachapoly, ecdh, keys".

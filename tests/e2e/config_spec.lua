@@ -47,6 +47,42 @@ local function assert_all_in(text)
 end
 
 describe("check", function()
+  local WARNED = [[
+services: { s: { backends: ["10.0.0.1:80"] } }
+routes:
+  - { match: { path: /a, methods: GET }, service: s }
+  - { match: { path: /a, methods: POST }, service: s }
+  - { name: dead, match: { path: /a, methods: [GET, POST] }, service: s,
+      policies: [{ cache: {} }, { hmac-auth: {} }] }
+consumers: [{ name: ann, secret: key }]
+secrets: { key: { env: PATH } }
+]]
+
+  it("warns of dead routes and steps out of order, and tells who holds bodies", function()
+    local res = E.run { args = { "check", "CONFIG" }, config = WARNED }
+    assert.equal(0, res.status)
+    assert.matches("moongate.yaml:5:5: routes[2]: warning: '/a' can never match: '/a #2' (routes[1]) comes first",
+      res.stdout, 1, true)
+    assert.matches("moongate.yaml:6:20: routes[2].policies[0].cache: warning: stands before hmac-auth (policies[1])"
+      .. ', which provides "identity": what is kept is given out before anybody looks at who asks\n',
+      res.stdout, 1, true)
+    assert.matches("moongate.yaml:6:35: routes[2].policies[1].hmac-auth: note: holds whole request bodies in memory"
+      .. ", up to 1048576 bytes each\n", res.stdout, 1, true)
+    assert.matches("moongate.yaml: ok, 2 warnings\n$", res.stdout)
+  end)
+
+  it("fails on warnings when it is strict, and not on notes", function()
+    local res = E.run { args = { "check", "--strict", "CONFIG" }, config = WARNED }
+    assert.same({ 1, true }, { res.status, res.stdout:find "moongate.yaml: 2 warnings\n$" ~= nil })
+    res = E.run { args = { "check", "CONFIG", "--strict" }, config = [[
+consumers: [{ name: ann, secret: key }]
+secrets: { key: { env: PATH } }
+routes: [{ match: /a, policies: [{ hmac-auth: {} }, { respond: { body: x } }] }]
+]] }
+    assert.equal(0, res.status)
+    assert.matches("note: holds whole request bodies.-moongate.yaml: ok\n$", res.stdout)
+  end)
+
   it("tells every error at once, with its place and a hint", function()
     local res = check(BAD)
     assert.equal(1, res.status)

@@ -974,6 +974,116 @@ routes:
 - { match: /x, policies: [lua: 'return function() return (mg.fetch "bb") end'] }]])
   end)
 
+  it("of keys, Redises, caches and pipelines that nothing names", function()
+    local text = [[
+keys: { a: { secret: x }, b: { secret: x } }
+redis: { a: { address: "h:1" }, b: { address: "h:1" }, in-lua: { address: "h:1" } }
+caches: { a: {}, b: {} }
+pipelines: { a: [use: b], b: [], c: [] }
+routes:
+- match: /x
+  policies: [use: a, jwt: { keys: a }, rate-limit: { limit: 1, store: a }, cache: { store: a },
+    lua: 'return function() return mg.redis "in-lua" end']
+]]
+    local known = { jwt = require "policies.jwt.jwt", cache = require "policies.cache.cache",
+      ["rate-limit"] = require "policies.rate-limit.rate-limit", own = { name = "own" } }
+    local function policy(name) return known[name], name .. ".lua", name ~= "own" end
+    local _, _, warnings = config.load(text, "f.yaml", { policy = policy })
+    local lines = {}
+    for i, w in ipairs(warnings) do lines[i] = ("%d:%d: %s: %s"):format(w.line, w.col, w.path, w.message) end
+    assert.same({
+      "1:30: keys.b: no policy uses these keys", "2:36: redis.b: no policy uses this Redis",
+      "3:21: caches.b: no policy uses this cache", "4:37: pipelines.c: no step uses this pipeline",
+    }, lines)
+    -- One that is not ours may name them in its code.
+    _, _, warnings = config.load(text:gsub("%]\n$", ", own]\n"), "f.yaml", { policy = policy })
+    assert.same({ 1, "no step uses this pipeline" }, { #warnings, warnings[1].message })
+  end)
+
+  describe("of steps in an order", function()
+    local MODULES = {
+      auth = { name = "auth", provides = { "identity" } },
+      store = { name = "store", after = { identity = "why after" } },
+      by = { name = "by", after = function(conf) return conf.x and { identity = "by x" } or nil end },
+      squeeze = { name = "squeeze", before = { text = "why before" } },
+      edit = { name = "edit", provides = { "text" } },
+      ["any-of"] = require "policies.any-of.any-of",
+    }
+
+    local function told(policies, more)
+      local text = "services: { s: { backends: [a] } }\nroutes:\n- match: /x\n  service: s\n  policies: "
+      local checked, errors, warnings = config.load((more or "") .. text .. policies, "f.yaml",
+        { policy = function(name) return MODULES[name] end })
+      assert.same({}, errors)
+      assert.is_table(checked)
+      local out = {}
+      for i, w in ipairs(warnings) do out[i] = w.path .. ": " .. w.message:gsub(", which provides", " of") end
+      return out
+    end
+
+    it("that their policies say is wrong", function()
+      assert.same({ 'routes[0].policies[0].store: stands before auth (policies[1]) of "identity": why after' },
+        told "[store: {}, auth: {}]")
+      assert.same({ 'routes[0].policies[1].squeeze: stands behind edit (policies[0]) of "text": why before' },
+        told "[edit, squeeze]")
+      assert.same({ 'routes[0].policies[0].by: stands before auth (policies[1]) of "identity": by x' },
+        told "[by: { x: 1 }, auth: {}]")
+      assert.same({
+        'routes[0].policies[0].store: stands before auth (policies[1].any-of[0]) of "identity": why after' },
+        told "[store: {}, any-of: [auth: {}]]")
+    end)
+
+    it("once for those that several routes share", function()
+      assert.same({ 'policies[0].store: stands before auth (policies[0]) of "identity": why after' },
+        told("[auth]\n- { match: /y, policies: [auth], service: s }\n", "policies: [store]\n"))
+    end)
+
+    it("but not where all is well, or nobody provides it", function()
+      for _, policies in ipairs {
+        "[auth, store]", "[store]", "[auth, store, auth]", "[by: {}, auth: {}]", "[squeeze, edit]",
+        "[any-of: [auth: {}], store: {}]" } do
+        assert.same({}, told(policies))
+      end
+    end)
+
+    it("and modules that say it wrongly are told", function()
+      for _, case in ipairs {
+        { { after = { "identity" } }, 'its after must have a reason for each word: { identity = "..." }' },
+        { { before = 1 }, "its before must be a table of reasons or a function, not a number" },
+        { { guard = "yes" }, "its guard must be true or false" },
+      } do
+        case[1].name = "bad"
+        local _, errors = config.load("routes: [{ match: /x, policies: [bad] }]", "f.yaml",
+          { policy = function() return case[1] end })
+        assert.matches(case[2], errors[1].message, 1, true)
+      end
+      local raises = { name = "bad", after = function() error("oops", 0) end }
+      local _, errors = config.load("routes: [{ match: /x, policies: [bad] }]", "f.yaml",
+        { policy = function() return raises end })
+      assert.equal("the policy's 'after' failed: oops", errors[1].message)
+    end)
+  end)
+
+  it("has notes of who holds bodies, when they are wanted", function()
+    local modules = { hold = { name = "hold", body = { request = "buffer", response = "buffer" } },
+      see = { name = "see", body = { request = "stream" } } }
+    local function notes_of(wanted)
+      local _, _, _, notes = config.load([[
+limits: { buffered_body_bytes: 64KiB }
+policies: [hold]
+routes: [{ match: /x, policies: [see, hold: {}] }, { match: /y, policies: [see] }]
+]], "f.yaml", { notes = wanted, policy = function(name) return modules[name] end })
+      local out = {}
+      for i, note in ipairs(notes) do out[i] = ("%d: %s: %s"):format(note.line, note.path, note.message) end
+      return out
+    end
+    assert.same({
+      "2: policies[0].hold: holds whole request and response bodies in memory, up to 65536 bytes each",
+      "3: routes[0].policies[1].hold: holds whole request and response bodies in memory, up to 65536 bytes each",
+    }, notes_of(true))
+    assert.same({}, notes_of(false))
+  end)
+
   it("of secrets whose variable is not set", function()
     assert.same({ "6:22: secrets.k.env: environment variable 'NOPE' is not set" },
       warnings_of(with "secrets: { k: { env: NOPE } }"))

@@ -1,22 +1,24 @@
 -- The config: text in, checked table out, with every error there is.
 --
 --     local config = require "moongate.config"
---     local checked, errors, warnings = config.load(text, "moongate.yaml", opts)
+--     local checked, errors, warnings, notes = config.load(text, "moongate.yaml", opts)
 --     if not checked then io.stderr:write(config.render(errors)) end
 --
 -- A name that ends in .json or .lua says what the text is, YAML otherwise. In place of the text a table will do.
--- Errors and warnings are { file=, line=?, col=?, path=, message=, source=? }, sorted.
+-- Errors, warnings and notes are { file=, line=?, col=?, path=, message=, source=? }, sorted.
 --
 -- opts, all optional:
 --
 --     read(path) -> text | nil, err      for included files, whose paths are those of `include`
 --     glob(pattern) -> list of paths     for `include: routes.d/*.yaml`
 --     getenv(name) -> string | nil       default os.getenv
---     policy(name) -> module | nil, err  a policy's Lua module; nil without err: there is none
+--     policy(name) -> module, file, built_in | nil, err     a policy's Lua module, and whether it comes with the
+--                                        gateway, so that all it uses is in its options; nil without err: there is none
 --     policy_names() -> list             for "did you mean"
 --     policy_paths(paths)                told of `lua.path` as it is written, before policies are asked for
 --     regex(text) -> true | nil, err     whether a regular expression compiles
 --     yaml                               the reader, default require "moongate.yaml"
+--     notes                              true: also tell who holds bodies in memory
 --     dev                                true sets `dev`, whatever the file says
 --
 -- The checked table is plain data, all defaults filled in: durations are numbers of seconds, sizes whole bytes, lists
@@ -306,16 +308,62 @@ local function leaves_its_zone(service, zone)
   return service.require_zone
 end
 
+local UNUSED = {
+  keys = "no policy uses these keys", redis = "no policy uses this Redis", caches = "no policy uses this cache",
+}
+
+-- Definitions that nothing names. Policies that are not ours may name them in their code.
+local function warn_unused(main, parts, ctx, warn)
+  for part, message in pairs(ctx.has_own_policies and {} or UNUSED) do
+    local at = walk.child(walk.root(), main.value, part)
+    for name in pairs(main.value[part] and main.checked[part] or {}) do
+      if not ctx.used[part][name] and main.value[part][name] ~= nil and not in_lua(name, parts) then
+        warn(main, walk.child(at, main.value[part], name), message)
+      end
+    end
+  end
+end
+
+local function warn_unused_pipelines(docs, parts, warn)
+  local lists = { docs[1].checked.policies }
+  for _, route in ipairs(parts.routes) do
+    lists[#lists + 1] = route.checked.policies
+    lists[#lists + 1] = route.checked.on_error
+  end
+  local used = pipelines.used(lists, parts.pipelines)
+  for _, doc in ipairs(docs) do
+    local at = walk.child(walk.root(), doc.value, "pipelines")
+    for name in pairs(doc.checked.pipelines or {}) do
+      if not used[name] then warn(doc, walk.child(at, doc.value.pipelines, name), "no step uses this pipeline") end
+    end
+  end
+end
+
+-- warn(of, place, message, value): `of` is the document, or an entry in it.
+local function warner(walks)
+  return function(of, place, message, value)
+    local w = walks[of.walk] or walk.new(of.walk.ctx)
+    walks[of.walk] = w
+    if of.keyed and of.place == place then w:fail_key(place, message) else w:fail(place, message, value) end
+  end
+end
+
+local function errors_of(walks)
+  local out = {}
+  for _, w in pairs(walks) do table.move(w.errors, 1, #w.errors, #out + 1, out) end
+  return out
+end
+
 local function collect_warnings(docs, parts, homes, ctx, opts)
   local walks = {}
-  local function warn(doc, place, message, value)
-    walks[doc] = walks[doc] or walk.new(doc.walk.ctx)
-    walks[doc]:fail(place, message, value)
-  end
+  local warn = warner(walks)
   for _, doc in ipairs(docs) do
     for _, warning in ipairs(doc.warnings) do warn(doc, warning.place, warning.message) end
   end
   routes.warn_hidden(parts.routes, warn)
+  routes.warn_order(parts.routes, warn)
+  warn_unused(docs[1], parts, ctx, warn)
+  warn_unused_pipelines(docs, parts, warn)
   for name, doc in pairs(homes) do
     if not ctx.used.services[name] and not in_lua(name, parts) then
       local at = walk.child(walk.root(), doc.value, "services")
@@ -335,9 +383,34 @@ local function collect_warnings(docs, parts, homes, ctx, opts)
     end
   end
   if #parts.routes == 0 then warn(main, walk.root(), "no routes: every request gets the default response") end
-  local out = {}
-  for _, w in pairs(walks) do table.move(w.errors, 1, #w.errors, #out + 1, out) end
-  return out
+  return errors_of(walks)
+end
+
+-- ------------------------------------------------------------------------------------------------ notes
+
+local SIDES = { "request", "response" }
+
+-- Steps that have whole bodies in memory: what each request in flight may cost.
+local function collect_notes(main, parts)
+  local walks, told = {}, {}
+  local note = warner(walks)
+  local limit = main.checked.limits.buffered_body_bytes
+  local function look(step)
+    local body, held = step.module and step.module.body or {}, {}
+    for _, side in ipairs(SIDES) do
+      if body[side] == "buffer" then held[#held + 1] = side end
+    end
+    if #held == 0 or told[step] then return end
+    told[step] = true
+    note(step, step.place, ("holds whole %s bodies in memory, up to %d bytes each"):format(
+      table.concat(held, " and "), limit))
+  end
+  for _, route in ipairs(parts.routes) do
+    pipelines.each(route.steps, look)
+    pipelines.each(route.on_error, look)
+  end
+  pipelines.each(parts.fallback, look)
+  return errors_of(walks)
 end
 
 -- ------------------------------------------------------------------------------------------------ load
@@ -396,7 +469,8 @@ local function link(docs)
   check_zones(docs[1], services, homes)
   local parts = { services = services, listen = finish_listen(docs[1]), admin = finish_admin(docs[1]),
     routes = routes.collect(docs) }
-  parts.fallback = routes.link(parts.routes, docs[1].checked.policies, (merge(docs, "pipelines")))
+  parts.pipelines = merge(docs, "pipelines")
+  parts.fallback = routes.link(parts.routes, docs[1].checked.policies, parts.pipelines)
   return parts, homes
 end
 
@@ -412,9 +486,10 @@ end
 function M.load(text, name, opts)
   opts = opts or {}
   local ctx = {
-    find_policy = steps.catalogue(opts), regex = opts.regex,
+    regex = opts.regex,
     used = { services = {}, secrets = {}, keys = {}, redis = {}, caches = {} },
   }
+  ctx.find_policy = steps.catalogue(opts, function() ctx.has_own_policies = true end)
   local docs = { document.read(name, text, opts, ctx) }
   tell_policy_paths(docs[1].value, opts)
   read_includes(docs, opts, ctx)
@@ -427,13 +502,15 @@ function M.load(text, name, opts)
     sources[doc.name] = type(doc.text) == "string" and doc.text or nil
     order[i] = doc.name
   end
-  local errors, warnings = collect_errors(docs), {}
-  if #errors == 0 then warnings = collect_warnings(docs, parts, homes, ctx, opts) end
-  report.quote_sources(report.sort(errors, order), sources)
-  report.quote_sources(report.sort(warnings, order), sources)
-  if #errors > 0 then return nil, errors, warnings end
+  local errors, warnings, notes = collect_errors(docs), {}, {}
+  if #errors == 0 then
+    warnings = collect_warnings(docs, parts, homes, ctx, opts)
+    if opts.notes then notes = collect_notes(docs[1], parts) end
+  end
+  for _, list in ipairs { errors, warnings, notes } do report.quote_sources(report.sort(list, order), sources) end
+  if #errors > 0 then return nil, errors, warnings, notes end
   parts.files = order
-  return finish(docs[1], parts, opts), {}, warnings
+  return finish(docs[1], parts, opts), {}, warnings, notes
 end
 
 return M

@@ -44,6 +44,18 @@ function M.check_cycles(pipelines)
   return ok
 end
 
+-- The names of the pipelines that these lists of entries use, also by way of others, as a set.
+function M.used(lists, pipelines)
+  local used = {}
+  local function note(entry)
+    if used[entry.name] then return end
+    used[entry.name] = true
+    each_use(pipelines[entry.name], note)
+  end
+  for _, list in pairs(lists) do each_use(list, note) end
+  return used
+end
+
 -- ------------------------------------------------------------------------------------------------ flat lists
 
 local resolve
@@ -215,6 +227,44 @@ function M.check_needs(list, route, route_name, blamed)
   end)
 end
 
+-- ------------------------------------------------------------------------------------------------ order
+
+-- All that a step, or one in it, provides perhaps: { [what] = that step }.
+local function may_provide(step, out)
+  for _, what in ipairs(step.provides or {}) do out[what] = step end
+  for _, list in ipairs(step.inner or {}) do
+    for _, inner in ipairs(list) do may_provide(inner, out) end
+  end
+  return out
+end
+
+-- `seen` and `later`: what steps around the list provide, before and behind it.
+local function check_order(list, seen, later, report)
+  local before, rest = setmetatable({}, { __index = seen }), { [#list + 1] = later }
+  for i = #list, 1, -1 do rest[i] = may_provide(list[i], setmetatable({}, { __index = rest[i + 1] })) end
+  for i, step in ipairs(list) do
+    for what, reason in pairs(step.after or {}) do
+      if not before[what] and rest[i + 1][what] then report(step, "before", what, rest[i + 1][what], reason) end
+    end
+    for what, reason in pairs(step.before or {}) do
+      if before[what] then report(step, "behind", what, before[what], reason) end
+    end
+    for _, inner in ipairs(step.inner or {}) do check_order(inner, before, rest[i + 1], report) end
+    may_provide(step, before)
+  end
+end
+
+-- Calls warn(step, step.place, message) for steps that work where they stand, but not as their policies say they are
+-- meant to (`after` and `before` of a module). `blamed` as above.
+function M.check_order(list, route, blamed, warn)
+  check_order(list, {}, {}, function(step, where, what, other, reason)
+    if blamed[step] then return end
+    blamed[step] = true
+    warn(step, step.place, ('stands %s %s (%s), which provides "%s": %s'):format(
+      where, other.name, relative(other.path, route), what, reason))
+  end)
+end
+
 -- ------------------------------------------------------------------------------------------------ as they leave
 
 -- A conf without the steps in it, and where those stand, in the order of the entry's `inner`: lists of keys.
@@ -276,7 +326,7 @@ function M.export(list, from, to, route)
       file = step.walk.ctx.file, line = at and at >> 20, col = at and at & 0xFFFFF, source_line = step.line,
       body = step.module and step.module.body,
       native = step.native, native_conf = native_conf(step, path, key_of(path, to, route)),
-      inner = inner[1] and inner, mounts = mounts,
+      guard = step.guard, inner = inner[1] and inner, mounts = mounts,
     }
   end
   return out

@@ -183,6 +183,12 @@ function M.warn_hidden(routes, warn)
   end
 end
 
+-- Adds a warning for each step that stands where it should not; see pipelines.check_order.
+function M.warn_order(routes, warn)
+  local blamed = {}
+  for _, route in ipairs(routes) do pipelines.check_order(route.steps, route.place.path, blamed, warn) end
+end
+
 -- ------------------------------------------------------------------------------------------------ all of it
 
 -- Links routes to `globals` (entries) and `shared` pipelines (name to entries) and checks what needs that. Gives the

@@ -91,6 +91,20 @@ local function words_fault(words, field)
   return nil
 end
 
+-- What is wrong with `after` or `before`: reasons by word, or a function of the conf that gives them.
+local function reasons_fault(reasons, field)
+  if reasons == nil or type(reasons) == "function" then return nil end
+  if type(reasons) ~= "table" then
+    return ("its %s must be a table of reasons or a function, not a %s"):format(field, type(reasons))
+  end
+  for word, reason in pairs(reasons) do
+    if type(word) ~= "string" or type(reason) ~= "string" then
+      return ('its %s must have a reason for each word: { identity = "..." }'):format(field)
+    end
+  end
+  return nil
+end
+
 -- What is wrong with a module.
 local function module_fault(module)
   if type(module) ~= "table" then return "must return a table" end
@@ -102,15 +116,18 @@ local function module_fault(module)
   if native ~= "nil" and native ~= "string" and native ~= "function" then
     return "its native must be a string or a function"
   end
+  if module.guard ~= nil and type(module.guard) ~= "boolean" then return "its guard must be true or false" end
   return body_fault(module.body) or words_fault(module.needs, "needs") or words_fault(module.provides, "provides")
+    or reasons_fault(module.after, "after") or reasons_fault(module.before, "before")
 end
 
--- Policies by name, each loaded once: find(name) -> module, or nil and what is wrong.
-function M.catalogue(opts)
+-- Policies by name, each loaded once: find(name) -> module, or nil and what is wrong. on_own(name) is told of those
+-- that do not come with the gateway.
+function M.catalogue(opts, on_own)
   local found, faults = {}, {}
   local function load_module(name)
-    local module, more -- the file it came from, or why there is none
-    if opts.policy and name:match(NAME) then module, more = opts.policy(name) end
+    local module, more, built_in -- `more` is the file it came from, or why there is none
+    if opts.policy and name:match(NAME) then module, more, built_in = opts.policy(name) end
     if module == nil then
       if more then return nil, ("cannot load policy '%s': %s"):format(name, more) end
       local names = opts.policy_names and opts.policy_names() or {}
@@ -120,6 +137,7 @@ function M.catalogue(opts)
     if fault then
       return nil, ("cannot load policy '%s': %s%s"):format(name, more and more .. ": " or "", fault)
     end
+    if not built_in then on_own(name) end
     return module
   end
   return function(name)
@@ -149,12 +167,12 @@ local function add_lists(out, conf)
   end
 end
 
--- What the module says in `needs` or `provides`, for this conf.
-local function words_of(entry, field, w)
+-- What the module says in one of these fields, for this conf.
+local function words_of(entry, field, w, fault_of)
   local words = entry.module[field]
   if type(words) ~= "function" then return words or {} end
   local ok, found = pcall(words, entry.conf)
-  local fault = not ok and tostring(found) or words_fault(found, "result")
+  local fault = not ok and tostring(found) or fault_of(found, "result")
   if not fault and type(found) == "table" then return found end
   if ok and found == nil then return {} end
   w:fail(entry.place, ("the policy's '%s' failed: %s"):format(field, fault or "it gave a function"))
@@ -186,7 +204,7 @@ local function check_policy(name, item, place, w, entry)
   local schema = module.schema or ANY
   if walk.is_absent(conf) then conf = (schema.kind == "record" or schema.kind == "any") and {} or nil end
   local faults = #w.errors
-  entry.module = module
+  entry.module, entry.guard = module, module.guard
   entry.conf = w:field(schema, conf, at)
   entry.lists = {}
   add_lists(entry.lists, entry.conf)
@@ -194,7 +212,8 @@ local function check_policy(name, item, place, w, entry)
   if entry.native then entry.kind = "native" end
   if module.group then entry.group, entry.broken = module.group, entry.conf == nil end
   if #w.errors > faults then return end
-  entry.needs, entry.provides = words_of(entry, "needs", w), words_of(entry, "provides", w)
+  entry.needs, entry.provides = words_of(entry, "needs", w, words_fault), words_of(entry, "provides", w, words_fault)
+  entry.after, entry.before = words_of(entry, "after", w, reasons_fault), words_of(entry, "before", w, reasons_fault)
 end
 
 local function check_inline(item, place, w, entry)

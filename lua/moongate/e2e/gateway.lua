@@ -335,14 +335,16 @@ function M.start(options)
   return scope.add(self)
 end
 
--- Runs the program to its end: { status, stdout, stderr }. options as for start; the config's name stands for `CONFIG`
--- among the args.
+-- Runs the program to its end: { status, stdout, stderr }. options as for start; among the args the config's name
+-- stands for `CONFIG`, and the folder for `%{folder}`.
 function M.run(options)
   local folder = process.folder()
   write_files(folder, options.files)
   local config = options.config and write_config(folder, options)
   local args = {}
-  for i, arg in ipairs(options.args) do args[i] = arg == "CONFIG" and config or arg end
+  for i, arg in ipairs(options.args) do
+    args[i] = arg == "CONFIG" and config or arg:gsub("%%{folder}", function() return folder end)
+  end
   local p = process.start(folder, M.program, args, options.env)
   local status = p:wait(options.seconds)
   p:kill()

@@ -17,4 +17,22 @@ function M.option(default)
   }
 end
 
+local function is_of_identity(by)
+  if type(by) == "table" then
+    for _, one in ipairs(by) do
+      if is_of_identity(one) then return true end
+    end
+    return false
+  end
+  return by == "subject" or by == "consumer" or by ~= nil and by:find "%${%s*auth%." ~= nil
+    or by ~= nil and by:find "%${%s*claims%." ~= nil
+end
+
+-- The field `after` of a policy with that option, alone or for each of its `limits`.
+function M.after(conf)
+  local found = is_of_identity(conf.by)
+  for _, limit in pairs(conf.limits or {}) do found = found or is_of_identity(limit.by) end
+  return found and { identity = "it counts by who the client is, and nobody is known before" } or nil
+end
+
 return M

@@ -37,6 +37,7 @@ static void test_good(void **unused)
          {MG_COMMAND_RUN, "-c", "65535", 0, false, NULL, NULL, false}},
         {{"check"}, {MG_COMMAND_CHECK, "moongate.yaml", NULL, 0, false, NULL, NULL, false}},
         {{"check", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL, NULL, false}},
+        {{"check", "--strict", "a.yaml"}, {MG_COMMAND_CHECK, "a.yaml", .strict = true}},
         {{"check", "-c", "a.yaml"},
          {MG_COMMAND_CHECK, "a.yaml", NULL, 0, false, NULL, NULL, false}},
         {{"ndjson"}, {MG_COMMAND_NDJSON, NULL, NULL, 0, false, NULL, NULL, false}},
@@ -64,6 +65,7 @@ static void test_good(void **unused)
         assert_int_equal(got.workers, want->workers);
         assert_string_equal(got.admin ? got.admin : "none", want->admin ? want->admin : "none");
         assert_int_equal(got.dev, want->dev);
+        assert_int_equal(got.strict, want->strict);
     }
 }
 

@@ -597,6 +597,21 @@ static void all_are_listed(void **state)
     mg_router_free(r);
 }
 
+static void methods_of_several_routes_make_a_shadow(void **state)
+{
+    (void)state;
+    static const struct spec SPECS[] = {
+        {.path = "/a", .methods = "GET"},      {.path = "/a", .methods = "PUT"},
+        {.path = "/a", .methods = "GET,PUT"},  {.path = "/a", .methods = "GET,POST"},
+        {.path = "/b", .methods = "GET,HEAD"}, {.path = "/b"},
+    };
+    struct shadow_log log = {.specs = SPECS};
+    struct mg_router *r = built(SPECS, COUNT(SPECS));
+    mg_router_shadows(r, on_shadow, &log);
+    assert_string_equal(log.text, "2<1 ");
+    mg_router_free(r);
+}
+
 static void on_tried(void *arg, const struct mg_route_tried *tried)
 {
     struct shadow_log *log = arg;
@@ -1136,6 +1151,7 @@ int main(void)
         cmocka_unit_test(bad_routes_are_refused),
         cmocka_unit_test(shadows_are_told),
         cmocka_unit_test(all_are_listed),
+        cmocka_unit_test(methods_of_several_routes_make_a_shadow),
         cmocka_unit_test(a_trace_tells_what_a_search_passes_over),
         cmocka_unit_test(a_trace_goes_on_behind_what_fits),
         cmocka_unit_test(other_hosts_are_traced_once),

@@ -88,8 +88,6 @@ end
 
 -- ------------------------------------------------------------------------------------------------ places
 
-local Place = {}
-
 function M.root(path)
   return { path = path or "" }
 end

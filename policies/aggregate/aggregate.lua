@@ -22,6 +22,32 @@ local STATUSES = s.any_of { s.status(), s.string { match = "^[1-5]%d%d%-[1-5]%d%
 
 local function texts(help, keys) return s.map(kinds.text(), { keys = keys, help = help }) end
 
+local function counter(first, help)
+  return s.record({
+    arg = s.string { required = true, len = { 1, 128 }, help = "the argument that tells it" },
+    first = s.integer { default = first, ge = 0, help = "its value for the first page" },
+    size = s.integer { ge = 1, help = "how many items a page has; one with fewer is the last" },
+  }, { help = help })
+end
+
+local PAGES = s.record({
+  items = s.string { match = "^[^.]", len = { 1, 256 }, help = "where the list is in a page, such as result.items" },
+  next = kinds.expression { help = "the next page's address, such as page.links.next; `link`: that of the field Link" },
+  cursor = s.record({
+    arg = s.string { required = true, len = { 1, 128 }, help = "the argument that takes it" },
+    value = kinds.expression { required = true, help = "where it is, such as page.meta.next" },
+  }, { help = "what tells the next page" }),
+  page = counter(1, "pages by their number, until one is empty"),
+  offset = counter(0, "pages by the number of items before them, until one is empty"),
+  max = s.integer { default = 20, ge = 1, le = 1000, help = "how many pages" },
+  max_bytes = s.size { default = "4MiB", ge = 1, help = "of all items" },
+  partial = s.boolean { default = false, help = "where a bound is met what came so far will do" },
+}, { help = "the list comes in pages, which are made one" }):check(function(conf)
+  local ways = 0
+  for _, way in ipairs { "next", "cursor", "page", "offset" } do ways = ways + (conf[way] and 1 or 0) end
+  if ways > 1 then return "needs one of 'next', 'cursor', 'page' and 'offset'" end
+end)
+
 local PART = s.record {
   service = s.service { required = true, help = "whom to ask" },
   path = kinds.text { required = true, help = "what to ask for, such as /products/${params.id}; values are encoded" },
@@ -38,6 +64,7 @@ local PART = s.record {
   retries = s.integer { ge = 0, le = 15, help = "how often to try again after a failure" },
   cache = s.duration { gt = 0, le = 86400 * 365,
     help = "keep what it says for so long, for the same request alone; in the dictionary `aggregate`" },
+  pages = PAGES,
   needs = s.list(NAME, { single = true, help = "parts to wait for, beside those that its expressions name" }),
   when = kinds.expression { help = "the part is only asked for when this is true; else it is as if it were missing" },
   each = kinds.expression { help = "a list: asks once for each item, which expressions call `it`; gives a list" },
@@ -46,6 +73,7 @@ local PART = s.record {
   use = s.steps { single = true, help = "steps for this part's request and answer" },
 }:check(function(conf)
   if conf.each and conf.use then return "cannot stand with 'each'", "use" end
+  if conf.each and conf.pages then return "cannot stand with 'each'", "pages" end
   if conf.cache and (conf.body or conf.method and conf.method ~= "GET") then return "is for GET alone", "cache" end
   for _, item in ipairs(conf.accept) do
     local first, last = tostring(item):match "^(%d+)%-(%d+)$"

@@ -563,6 +563,149 @@ describe("aggregate", function()
     end)
   end)
 
+  describe("makes one list of pages", function()
+    local ITEMS = { '{"id":1, "z":1, "a":2.50}', '{"id":2}', '"\\u00e9"', "[3, []]", "null" }
+
+    -- A service with a page for each item, told as `tell(n, last)` has it: fields of the answer, and its body around
+    -- the list.
+    local function paged(tell)
+      return function(req)
+        local n = math.tointeger(tonumber(req:arg "p" or "1")) or 1
+        local answer, around = tell(n, n >= #ITEMS, req)
+        local list = "[ " .. (ITEMS[n] or "") .. " ]"
+        answer.body = (around or "%s"):gsub("%%s", function() return list end)
+        return answer
+      end
+    end
+
+    local function by_link(n, last)
+      local link = last and '</?p=1>; rel="first"' or ('</?p=%d>; rel="next prefetch", </>; rel=first'):format(n + 1)
+      return { headers = { Link = link } }
+    end
+
+    local function gateway(pages, answer, part, more)
+      local conf = one({ pages = pages, path = "/x" }, more or { body = "${a}" })
+      for key, value in pairs(part or {}) do conf.parts.a[key] = value end
+      return T.new { policies = { { aggregate = conf } }, upstreams = { api = answer } }
+    end
+
+    local ALL = '[ {"id":1, "z":1, "a":2.50} , {"id":2} , "\\u00e9" , [3, []] , null ]'
+    local function same_items(res)
+      assert.status(res, 200)
+      assert.equal((ALL:gsub(" ", "")), (res:text():gsub(" ", "")))
+    end
+
+    local WAYS = {
+      ["links"] = { {}, by_link },
+      ["links, said so"] = { { next = "link" }, by_link },
+      ["addresses"] = { { items = "data", next = "page.next" }, function(n, last)
+        return {}, ('{"next": %s, "data": %%s}'):format(last and "null" or ('"/x?p=%d"'):format(n + 1))
+      end },
+      ["addresses with other hosts"] = { { items = "data", next = "page.next" }, function(n, last)
+        local next_one = last and "" or ("https://shop.example:8443/x?p=%d#top"):format(n + 1)
+        return {}, ('{"data":%%s,"next":"%s"}'):format(next_one)
+      end },
+      ["queries alone"] = { { items = "data", next = "page.next" }, function(n, last)
+        return {}, last and '{"data":%s}' or ('{"data":%%s,"next":"?p=%d"}'):format(n + 1)
+      end },
+      ["cursors"] = { { items = "result.items", cursor = { arg = "p", value = "page.meta.after" } }, function(n, last)
+        return {}, ('{"list":1,"result":{"items":%%s},"meta":{"after":%s}}'):format(last and "null" or n + 1)
+      end },
+      ["numbers"] = { { page = { arg = "p" } }, function() return {} end, 6 },
+      ["numbers of pages that have a size"] = { { page = { arg = "p", first = 1, size = 1 }, max = 6 },
+        function() return {} end, 6 },
+      ["offsets"] = { { offset = { arg = "p", first = 1 } }, function() return {} end, 6 },
+    }
+    for what, way in pairs(WAYS) do
+      it("by " .. what, function()
+        local t = gateway(way[1], paged(way[2]))
+        same_items(t:request "/")
+        assert.called(t, "api", way[3] or 5)
+      end)
+    end
+
+    it("with what the part says besides: headers, arguments, steps, a cache", function()
+      local t = gateway({ cursor = { arg = "p", value = "page.n" }, items = "l" }, paged(function(n, last, req)
+        assert.same({ "b", "1" }, { req:header "X-A", req:arg "q" })
+        return {}, ('{"l":%%s,"n":%s}'):format(last and "null" or n + 1)
+      end), { query = { q = "1" }, use = { { headers = { request = { set = { ["X-A"] = "b" } } } } }, cache = "1m" })
+      for _ = 1, 2 do same_items(t:request "/") end
+      assert.called(t, "api", 5)
+    end)
+
+    it("that expressions look into", function()
+      local t = gateway({}, paged(by_link), {}, { body = { n = "${#a}", first = "${a[1].id}" } })
+      assert.json(t:request "/", { n = 5, first = 1 })
+    end)
+
+    it("that is empty", function()
+      assert.equal("[]", gateway({}, { json = mg.json.array() }):request("/"):text())
+      assert.equal("[]", gateway({ items = "a.b" }, { body = '{"a":{"b":[ ]}}' }):request("/"):text())
+    end)
+
+    local function reason(t)
+      assert.problem(t:request "/", 502)
+      return t:log "a part of an answer failed"[1]
+    end
+
+    it("within bounds", function()
+      assert.equal("too_many", reason(gateway({ max = 4 }, paged(by_link))).code)
+      same_items(gateway({ max = 5 }, paged(by_link)):request "/")
+      assert.equal("too_large", reason(gateway({ max_bytes = 30 }, paged(by_link))).code)
+      assert.json(gateway({ max = 2, partial = true }, paged(by_link)):request "/",
+        { { id = 1, z = 1, a = 2.5 }, { id = 2 } })
+      assert.json(gateway({ max_bytes = 30, partial = true }, paged(by_link)):request "/",
+        { { id = 1, z = 1, a = 2.5 } })
+    end)
+
+    it("within the part's time", function()
+      local t = gateway({}, paged(function(n, last)
+        local answer = by_link(n, last)
+        answer.delay = 0.4
+        return answer
+      end), { timeout = 1 })
+      assert.problem(t:request "/", 504)
+      assert.near(1, t:now(), 0.01)
+    end)
+
+    for what, address in pairs {
+      ["leads back"] = "/?p=1", ["climbs"] = "/a/%2e./b", ["is no path"] = "x?p=2", ["has spaces"] = "/x y",
+      ["is a number"] = 7, ["has a bad escape"] = "/x?p=%zz", ["has a line break"] = "/x\r\nHost: a",
+    } do
+      it("but of no page that " .. what, function()
+        local t = gateway({ items = "l", next = "page.next" }, function(req)
+          if req:arg "p" == nil and what == "leads back" then
+            return { body = '{"l":[1],"next":"/?p=1"}' }
+          end
+          return { json = { l = { 1 }, next = address } }
+        end)
+        assert.equal("bad_page", reason(t).code)
+      end)
+    end
+
+    it("but of nothing else", function()
+      assert.equal("no_list", reason(gateway({}, { json = { a = 1 } })).code)
+      assert.equal("no_list", reason(gateway({ items = "a" }, { json = { a = { b = 1 } } })).code)
+      assert.equal("no_list", reason(gateway({ items = "a.b" }, { json = { a = 1 } })).code)
+      assert.equal("bad_json", reason(gateway({}, { body = "[1" })).code)
+      assert.equal("status", reason(gateway({}, paged(function(n, last)
+        local answer = by_link(n, last)
+        answer.status = n == 3 and 500 or 200
+        return answer
+      end))).code)
+    end)
+
+    it("as its options have it", function()
+      refuses("needs one of 'next', 'cursor', 'page' and 'offset'",
+        one { pages = { next = "link", page = { arg = "p" } } })
+      refuses("pages: cannot stand with 'each'", one { pages = {}, each = "list(1)" })
+      refuses("parts.a: pages.next: 'pages.next': unknown name 'pages', did you mean 'page'?",
+        one { pages = { next = "pages.next" } })
+      refuses("pages.cursor.value", one { pages = { cursor = { arg = "a", value = "x" } } })
+      refuses("pages.items: must match", one { pages = { items = ".a" } })
+    end)
+  end)
+
   -- The tutorial's words, exactly.
   local ON_FAILURE = {
     status = 500, log = "Error aggregating product details:",

@@ -110,18 +110,24 @@ function M.again(res)
   return res:text() ~= nil and not res:header "Content-Encoding", res
 end
 
+local function request(part, spec, run)
+  if part.use then return ask_through_steps(part, spec, run.req) end
+  if part.kept then return part.kept:fetch(part.service, spec, run.req) end
+  return mg.fetch(part.service, spec)
+end
+
+local function all_pages(part, spec, run)
+  return part.pages:fetch(spec, function(page) return request(part, page, run) end, run.req)
+end
+
 local function ask_one(part, run)
   local spec, err = part.make(run.v, run.raw, run.req)
   if not spec then return nil, nil, err end
-  local res
-  if part.use and spec.timeout then
-    res, err = in_time(spec.timeout, ask_through_steps, part, spec, run.req)
-  elseif part.use then
-    res, err = ask_through_steps(part, spec, run.req)
-  elseif part.kept then
-    res, err = part.kept:fetch(part.service, spec, run.req)
+  local ask, res = part.pages and all_pages or request
+  if spec.timeout and (part.use or part.pages) then
+    res, err = in_time(spec.timeout, ask, part, spec, run)
   else
-    res, err = mg.fetch(part.service, spec)
+    res, err = ask(part, spec, run)
   end
   if not res then return nil, nil, err end
   return take(part, res)

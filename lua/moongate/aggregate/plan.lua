@@ -10,6 +10,7 @@
 local compile = require "moongate.template.compile"
 local expression = require "moongate.template.expression"
 local mg = require "moongate"
+local pages = require "moongate.aggregate.pages"
 
 local M = {}
 
@@ -127,6 +128,7 @@ local function part_of(name, conf, all, mode)
     make = make_function(conf, scope, looked_into, tolerant), use = conf.use, pass = conf.pass, service = conf.service,
     when = when and compile.closure(when), each = each and compile.closure(each), accepts = accepted_set(conf.accept),
     parallel = conf.parallel, max_items = conf.max_items, ttl = conf.cache,
+    pages = conf.pages and pages.new(conf.pages),
   }
   for other in pairs(looked_into) do needs[other] = true end
   return part
@@ -163,7 +165,7 @@ end
 
 local function is_independent(parts)
   for _, part in ipairs(parts) do
-    if next(part.needs) or part.when or part.each or part.use or part.ttl then return false end
+    if next(part.needs) or part.when or part.each or part.use or part.ttl or part.pages then return false end
   end
   return true
 end

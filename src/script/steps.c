@@ -36,7 +36,8 @@ struct onion {
 struct inward {
     struct onion *onion;
     struct mg_walk *walk;
-    struct mg_task *task; /* waits; NULL: not (yet, any more) */
+    struct mg_scope scope; /* of the walk: it ends with the task that called next */
+    struct mg_task *task;  /* waits; NULL: not (yet, any more) */
     bool done;
 };
 
@@ -452,6 +453,7 @@ static void cancel_inward(void *arg)
 {
     struct inward *in = arg;
     in->task = NULL;
+    mg_context_cancel_scope(mg_context_of(in->walk->ex), &in->scope);
 }
 
 /* Whose way inward: the step's of the client's request, or of the way of its own that the running
@@ -491,6 +493,7 @@ static int l_next(lua_State *L)
     in->walk = walk;
     walk->on_done = on_inner_done;
     walk->arg = in;
+    mg_walk_open_scope(walk, &in->scope);
     o->calls++;
     mg_walk_start(walk);
     if (in->done)

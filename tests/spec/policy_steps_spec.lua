@@ -318,6 +318,39 @@ describe("next", function()
     assert.is_false(ok)
     assert.matches("has ended", fault)
   end)
+
+  it("ends with the task that called it, and with it all that lies behind", function()
+    local working, closed = 0, 0
+    local function slow()
+      working = working + 1
+      local _ <close> = setmetatable({}, { __close = function() working = working - 1 end })
+      mg.sleep(30)
+      return {}
+    end
+    local function waits(req, next)
+      local _ <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+      return next(req)
+    end
+    local t = gateway({ function(req, next)
+      local task = mg.spawn(next, req)
+      if task:wait(1) then return mg.reply(500) end
+      task:cancel()
+      mg.sleep(5)
+      return mg.reply(504, "late")
+    end, waits, function(req, next)
+      mg.sleep(0.1)
+      return waits(req, next)
+    end }, slow)
+    local handle = t:start "/"
+    t:advance(0.9)
+    assert.same({ 1, 0 }, { working, closed })
+    t:advance(0.2)
+    assert.equal(2, closed)
+    t:advance(1) -- a server gives a client that has closed its side one more second
+    assert.equal(0, working)
+    assert.status(handle:wait(), 504)
+    assert.near(6, t:now(), 0.01)
+  end)
 end)
 
 describe("the order", function()

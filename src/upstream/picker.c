@@ -199,6 +199,10 @@ static void sum_up(struct draw *d, uint64_t *load, uint64_t *weight)
     }
 }
 
+/* So few say nothing of how busy it is: they may just be ending, and the client who sent the last
+ * one shall find its backend again. */
+#define FEW 4
+
 /* With this request, has it more than 5/4 of its share of all that is under way? */
 static bool is_overloaded(const struct mg_member *m, uint64_t all_load, uint64_t all_weight)
 {
@@ -217,7 +221,7 @@ static const struct mg_member *by_key(struct draw *d)
         const struct mg_member *m = &d->v[mg_ring_owner(ring, at + i)];
         if (!may_use(d, m))
             continue;
-        if (load_of(m) == 0)
+        if (load_of(m) < FEW)
             return m;
         if (!first) {
             first = m;

@@ -237,7 +237,7 @@ describe("a reload", function()
         routes[#routes + 1] = { match = "/" .. i, policies = { { lua = [[
           mg.shared("counts"):incr("built", 1, 0)
           local n = 0
-          for i = 1, 20000 do n = n + i end
+          for i = 1, 200000 do n = n + i end
           return function() return mg.reply(200, tostring(n)) end]] } } }
       end
       return { shared = { counts = "128KiB" }, routes = routes }

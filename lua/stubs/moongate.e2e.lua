@@ -14,6 +14,8 @@ local E = {}
 ---@field args? string[]
 ---@field tls? boolean|moongate.e2e.TlsOptions how its client connects
 ---@field program? string a link to it, by a name that means `run`
+---@field own_program? boolean a copy of the program, which the spec may replace
+---@field under? string[] a command that becomes the program which follows it
 
 ---Starts the gateway and waits until it is ready. It ends with the block of the spec.
 ---@param options moongate.e2e.StartOptions
@@ -235,8 +237,9 @@ function E.limit(seconds) end
 ---@field ports (integer|false)[]
 ---@field addresses string[]
 ---@field admin? string address of the admin listener
----@field pid integer
+---@field pid integer of the supervisor
 ---@field folder string
+---@field program string its file
 ---@field tls? boolean|moongate.e2e.TlsOptions
 local Gateway = {}
 

@@ -120,6 +120,15 @@ static void tell_of_heads(struct mg_reload *r)
                       r->options->config, r->head_max, wanted);
 }
 
+static void tell_of_user(struct mg_reload *r)
+{
+    const struct mg_generation *old = r->serving->gen;
+    if (!mg_str_eq(r->gen->user, old->user) || !mg_str_eq(r->gen->group, old->group))
+        mg_buf_printf(&r->said,
+                      "%s: user: warning: it stays who it is until the gateway is restarted\n",
+                      r->options->config);
+}
+
 /* --- step by step --- */
 
 /* What was learned of backends that were verified in another way is of no use. */
@@ -218,6 +227,7 @@ void mg_reload_start(struct mg_reload *r)
     } else {
         keep_workers(r);
         tell_of_heads(r);
+        tell_of_user(r);
         if (r->said.n)
             mg_log_warn("the config has warnings", MG_LOG_STR("warning", mg_buf_str(&r->said)));
         inherit_services(r);

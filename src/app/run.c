@@ -19,12 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/activation.h"
 #include "app/admin.h"
 #include "app/cpus.h"
 #include "app/crew.h"
 #include "app/descriptors.h"
 #include "app/expiry.h"
 #include "app/parent.h"
+#include "app/privileges.h"
 #include "app/reload.h"
 #include "base/log.h"
 #include "net/resolver.h"
@@ -107,6 +109,18 @@ static void leave_files(struct gateway *g, bool on)
     mg_sockets_leave_files(g->serving.sockets, on);
 }
 
+/* Sockets that were held for us, and that no listener is for. */
+static void drop_leftovers(struct gateway *g)
+{
+    struct mg_sockets *s = g->serving.inherited;
+    for (uint32_t i = 0; i < mg_sockets_count(s); i++)
+        if (mg_sockets_name(s, i))
+            mg_log_warn("no listener of the config is for a socket that was there; closing it",
+                        MG_LOG_C("socket", mg_sockets_name(s, i)));
+    mg_sockets_free(s);
+    g->serving.inherited = NULL;
+}
+
 static void serve_when_ready(struct gateway *g)
 {
     bool settled = g->waited || (g->names_settled && mg_issuers_are_settled(g->issuers));
@@ -116,8 +130,7 @@ static void serve_when_ready(struct gateway *g)
     mg_timer_stop(&g->limit);
     mg_crew_accept(g->crew);
     leave_files(g, false);
-    mg_sockets_free(g->serving.inherited); /* of listeners that the config has no more */
-    g->serving.inherited = NULL;
+    drop_leftovers(g);
     tell_parent(g, "ready");
     say(g, "ready", "gateway ready", g->started_ns);
     mg_tls_accel_catch_up(); /* before a step of a worker connects by TLS, and has to wait for it */
@@ -206,15 +219,21 @@ static void on_adopted(void *arg)
     mg_reload_adopted(&((struct gateway *)arg)->reload);
 }
 
+static enum mg_rc prepare_log(struct gateway *g, const struct mg_generation *gen,
+                              struct mg_error *err)
+{
+    if (mg_line_log_prepare(g->stores.access, &gen->access.target, err) != MG_OK)
+        return mg_error_prefix(err, "log.access");
+    return MG_OK;
+}
+
 /* What a generation needs beside its listeners and workers is opened before it is in force, ... */
 static enum mg_rc open_places(void *arg, const struct mg_generation *gen, struct mg_error *err)
 {
     struct gateway *g = arg;
     if (mg_admin_prepare(g->admin, gen, err) != MG_OK)
         return MG_FAIL;
-    if (mg_line_log_prepare(g->stores.access, &gen->access.target, err) != MG_OK)
-        return mg_error_prefix(err, "log.access");
-    return MG_OK;
+    return prepare_log(g, gen, err);
 }
 
 /* ... used when it is, ... */
@@ -397,6 +416,16 @@ static bool start_control(struct gateway *g, struct mg_error *err)
     return true;
 }
 
+/* When all is bound that may need rights, and what may be secret was read. */
+static bool drop_privileges(struct gateway *g, struct mg_error *err)
+{
+    const struct mg_generation *gen = g->serving.gen;
+    if (mg_privileges_drop(gen->user, gen->group, err) != MG_OK)
+        return false;
+    mg_parent_bind(g->parent);
+    return true;
+}
+
 static bool start_admin(struct gateway *g, struct mg_error *err)
 {
     const struct mg_admin_host host = {.loop = g->loop,
@@ -407,7 +436,10 @@ static bool start_admin(struct gateway *g, struct mg_error *err)
                                        .drain = on_drain,
                                        .arg = g};
     g->admin = mg_admin_new(&host);
-    if (open_places(g, g->serving.gen, err) != MG_OK)
+    /* As its own user it opens the log: should it not be allowed to do that anew, it is told now.
+     */
+    if (mg_admin_prepare(g->admin, g->serving.gen, err) != MG_OK || !drop_privileges(g, err) ||
+        prepare_log(g, g->serving.gen, err) != MG_OK)
         return false;
     use_places(g);
     return true;
@@ -477,7 +509,10 @@ int mg_run(const struct mg_options *options)
     struct gateway g = {.state = STARTING, .options = options};
     struct mg_held held = {0};
     struct mg_error err;
+    mg_privileges_freeze();
     g.parent = mg_parent_find(&held);
+    if (!g.parent)
+        mg_activation_take(&held);
     mg_stores_init(&g.stores);
     mg_watch_init(&g.watch);
     signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/activation.h"
 #include "app/backoff.h"
 #include "app/child.h"
 #include "app/descriptors.h"
@@ -58,8 +59,8 @@ struct supervisor {
     struct mg_backoff backoff;
     uint32_t crashes;
     struct mg_timer restart, start_limit, stop_limit, watchdog;
-    bool has_served;    /* some gateway process has been ready */
-    bool reload_wanted; /* SIGHUP came while one was starting */
+    bool has_served;     /* some gateway process has been ready */
+    bool upgrade_wanted; /* when what starts is ready, or has failed to start */
     bool stopping;
     unsigned stop_signals;
     int status; /* of this process */
@@ -72,19 +73,14 @@ static void on_message(void *arg, struct mg_child *child, struct mg_str text, in
 /* --- telling --- */
 
 /* "serving on 127.0.0.1:8080, unix:/run/gate; crashes: 1" */
-static void describe(const struct supervisor *s, const char *word, struct mg_buf *out)
-{
-    mg_buf_init(out, TEXT_MAX);
-    mg_buf_printf(out, "%s ", word);
-    mg_held_list(&s->held, out);
-    if (s->crashes)
-        mg_buf_printf(out, "; crashes: %u", s->crashes);
-}
-
 static void tell_ready(const struct supervisor *s)
 {
     struct mg_buf text;
-    describe(s, "serving on", &text);
+    mg_buf_init(&text, TEXT_MAX);
+    mg_buf_add_c(&text, "serving on ");
+    mg_held_list(&s->held, &text);
+    if (s->crashes)
+        mg_buf_printf(&text, "; crashes: %u", s->crashes);
     mg_notify_ready(&s->notify, mg_buf_str(&text));
     mg_buf_release(&text);
 }
@@ -170,6 +166,7 @@ static void begin_to_stop(struct supervisor *s)
     mg_notify_stopping(&s->notify, MG_STR("stopping"));
     mg_held_release(&s->held);
     mg_timer_stop(&s->restart);
+    mg_timer_stop(&s->start_limit);
     mg_timer_set(&s->stop_limit, mg_loop_now(s->loop) + STOP_LIMIT_NS);
     if (s->next)
         kill(s->next->pid, SIGKILL); /* it serves nobody */
@@ -246,13 +243,17 @@ static void become_new_program(struct supervisor *s)
     mg_buf_release(&text);
 }
 
+static bool starts(const struct supervisor *s)
+{
+    return s->current && s->current->state == MG_CHILD_STARTING;
+}
+
 static void upgrade(struct supervisor *s)
 {
     struct mg_error err;
-    if (s->stopping || s->next || !s->current || s->current->state != MG_CHILD_SERVING) {
-        mg_log_warn("no new program now: a gateway process starts or stops");
+    s->upgrade_wanted = starts(s);
+    if (s->upgrade_wanted || s->stopping || s->next)
         return;
-    }
     s->next = start_child(s, s->path, &err);
     if (!s->next) {
         mg_log_error("cannot start the new program", MG_LOG_C("error", err.text));
@@ -260,6 +261,7 @@ static void upgrade(struct supervisor *s)
     }
     mg_log_info("starting a new program", MG_LOG_C("file", s->path),
                 MG_LOG_INT("pid", s->next->pid));
+    mg_timer_stop(&s->restart);
     mg_timer_set(&s->start_limit, mg_loop_now(s->loop) + START_LIMIT_NS);
 }
 
@@ -280,7 +282,6 @@ static void take_over(struct supervisor *s)
 {
     mg_log_info("the new program serves", MG_LOG_INT("pid", s->next->pid));
     mg_timer_stop(&s->start_limit);
-    mg_timer_stop(&s->restart);
     if (s->current)
         retire(s->current);
     s->current = s->next;
@@ -300,9 +301,8 @@ static void on_ready(struct supervisor *s, struct mg_child *child)
     }
     s->has_served = true;
     tell_ready(s);
-    if (s->reload_wanted)
-        mg_child_order(child, "reload");
-    s->reload_wanted = false;
+    if (s->upgrade_wanted)
+        upgrade(s);
 }
 
 static void on_refused(const struct supervisor *s, struct mg_str why)
@@ -363,9 +363,12 @@ static void on_crash(struct supervisor *s, const struct mg_child *child, const c
 {
     uint64_t lived_ns = mg_loop_now(s->loop) - child->started_ns;
     s->crashes++;
+    s->current = NULL;
     mg_log_error("the gateway process fell; it is started again", MG_LOG_C("reason", how),
                  MG_LOG_INT("pid", child->pid), MG_LOG_INT("crashes", s->crashes),
                  MG_LOG_NUM("lived_s", (double)lived_ns / 1e9));
+    if (s->upgrade_wanted)
+        upgrade(s);
     if (!s->next)
         restart_later(s, lived_ns);
     mg_notify_status(&s->notify, MG_STR("the gateway process fell; it is started again"));
@@ -385,7 +388,7 @@ static void on_start_failed(struct supervisor *s, int status, const char *how)
 static void on_next_failed(struct supervisor *s, const char *how)
 {
     mg_timer_stop(&s->start_limit);
-    mg_log_error("the new program did not start; the old one goes on", MG_LOG_C("reason", how));
+    mg_log_error("the new program did not start", MG_LOG_C("reason", how));
     if (!s->current)
         restart_later(s, 0);
 }
@@ -457,14 +460,6 @@ static void reap(struct supervisor *s)
 
 /* --- signals, watchdog --- */
 
-static void reload(struct supervisor *s)
-{
-    if (s->current && s->current->state == MG_CHILD_SERVING)
-        mg_child_order(s->current, "reload");
-    else
-        s->reload_wanted = true; /* what starts may have read the config already */
-}
-
 static void on_signal(void *arg, int number)
 {
     struct supervisor *s = arg;
@@ -473,7 +468,8 @@ static void on_signal(void *arg, int number)
         reap(s);
         break;
     case SIGHUP:
-        reload(s);
+        if (s->current) /* what is started later reads it anyway */
+            mg_child_order(s->current, "reload");
         break;
     case SIGUSR1:
         order_all(s, "reopen");
@@ -489,8 +485,7 @@ static void on_signal(void *arg, int number)
 /* A process that starts has its own limits, and so has one that stops. */
 static bool is_alive(const struct supervisor *s)
 {
-    return s->stopping || !s->current || s->current->state == MG_CHILD_STARTING ||
-           s->current->answers;
+    return s->stopping || !s->current || starts(s) || s->current->answers;
 }
 
 static void on_watchdog(void *arg)
@@ -567,6 +562,7 @@ static void resume(struct supervisor *s)
 
 static bool start(struct supervisor *s, struct mg_error *err)
 {
+    mg_activation_take(&s->held);
     write_pid_file(s);
     s->keys = mg_key_memory_file();
     s->current = start_child(s, MG_PROGRAM_SELF, err);

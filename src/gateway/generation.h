@@ -186,8 +186,9 @@ struct mg_generation {
     enum mg_log_level log_level;
     enum mg_log_format log_format;
     bool dev;
-    uint32_t workers; /* 0: as many as the CPUs that we may use */
-    void *script;     /* what each worker needs to build its Lua state; freed with script_free */
+    struct mg_str user, group; /* of the process; empty: those of whoever starts it */
+    uint32_t workers;          /* 0: as many as the CPUs that we may use */
+    void *script; /* what each worker needs to build its Lua state; freed with script_free */
     void (*script_free)(void *script);
 };
 

@@ -497,6 +497,8 @@ static int build(lua_State *L)
     build_default_response(b);
     build_errors_and_log(b);
     mg_config_build_access(b);
+    b->gen->user = mg_config_text(b, b->config, "user");
+    b->gen->group = mg_config_text(b, b->config, "group");
     b->gen->dev = mg_config_flag(b, b->config, "dev");
     workers = mg_config_integer(b, b->config, "workers");
     b->gen->workers = b->source->workers_override ? b->source->workers_override : (uint32_t)workers;

@@ -5,6 +5,12 @@ local process = require "moongate.e2e.process"
 
 local HELLO = { { match = "/*", policies = { { respond = { body = "hello" } } } } }
 
+-- Sanitizers take a SIGSEGV for a fault of ours, and tell of it.
+local FALLS = {}
+for _, name in ipairs { "ASAN_OPTIONS", "TSAN_OPTIONS" } do
+  FALLS[name] = (os.getenv(name) or "") .. ":handle_segv=0"
+end
+
 local function fell(g, times)
   return g:wait_log(("the gateway process fell.*\"crashes\":%d"):format(times))[1]
 end
@@ -39,7 +45,7 @@ end
 
 describe("a gateway process that falls", function()
   it("is started again, and no new connection is refused meanwhile", function()
-    local g = E.start { config = { workers = 2, routes = HELLO } }
+    local g = E.start { config = { workers = 2, routes = HELLO }, env = FALLS }
     local stop, answers = load(g, 4)
     E.until_true(function() return answers() > 20 end)
     local before = strike(g, "SEGV")
@@ -47,7 +53,7 @@ describe("a gateway process that falls", function()
     local took = E.timed(function() E.until_true(function() return answers() > served + 8 end) end)
     stop()
     assert.matches("killed by signal 11 %(SEGV%)", fell(g, 1))
-    assert.is_true(took < E.limit(0.2), took)
+    assert.is_true(took < E.limit(1), took) -- some 30 ms on a machine that has nothing else to do
     assert.is_true(g:serving_pid() ~= before)
   end)
 
@@ -63,7 +69,7 @@ describe("a gateway process that falls", function()
       assert.equal("hello", g:get("/", at).body)
     end
     assert.is_true(g:reload { listen = "127.0.0.1:" .. port, routes = HELLO })
-    assert.is_nil((g:connect { port = ports[1] }))
+    E.eventually(function() assert.is_nil((g:connect { port = ports[1] })) end)
     assert.is_nil((g:connect { unix = path }))
     strike(g, "KILL")
     fell(g, 2)

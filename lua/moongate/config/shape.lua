@@ -426,6 +426,8 @@ M.main = with_shared {
   listen = listen,
   admin = admin,
   zone = balance.zone,
+  user = s.string { len = { 1, 32 }, match = "^[%w_][%w_.-]*%$?$", help = "who it is once it listens" },
+  group = s.string { len = { 1, 32 }, match = "^[%w_][%w_.-]*$", help = "in place of the user's own" },
   workers = s.any_of { s.enum { "auto" }, s.integer { ge = 1, le = 1024 }, default = "auto" },
   dev = s.boolean { default = false },
   trusted_proxies = s.list(s.cidr(), { single = true, default = {} }),

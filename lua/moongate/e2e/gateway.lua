@@ -304,11 +304,18 @@ local function environment(options)
   return env
 end
 
+local function copy_program(folder)
+  local path = folder .. "/program"
+  assert(os.execute(("cp '%s' '%s'"):format(M.program, path)))
+  return path
+end
+
 -- Starts the gateway and waits until it is ready. options: config (a table, or text), name (of its file; moongate.lua
 -- or moongate.yaml), files ({ [path] = text } beside it), env, args, tls (how its client connects, see
--- Gateway:connect), program (a link to it by a name that means `run`). `%{folder}` in the config is its folder.
+-- Gateway:connect), program (a link to it by a name that means `run`), own_program (a copy of the program, which the
+-- spec may replace), under (a command that becomes the program which follows). `%{folder}` in the config is its folder.
 -- Members of what it gives: port, ports (of all listeners), addresses, admin (address of the admin listener), pid,
--- folder. `pid` is the supervisor's.
+-- folder, program (its file). `pid` is the supervisor's.
 function M.start(options)
   local folder = process.folder()
   write_files(folder, options.files)
@@ -316,7 +323,11 @@ function M.start(options)
   local args = options.program and { "-c", file } or { "run", "-c", file }
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
   local self = setmetatable({ folder = folder, expected = {}, tls = options.tls }, Gateway)
-  self.process = process.start(folder, options.program or M.program, args, environment(options))
+  self.program = options.own_program and copy_program(folder) or options.program or M.program
+  local words = table.move(options.under or {}, 1, #(options.under or {}), 1, {})
+  words[#words + 1] = self.program
+  table.move(args, 1, #args, #words + 1, words)
+  self.process = process.start(folder, words[1], { table.unpack(words, 2) }, environment(options))
   self.pid = self.process.pid
   self.note_addresses = function() note_addresses(self) end
   self.write_config = function(config)

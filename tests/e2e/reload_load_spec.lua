@@ -55,13 +55,6 @@ local function rss_kb(g)
   return tonumber(process.read(("/proc/%d/status"):format(g.pid)):match "VmRSS:%s*(%d+)")
 end
 
-local function descriptors(g)
-  local pipe = assert(io.popen(("ls /proc/%d/fd | wc -l"):format(g.pid)))
-  local count = tonumber(pipe:read "a")
-  pipe:close()
-  return count
-end
-
 local function generations(g)
   return g:ask_admin("/config"):json().generations
 end
@@ -69,7 +62,7 @@ end
 -- Waits until exchanges and idle connections have ended and the workers have told so; `most`: so many descriptors.
 local function holds(g, most)
   return E.eventually(function()
-    local all, open = generations(g), descriptors(g)
+    local all, open = generations(g), process.descriptors(g.pid)
     assert.equal(1, #all)
     assert.equal(0, all[1].exchanges)
     assert.is_true(all[1].lua_bytes > 0)

@@ -123,6 +123,27 @@ describe("a reload", function()
     assert.is_nil(io.open(g.folder .. "/a.sock"))
   end)
 
+  it("that runs out of descriptors half-way changes nothing and keeps none", function()
+    local folder = process.folder()
+    finally(function() process.remove_folder(folder) end)
+    local few, program = folder .. "/few", require "moongate.e2e.gateway".program
+    process.write(few, ('#!/bin/bash\nulimit -n 45\nexec "%s" run "$@"\n'):format(program))
+    os.execute("chmod +x " .. few)
+    local g = E.start { config = answer("one", { workers = 2 }), program = few }
+    local listen = { "127.0.0.1:0" }
+    for i = 2, 20 do listen[i] = "127.0.0.1:0" end
+    local before = process.descriptors(g.pid)
+    for _ = 1, 3 do
+      local ok, why = g:reload(answer("many", { workers = 2, listen = listen }))
+      assert.is_nil(ok)
+      assert.matches("Too many open files", why, 1, true)
+      E.eventually(function() assert.equal(before, process.descriptors(g.pid)) end)
+    end
+    assert.same({ one = true }, asked(g))
+    assert.is_true(g:reload(answer("two", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0" } })))
+    assert.same({ two = true }, asked(g))
+  end)
+
   it("leaves several listeners on any port where they are", function()
     local g = E.start { config = answer("one", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0" } }) }
     local ports = g.ports

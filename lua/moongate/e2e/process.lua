@@ -72,6 +72,14 @@ function M.lives(pid)
   return state ~= nil and state ~= "Z" and state ~= "X"
 end
 
+-- How many descriptors a process has open.
+function M.descriptors(pid)
+  local pipe = assert(io.popen(("ls /proc/%d/fd | wc -l"):format(pid)))
+  local count = tonumber(pipe:read "a")
+  pipe:close()
+  return count
+end
+
 local Process = {}
 Process.__index = Process
 

@@ -241,9 +241,12 @@ static void a_reload_keeps_backends(void **state)
     mg_service_publish(old, v, 3, 0);
     uint64_t first = backend(old, 0)->id, named = backend(old, 2)->id;
 
+    for (uint64_t turn = 0; turn < 5; turn++)
+        assert_int_equal(mg_service_take_turn(old), turn);
     struct mg_service *s = new_service(after, NULL);
     mg_service_inherit(s, old, 0);
     mg_service_unref(old);
+    assert_int_equal(mg_service_take_turn(s), 5);
     assert_int_equal(member_count(s), 2);
     assert_true(backend(s, 0)->id > named);
     assert_int_equal(backend(s, 1)->id, first);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "shared/cache_body.h"
 #include "shared/cache_fill.h"
+#include "shared/purge_log.h"
 
 #define SHARD_BITS_MAX 6
 #define SHARD_BYTES_WANTED ((size_t)1 << 20)
@@ -40,6 +41,7 @@ void mg_cache_free(struct mg_cache *c)
         return;
     for (size_t i = 0; i < shard_count(c); i++)
         mg_cache_shard_release(&c->shards[i]);
+    mg_purge_log_free(c->purge_log);
     free(c->shards);
     free(c);
 }
@@ -298,7 +300,8 @@ static size_t purge_key(struct mg_cache *c, const struct purge *p)
     return count;
 }
 
-size_t mg_cache_purge(struct mg_cache *c, enum mg_cache_purge_by by, struct mg_str what, bool soft)
+size_t mg_cache_purge_here(struct mg_cache *c, enum mg_cache_purge_by by, struct mg_str what,
+                           bool soft)
 {
     const struct purge p = {.by = by, .what = what, .soft = soft};
     if (by == MG_CACHE_BY_KEY)
@@ -308,6 +311,38 @@ size_t mg_cache_purge(struct mg_cache *c, enum mg_cache_purge_by by, struct mg_s
     for (size_t i = 0; i < shard_count(c); i++)
         count += purge_shard(&c->shards[i], &p);
     return count;
+}
+
+/* The others' log first: what is found in the second tier from now on is judged by it, and what was
+ * found before is outdated by the purge here. */
+size_t mg_cache_purge(struct mg_cache *c, enum mg_cache_purge_by by, struct mg_str what, bool soft)
+{
+    if (c->purge_log)
+        mg_purge_log_add(c->purge_log, &(struct mg_purge){.by = by, .what = what, .soft = soft});
+    return mg_cache_purge_here(c, by, what, soft);
+}
+
+/* The second tier
+ * ---------------------------------------------------------------------------------------------- */
+
+void mg_cache_share(struct mg_cache *c)
+{
+    c->purge_log = mg_purge_log_new();
+}
+
+struct mg_purge_log *mg_cache_purge_log(const struct mg_cache *c)
+{
+    return c->purge_log;
+}
+
+struct mg_str mg_cache_tags(const struct mg_cache_entry *e)
+{
+    return MG_CONTAINER_OF(e, const struct mg_cache_item, entry)->tags;
+}
+
+struct mg_cache_tier_counts *mg_cache_tier_counts(struct mg_cache *c)
+{
+    return &c->tier;
 }
 
 uint64_t mg_cache_purge_count(struct mg_cache *c, struct mg_str primary)

@@ -45,6 +45,7 @@
 
 struct mg_cache;
 struct mg_cache_fill;
+struct mg_purge_log;
 
 struct mg_cache_key {
     struct mg_str primary;
@@ -157,6 +158,7 @@ struct mg_cache_new {
     struct mg_str tags;  /* separated by blanks */
     int64_t length;      /* of the body; -1: unknown */
     uint64_t expires_ns; /* UINT64_MAX: never */
+    bool stale;          /* as after a soft purge */
     bool quiet; /* others find it, and hear of it, when its body is complete, not before: for
                    a source that may go away any time */
 };
@@ -191,6 +193,11 @@ void mg_cache_fill_end(struct mg_cache_fill *fill);
  * with begin, and when that body is not complete. Takes the fill. */
 struct mg_cache_entry *mg_cache_fill_renew(struct mg_cache_fill *fill, struct mg_cache_entry *old,
                                            const struct mg_cache_new *what, uint64_t now_ns);
+/* All at once, for who has the body already: nobody reads it before it is complete. The reference
+ * is for the caller, and the fill is taken. NULL as with begin; the fill is as it was then. */
+struct mg_cache_entry *mg_cache_fill_whole(struct mg_cache_fill *fill,
+                                           const struct mg_cache_new *what, struct mg_str body,
+                                           uint64_t now_ns);
 /* It came to nothing. Before begin: who waits gets `word` (MG_CACHE_PASS or MG_CACHE_FAILED).
  * After: the entry goes, and its body is broken for who reads it. Takes the fill. */
 void mg_cache_fill_fail(struct mg_cache_fill *fill, enum mg_cache_word word);
@@ -216,6 +223,29 @@ uint64_t mg_cache_purge_count(struct mg_cache *cache, struct mg_str primary);
  * with a lock for each. How many entries that were. */
 size_t mg_cache_purge(struct mg_cache *cache, enum mg_cache_purge_by by, struct mg_str what,
                       bool soft);
+
+/* --- a second tier, which other gateways use too --- */
+
+/* Purges are for all who share it from now on: see shared/purge_log.h. Once, before anybody else
+ * has the cache. */
+void mg_cache_share(struct mg_cache *cache);
+/* NULL: it is not shared. */
+struct mg_purge_log *mg_cache_purge_log(const struct mg_cache *cache);
+/* The same as mg_cache_purge, but nobody is told: for what others have purged. */
+size_t mg_cache_purge_here(struct mg_cache *cache, enum mg_cache_purge_by by, struct mg_str what,
+                           bool soft);
+/* The tags that the entry was made with. */
+struct mg_str mg_cache_tags(const struct mg_cache_entry *e);
+
+/* What came of asking there. Atomic; whoever asks counts. */
+struct mg_cache_tier_counts {
+    atomic_uint_fast64_t hits, misses; /* searches that found what was of use, or did not */
+    atomic_uint_fast64_t stores;
+    atomic_uint_fast64_t waits;    /* searches that waited for another gateway's fetch */
+    atomic_uint_fast64_t refused;  /* found, and damaged, purged or not what was looked for */
+    atomic_uint_fast64_t failures; /* commands that were not done */
+};
+struct mg_cache_tier_counts *mg_cache_tier_counts(struct mg_cache *cache);
 
 struct mg_cache_stats {
     size_t entries, bytes, limit_bytes; /* bytes: in use, tables counted */

@@ -293,6 +293,55 @@ enum mg_cache_push mg_cache_fill_push(struct mg_cache_fill *f, struct mg_str byt
     return MG_CACHE_PUSH_TAKEN;
 }
 
+/* All at once
+ * ---------------------------------------------------------------------------------------------- */
+
+/* In no index, so nobody reads while it grows. */
+static struct mg_cache_item *prepare(struct mg_cache_fill *f, const struct mg_cache_new *what,
+                                     uint64_t now_ns)
+{
+    pthread_mutex_lock(&f->shard->lock);
+    struct mg_cache_item *item = is_outdated(f) ? NULL : new_item(f, what, now_ns);
+    if (item && !(item->body = mg_cache_body_new(f->shard, what->length, now_ns))) {
+        mg_cache_item_unref(f->shard, item);
+        item = NULL;
+    }
+    pthread_mutex_unlock(&f->shard->lock);
+    return item;
+}
+
+/* It may have been purged while it was copied. */
+static bool finish(struct mg_cache_fill *f, struct mg_cache_item *item)
+{
+    mg_cache_body_end(f->shard, item->body, MG_CACHE_BODY_COMPLETE);
+    if (is_outdated(f))
+        return false;
+    mg_cache_index_put(f->shard, item);
+    mg_cache_queue_add(f->shard, item);
+    announce(f, MG_CACHE_BEGUN);
+    return true;
+}
+
+struct mg_cache_entry *mg_cache_fill_whole(struct mg_cache_fill *f, const struct mg_cache_new *what,
+                                           struct mg_str body, uint64_t now_ns)
+{
+    struct mg_cache_shard *s = f->shard;
+    struct mg_cache_item *item = f->item = prepare(f, what, now_ns);
+    if (!item)
+        return NULL;
+    bool copied = mg_cache_fill_add(f, body, now_ns) == body.n;
+    f->item = NULL;
+    pthread_mutex_lock(&s->lock);
+    bool done = copied && finish(f, item);
+    if (!done)
+        mg_cache_item_unref(s, item);
+    pthread_mutex_unlock(&s->lock);
+    if (!done)
+        return NULL;
+    free(f);
+    return &item->entry; /* the reference that it was made with */
+}
+
 /* Ending
  * ---------------------------------------------------------------------------------------------- */
 

@@ -119,6 +119,7 @@ struct mg_cache_item *mg_cache_item_new(struct mg_cache_shard *s, const struct m
     item->refs = 1;
     item->entry.length = what->length;
     item->entry.expires_ns = what->expires_ns;
+    item->entry.stale = what->stale;
     mg_list_init(&item->link);
     char *at = item->bytes;
     item->entry.head = add(&at, what->head); /* first, for its alignment */

@@ -68,8 +68,10 @@ struct mg_cache {
     unsigned shard_bits;
     size_t object_bytes, limit_bytes;
     struct mg_cache_shard *shards;
+    struct mg_purge_log *purge_log; /* NULL: it is not shared */
     /* Atomic. */
     atomic_uint_fast64_t purges; /* other than by key; moves before the first entry is looked at */
+    struct mg_cache_tier_counts tier;
 };
 
 /* All the memory that a shard takes is `bytes`. */

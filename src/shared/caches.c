@@ -1,17 +1,22 @@
 /* The registry of caches. Any thread. */
 #include "shared/caches.h"
 
+#include "base/hash.h"
 #include "shared/registry.h"
 
 struct definition {
-    size_t bytes, object_bytes;
+    uint64_t bytes, object_bytes;
+    uint64_t tier; /* 0: none */
 };
 
 static void *make(const void *definition, struct mg_error *err)
 {
     const struct definition *d = definition;
     (void)err;
-    return mg_cache_new(d->bytes, d->object_bytes);
+    struct mg_cache *cache = mg_cache_new(d->bytes, d->object_bytes);
+    if (d->tier)
+        mg_cache_share(cache);
+    return cache;
 }
 
 static void release(void *thing)
@@ -38,9 +43,10 @@ void mg_caches_free(struct mg_caches *caches)
 }
 
 struct mg_cache *mg_caches_get(struct mg_caches *caches, struct mg_str name, size_t bytes,
-                               size_t object_bytes)
+                               size_t object_bytes, struct mg_str tier)
 {
-    const struct definition d = {bytes, object_bytes};
+    static const uint8_t key[MG_HASH_KEY_BYTES] = {0}; /* only ever compared with its like */
+    const struct definition d = {bytes, object_bytes, tier.n ? mg_hash(key, tier) | 1 : 0};
     struct mg_error err;
     return mg_registry_get(registry(caches), name, &d, &err);
 }

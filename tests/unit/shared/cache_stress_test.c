@@ -251,8 +251,8 @@ static void purge(uint64_t *dice)
 /* The same cache for the next generation, and another one under its name, as a reload has them. */
 static void reload(void)
 {
-    struct mg_cache *same = mg_caches_get(caches, MG_STR("c"), SIZE, OBJECT_MAX);
-    struct mg_cache *other = mg_caches_get(caches, MG_STR("c"), MIB, KIB);
+    struct mg_cache *same = mg_caches_get(caches, MG_STR("c"), SIZE, OBJECT_MAX, MG_STR_NONE);
+    struct mg_cache *other = mg_caches_get(caches, MG_STR("c"), MIB, KIB, MG_STR_NONE);
     const struct mg_cache_key key = {MG_STR("/"), MG_STR_NONE};
     want(same == cache, "a reload that changes nothing makes another cache");
     mg_cache_mark(other, &key, MG_STR("x"), NOW + 1, NOW);
@@ -280,7 +280,7 @@ static void all_at_once(void **state)
     pthread_t threads[USERS];
     rounds = text ? strtoull(text, NULL, 10) : 3000;
     caches = mg_caches_new();
-    cache = mg_caches_get(caches, MG_STR("c"), SIZE, OBJECT_MAX);
+    cache = mg_caches_get(caches, MG_STR("c"), SIZE, OBJECT_MAX, MG_STR_NONE);
     for (uintptr_t i = 0; i < USERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use, (void *)(i + 1)), 0);
     for (int i = 0; i < USERS; i++)

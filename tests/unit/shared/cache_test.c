@@ -1,6 +1,7 @@
 /* The cache: keys and variants, who leads and who waits, bodies that grow while they are read,
  * purges, the budget, what a scan pushes out. */
 #include "shared/cache.h"
+#include "shared/purge_log.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -337,6 +338,57 @@ static void long_bodies_come_back_whole(void **state)
         assert_int_equal(at, size);
         mg_cache_unref(c, e);
     }
+}
+
+static void a_whole_one_is_there_at_once(void **state)
+{
+    struct mg_cache *c = *state;
+    const struct mg_cache_key key = key_of("/a");
+    struct follower f;
+    struct mg_cache_fill *fill = lead(c, &key, NULL);
+    follow(c, &key, &f);
+    struct mg_cache_new what = new_of("200");
+    what.stale = true;
+    what.tags = MG_STR("home");
+    struct mg_cache_entry *e = mg_cache_fill_whole(fill, &what, MG_STR("hello"), NOW);
+    assert_non_null(e);
+    assert_int_equal(f.waiter.word, MG_CACHE_BEGUN);
+    assert_true(atomic_load(&e->stale));
+    assert_true(mg_str_eq(mg_cache_tags(e), MG_STR("home")));
+    mg_cache_unref(c, e);
+    assert_string_equal(look_at(c, "/a"), "200|hello");
+}
+
+/* The fill can still be used, and nobody has seen anything. */
+static void a_whole_one_that_does_not_go_in(void **state)
+{
+    struct mg_cache *c = *state;
+    const struct mg_cache_key key = key_of("/a");
+    static char large[256 * KIB + 1];
+    struct mg_cache_new what = new_of("200");
+    struct mg_cache_fill *fill = lead(c, &key, NULL);
+    assert_null(mg_cache_fill_whole(fill, &what, mg_str(large, sizeof large), NOW));
+    assert_string_equal(look_at(c, "/a"), "-");
+    mg_cache_purge(c, MG_CACHE_BY_TAG, MG_STR("any"), false);
+    assert_null(mg_cache_fill_whole(fill, &what, MG_STR("from before"), NOW));
+    mg_cache_fill_fail(fill, MG_CACHE_FAILED);
+    store(c, "/a", "200", "new");
+    assert_string_equal(look_at(c, "/a"), "200|new");
+}
+
+static void purges_are_told_to_others(void **state)
+{
+    struct mg_cache *c = *state;
+    struct mg_purge_telling tellings[MG_PURGE_BATCH];
+    assert_null(mg_cache_purge_log(c));
+    mg_cache_share(c);
+    struct mg_purge_log *log = mg_cache_purge_log(c);
+    store(c, "/a", "200", "x");
+    assert_int_equal(mg_cache_purge_here(c, MG_CACHE_BY_KEY, MG_STR("/a"), false), 1);
+    assert_int_equal(mg_purge_log_tell(log, tellings), 0);
+    mg_cache_purge(c, MG_CACHE_BY_KEY, MG_STR("/a"), false);
+    assert_int_equal(mg_purge_log_tell(log, tellings), 1);
+    mg_purge_log_told(log, NULL, 0);
 }
 
 static void too_large_is_not_stored(void **state)
@@ -805,6 +857,9 @@ static void an_entry_in_use_outlives_its_eviction(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_whole_one_is_there_at_once),
+        TEST(a_whole_one_that_does_not_go_in),
+        TEST(purges_are_told_to_others),
         TEST(finds_what_was_stored),
         TEST(heads_are_aligned),
         TEST(entries_expire),

@@ -183,6 +183,19 @@ struct listing {
     struct mg_buf json;
 };
 
+static void add_tier(struct mg_buf *json, const struct mg_cache_tier_counts *c)
+{
+    const struct {
+        const char *name;
+        const atomic_uint_fast64_t *value;
+    } all[] = {{"hits", &c->hits},   {"misses", &c->misses},   {"stores", &c->stores},
+               {"waits", &c->waits}, {"refused", &c->refused}, {"failures", &c->failures}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        mg_buf_printf(json, "%s\"%s\":%llu", i ? "," : ",\"redis\":{", all[i].name,
+                      (unsigned long long)atomic_load_explicit(all[i].value, memory_order_relaxed));
+    mg_buf_add_char(json, '}');
+}
+
 static void list_cache(void *arg, struct mg_str name, struct mg_cache *cache)
 {
     struct listing *l = arg;
@@ -191,9 +204,12 @@ static void list_cache(void *arg, struct mg_str name, struct mg_cache *cache)
     add_string(&l->json, name);
     mg_buf_printf(&l->json,
                   ",\"entries\":%zu,\"bytes\":%zu,\"limit_bytes\":%zu,\"hits\":%llu,"
-                  "\"misses\":%llu}",
+                  "\"misses\":%llu",
                   s.entries, s.bytes, s.limit_bytes, (unsigned long long)s.hits,
                   (unsigned long long)s.misses);
+    if (mg_cache_purge_log(cache))
+        add_tier(&l->json, mg_cache_tier_counts(cache));
+    mg_buf_add_char(&l->json, '}');
 }
 
 static void get_caches(struct mg_admin *a, struct mg_inbound *in)

@@ -112,15 +112,17 @@ static void collect_tags(const struct mg_cache_keeping *k, const struct mg_field
 
 static uint64_t expiry(const struct mg_cache_keeping *k, const struct mg_cache_record *record)
 {
+    int64_t since = now_s(k) - record->stored_at;
     uint64_t useful = mg_cache_useful_for(record) * MG_SECOND;
+    uint64_t passed = since > 0 ? (uint64_t)since * MG_SECOND : 0;
     if (mg_cache_is_of_use_stale(record))
         useful += k->options->keep_ns;
-    return now_ns(k) + useful;
+    return now_ns(k) + (useful > passed ? useful - passed : 0);
 }
 
 /* The variant by the template and by Vary; leaves a note at the key where others look first. */
-static struct mg_str variant_of(const struct mg_cache_keeping *k, struct mg_str names,
-                                struct mg_arena *arena)
+struct mg_str mg_cache_entry_vary(const struct mg_cache_keeping *k, struct mg_str names,
+                                  struct mg_arena *arena)
 {
     if (!names.n)
         return k->key.variant;
@@ -137,7 +139,7 @@ static struct mg_cache_new new_entry(const struct mg_cache_keeping *k, const str
     struct mg_fields kept;
     mg_cache_fields_keep(&res->fields, &answer->control, now_s(k), arena, &kept);
     collect_tags(k, &kept, tags);
-    return (struct mg_cache_new){.variant = variant_of(k, answer->vary, arena),
+    return (struct mg_cache_new){.variant = mg_cache_entry_vary(k, answer->vary, arena),
                                  .head = mg_cache_head_pack(res, &kept, &answer->record, arena),
                                  .tags = tags->failed ? MG_STR_NONE : mg_buf_str(tags),
                                  .length = res->content_length,
@@ -176,14 +178,40 @@ struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
     return entry;
 }
 
-void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
+struct mg_cache_entry *mg_cache_entry_import(const struct mg_cache_keeping *k,
+                                             struct mg_cache_fill *fill,
+                                             const struct mg_cache_wire *found, bool soft,
+                                             struct mg_arena *arena)
+{
+    struct mg_message head;
+    struct mg_cache_record record = found->record;
+    if (record.stored_at > now_s(k)) /* clocks differ: it is not from the future */
+        record.stored_at = now_s(k);
+    mg_message_init(&head, arena);
+    head.status = found->status;
+    head.version = found->version;
+    head.phrase = found->phrase;
+    const struct mg_cache_new what = {
+        .variant = found->variant,
+        .head = mg_cache_head_pack(&head, &found->fields, &record, arena),
+        .tags = found->tags,
+        .length = (int64_t)found->body.n,
+        .expires_ns = expiry(k, &record),
+        .stale = soft,
+    };
+    if (what.expires_ns <= now_ns(k))
+        return NULL;
+    return mg_cache_fill_whole(fill, &what, found->body, now_ns(k));
+}
+
+bool mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
                                   struct mg_arena *arena)
 {
     bool says_so = storing == MG_CACHE_NOT_NO_STORE || storing == MG_CACHE_NOT_PRIVATE ||
                    storing == MG_CACHE_NOT_COOKIE || storing == MG_CACHE_NOT_VARY ||
                    storing == MG_CACHE_NOT_LIFETIME;
     if (!says_so || !k->options->unshared_ns)
-        return;
+        return false;
     /* Where responses vary, it is news of that variant alone. */
     struct mg_cache_found found;
     mg_cache_lookup(store_of(k), &k->key, &k->asked.fields, now_ns(k), arena, &found);
@@ -191,4 +219,5 @@ void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cach
     mg_cache_mark(store_of(k), &found.place,
                   mg_cache_head_note(MG_CACHE_HEAD_UNSHARED, MG_STR_NONE, arena),
                   now_ns(k) + k->options->unshared_ns, now_ns(k));
+    return true;
 }

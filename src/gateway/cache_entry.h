@@ -7,6 +7,7 @@
 
 #include "gateway/cache_options.h"
 #include "gateway/exchange.h"
+#include "http/cache_wire.h"
 
 /* What a response answers, and where it belongs. */
 struct mg_cache_keeping {
@@ -56,8 +57,20 @@ struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
                                             const struct mg_cache_answer *answer,
                                             struct mg_arena *arena);
 
-/* It was not for sharing, for that reason: for a while nobody waits for the next one. */
-void mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
+/* What another gateway has found out: that responses vary by `names`. Leaves the note at the key,
+ * and gives the variant of the request. In the arena. */
+struct mg_str mg_cache_entry_vary(const struct mg_cache_keeping *k, struct mg_str names,
+                                  struct mg_arena *arena);
+/* An entry of another gateway (no note): see mg_cache_fill_whole. `soft`: to be validated before it
+ * is used. */
+struct mg_cache_entry *mg_cache_entry_import(const struct mg_cache_keeping *k,
+                                             struct mg_cache_fill *fill,
+                                             const struct mg_cache_wire *found, bool soft,
+                                             struct mg_arena *arena);
+
+/* It was not for sharing, for that reason: for a while nobody waits for the next one. False: that
+ * is no such reason. */
+bool mg_cache_entry_note_unshared(const struct mg_cache_keeping *k, enum mg_cache_storing storing,
                                   struct mg_arena *arena);
 
 #endif

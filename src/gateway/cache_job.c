@@ -2,6 +2,8 @@
  * Jobs of a cache. Worker thread. A job lies in the arena of its detached request, and goes with
  * it.
  *
+ *     SEEKING ─▶ (end)                    another gateway had it (gateway/tier_fill.h)
+ *        │
  *     ASKING ─▶ FILLING ─▶ (end)          the store takes the body, or lets it pass
  *        │         └─▶ HANDED ─▶ (end)    the store had to give up, the leader reads on
  *        └─▶ LENT ─▶ (end)                not for the store: the leader has the response
@@ -11,6 +13,7 @@
 #include "gateway/cache_entry.h"
 #include "gateway/cache_head.h"
 #include "gateway/cache_pump.h"
+#include "gateway/tier_fill.h"
 #include "gateway/worker.h"
 #include "http/cache_fields.h"
 #include "http/conditional.h"
@@ -26,7 +29,12 @@ struct mg_cache_job {
     struct mg_str path;             /* as the request had these when it came */
     bool path_set;
     int32_t service;
-    enum { ASKING, FILLING, HANDED, LENT } state;
+    enum { SEEKING, ASKING, FILLING, HANDED, LENT, ENDED } state;
+    /* The second tier. */
+    struct mg_tier_fill *remote;       /* NULL: there is none, or it has ended */
+    struct mg_cache_key place;         /* where it is looked for */
+    struct mg_cache_entry *for_others; /* a reference, until it is complete */
+    struct mg_str names;               /* of Vary, that it was stored by */
 };
 
 static struct mg_cache *store_of(const struct mg_cache_job *job)
@@ -44,13 +52,23 @@ static int64_t now_s(const struct mg_cache_job *job)
     return (int64_t)mg_loop_wall(job->keeping.loop);
 }
 
+static void drop_remote(struct mg_cache_job *job, bool unshared)
+{
+    struct mg_tier_fill *remote = job->remote;
+    job->remote = NULL;
+    mg_tier_fill_drop(remote, unshared);
+}
+
 /* The last thing that is done with a job. */
 static void end(struct mg_cache_job *job, const char *reason)
 {
+    job->state = ENDED;
     if (job->leader)
         job->leader->job = NULL;
     mg_cache_pump_stop(&job->pump);
+    drop_remote(job, false);
     mg_cache_unref(store_of(job), job->old);
+    mg_cache_unref(store_of(job), job->for_others);
     mg_detached_end(job->detached, reason);
 }
 
@@ -62,6 +80,30 @@ static void fail_fill(struct mg_cache_job *job, enum mg_cache_word word)
         mg_cache_fill_fail(fill, word);
 }
 
+/* --- for other gateways --- */
+
+/* They get it when it is complete. What they do not get they need not wait for. */
+static void promise(struct mg_cache_job *job, struct mg_cache_entry *entry, int64_t length,
+                    struct mg_str names)
+{
+    if (!job->remote)
+        return;
+    if (!mg_tier_fill_takes(job->remote, length)) {
+        drop_remote(job, true);
+        return;
+    }
+    job->for_others = mg_cache_ref(entry);
+    job->names = names;
+}
+
+static void publish(struct mg_cache_job *job, struct mg_cache_entry *entry, struct mg_str names)
+{
+    struct mg_tier_fill *remote = job->remote;
+    job->remote = NULL;
+    if (remote)
+        mg_tier_fill_publish(remote, entry, names);
+}
+
 /* --- the body --- */
 
 static void on_pumped(struct mg_cache_pump *pump, enum mg_cache_pump_end how)
@@ -69,7 +111,11 @@ static void on_pumped(struct mg_cache_pump *pump, enum mg_cache_pump_end how)
     struct mg_cache_job *job = MG_CONTAINER_OF(pump, struct mg_cache_job, pump);
     switch (how) {
     case MG_CACHE_PUMP_STORED:
+        publish(job, job->for_others, job->names);
+        end(job, NULL);
+        return;
     case MG_CACHE_PUMP_PASSED:
+        drop_remote(job, true);
         end(job, NULL);
         return;
     case MG_CACHE_PUMP_BROKEN:
@@ -77,6 +123,7 @@ static void on_pumped(struct mg_cache_pump *pump, enum mg_cache_pump_end how)
         return;
     case MG_CACHE_PUMP_GAVE_UP:
         job->state = HANDED;
+        drop_remote(job, true);
         if (!job->leader)
             end(job, "too-large-for-the-cache");
         return;
@@ -151,6 +198,7 @@ static void keep_old(struct mg_cache_job *job, bool validated, unsigned status)
 /* --- the head --- */
 
 static void ask(struct mg_cache_job *job);
+static void on_release(void *arg);
 static void want_whole(struct mg_message *request);
 static void on_head(struct mg_detached *d);
 
@@ -172,8 +220,8 @@ static void ask_again(struct mg_cache_job *job)
     want_whole(&d->in.request);
     if (again->leader)
         again->leader->job = again;
-    job->leader = NULL;
-    job->old = NULL; /* the other one's now */
+    mg_arena_on_release(&d->in.arena, on_release, again);
+    job->state = ENDED; /* all that it held is the other one's now */
     struct mg_detached *before = job->detached;
     ask(again);
     mg_detached_end(before, NULL);
@@ -187,7 +235,9 @@ static void renew(struct mg_cache_job *job, const struct mg_message *updated,
     struct mg_cache_entry *entry =
         mg_cache_entry_renew(&job->keeping, job->fill, job->old, updated, answer, arena_of(job));
     job->fill = NULL;
-    if (!entry)
+    if (entry)
+        publish(job, entry, answer->vary);
+    else
         entry = mg_cache_ref(job->old);
     const struct mg_cache_outcome outcome = {.entry = entry, .validated = true, .status = 304};
     end(job, NULL);
@@ -255,16 +305,18 @@ static void on_head(struct mg_detached *d)
             : NULL;
     if (entry) {
         collect_own(job, &answer);
+        promise(job, entry, res->content_length, answer.vary);
         stored(job, entry, res->status);
         return;
     }
     /* What is in the way there is of no use any more: the origin has said something else. */
-    if (!job->old)
-        mg_cache_entry_note_unshared(&job->keeping, storing, arena_of(job));
+    bool unshared =
+        !job->old && mg_cache_entry_note_unshared(&job->keeping, storing, arena_of(job));
+    drop_remote(job, unshared);
     lend(job, storing);
 }
 
-/* --- its life --- */
+/* --- asking the origin --- */
 
 /* What is stored is the whole representation, whatever its first client wanted of it. */
 static void want_whole(struct mg_message *request)
@@ -285,8 +337,81 @@ static void on_inform(struct mg_detached *d, struct mg_message *res)
 static void ask(struct mg_cache_job *job)
 {
     job->detached->on_inform = on_inform;
+    job->state = ASKING;
     job->keeping.sent = now_s(job);
-    mg_detached_start(job->detached, on_head, job);
+    if (job->detached->at)
+        mg_detached_go(job->detached);
+    else
+        mg_detached_start(job->detached, on_head, job);
+}
+
+/* --- what other gateways have --- */
+
+static void seek(struct mg_cache_job *job);
+
+static void found_elsewhere(struct mg_cache_job *job, struct mg_cache_entry *entry)
+{
+    static const struct mg_cache_outcome outcome = {.elsewhere = true};
+    struct mg_cache_leader *leader = job->leader;
+    job->fill = NULL;
+    mg_cache_unref(store_of(job), entry);
+    end(job, "found-elsewhere");
+    if (leader)
+        leader->on_outcome(leader, &outcome);
+}
+
+static void on_sought(void *arg, const struct mg_cache_wire *found, bool soft)
+{
+    struct mg_cache_job *job = arg;
+    bool at_base = mg_str_eq(job->place.variant, job->keeping.key.variant);
+    if (found && found->names.n && at_base) {
+        struct mg_str names = mg_arena_str(arena_of(job), found->names);
+        job->place.variant = mg_cache_entry_vary(&job->keeping, names, arena_of(job));
+        seek(job);
+        return;
+    }
+    struct mg_cache_entry *entry = NULL;
+    if (found && !found->names.n)
+        entry = mg_cache_entry_import(&job->keeping, job->fill, found, soft, arena_of(job));
+    if (entry)
+        found_elsewhere(job, entry);
+    else
+        ask(job);
+}
+
+/* What is not newer than what is here is no better. */
+static void seek(struct mg_cache_job *job)
+{
+    int64_t after = job->old ? mg_cache_head_record(job->old->head)->stored_at : -1;
+    if (!mg_tier_fill_seek(job->remote, &job->place, after, on_sought, job))
+        ask(job);
+}
+
+static void start_seeking(struct mg_cache_job *job, struct mg_cache_tier *tier,
+                          const struct mg_cache_key *place)
+{
+    const struct mg_cache_options *o = job->keeping.options;
+    job->place.primary = mg_arena_str(arena_of(job), place->primary);
+    job->place.variant = mg_arena_str(arena_of(job), place->variant);
+    job->remote = mg_tier_fill_new(tier, &job->keeping.key, o->wait_ns, o->unshared_ns);
+    mg_detached_park(job->detached, on_head, job);
+    seek(job);
+}
+
+/* --- its life --- */
+
+/* The exchange goes, for whatever reason: nobody is left waiting for what will not come. */
+static void on_release(void *arg)
+{
+    struct mg_cache_job *job = arg;
+    if (job->state == ENDED)
+        return;
+    fail_fill(job, MG_CACHE_FAILED);
+    job->pump.source = NULL; /* it may be gone already */
+    mg_cache_pump_stop(&job->pump);
+    drop_remote(job, false);
+    mg_cache_unref(store_of(job), job->old);
+    mg_cache_unref(store_of(job), job->for_others);
 }
 
 void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fill *fill,
@@ -319,7 +444,13 @@ void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fi
         mg_cache_head_read(job->old->head, &d->in.arena, &old);
         job->validating = mg_condition_validate(&d->in.request, &old.fields, now_s(job));
     }
-    ask(job);
+    mg_arena_on_release(&d->in.arena, on_release, job);
+    struct mg_cache_tier *tier =
+        asking->alone ? NULL : mg_cache_tier_of(asking->walk->req->wg, store_of(job));
+    if (tier)
+        start_seeking(job, tier, &asking->place);
+    else
+        ask(job);
 }
 
 void mg_cache_job_follow(struct mg_cache_job *job, struct mg_stored_body *body)

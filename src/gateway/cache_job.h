@@ -17,6 +17,8 @@ struct mg_cache_job;
 
 /* What came of it. Borrowed for the call. */
 struct mg_cache_outcome {
+    bool elsewhere; /* another gateway had it. It is in the store now: look again; all else is zero
+                     */
     /* It is in the store, or still there: a reference for the callee. NULL: `response`. */
     struct mg_cache_entry *entry;
     bool validated; /* the entry that there was is still good */
@@ -33,6 +35,8 @@ struct mg_cache_asking {
     struct mg_walk
         *walk; /* at the cache's step, and repeatable; borrowed until the start returns */
     struct mg_cache_key key;    /* the primary one, and the variant by the template; copied */
+    struct mg_cache_key place;  /* where it was looked for: the same, or with Vary; copied */
+    bool alone;                 /* other gateways have nothing that they could share */
     struct mg_cache_entry *old; /* what is to be validated; NULL: none. A ref is taken */
     bool old_covers_errors;     /* stale-if-error */
 };

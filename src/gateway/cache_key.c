@@ -71,6 +71,13 @@ static struct mg_str unusual_path(const struct mg_request *req)
     return mg_str_eq(req->msg->path, req->path) ? MG_STR_NONE : req->msg->path;
 }
 
+/* Where all requests come to one port it tells nothing; and gateways that answer at different ones
+ * can share what they store. */
+static bool has_ports(const struct mg_generation *gen)
+{
+    return gen->listen_count > 1 || (gen->listen_count && gen->listens[0].proxy_protocol);
+}
+
 #define LENGTH_MAX 21 /* digits and ':' */
 
 static char *add_part(char *at, struct mg_str s)
@@ -98,7 +105,7 @@ void mg_cache_key_of_request(struct mg_request *req, const struct mg_cache_targe
     const struct mg_str parts[] = {
         req->route ? req->route->name : MG_STR_NONE,
         service_name(req),
-        mg_str(port, mg_u64_to_dec(req->local.port, port)),
+        has_ports(req->wg->gen) ? mg_str(port, mg_u64_to_dec(req->local.port, port)) : MG_STR_NONE,
         unusual_path(req),
         mg_forwarded_relayed(req),
         extra,

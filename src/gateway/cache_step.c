@@ -204,9 +204,16 @@ static void answer_as_it_is(struct visit *v, const struct mg_cache_outcome *outc
     finish(v, res);
 }
 
+static void look(struct visit *v);
+
 static void on_outcome(struct mg_cache_leader *leader, const struct mg_cache_outcome *outcome)
 {
     struct visit *v = MG_CONTAINER_OF(leader, struct visit, leader);
+    if (outcome->elsewhere) {
+        v->status.detail = MG_STR("redis");
+        look(v);
+        return;
+    }
     if (!outcome->entry) {
         answer_as_it_is(v, outcome);
         return;
@@ -230,6 +237,8 @@ static struct mg_cache_asking asking_of(struct visit *v)
                                     .request = v->request,
                                     .walk = v->walk,
                                     .key = v->key,
+                                    .place = v->found.place,
+                                    .alone = v->found.unshared != NULL,
                                     .old = v->found.entry,
                                     .old_covers_errors = v->decision.stale_if_error};
 }
@@ -294,6 +303,7 @@ static void lead(struct visit *v, struct mg_cache_fill *fill)
     const struct mg_cache_asking asking = asking_of(v);
     v->leader = (struct mg_cache_leader){
         .on_outcome = on_outcome, .on_inform = on_inform, .arena = arena_of(v)};
+    v->status.detail = MG_STR_NONE;
     mg_cache_job_start(&asking, fill, &v->leader);
 }
 

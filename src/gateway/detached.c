@@ -111,14 +111,19 @@ static void on_behind_done(struct mg_walk *behind, void *arg)
     mg_walk_resume(at, MG_STEP_STOP);
 }
 
-void mg_detached_start(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
-                       void *owner)
+void mg_detached_go(struct mg_detached *d)
 {
-    mg_detached_park(d, on_response, owner);
     struct mg_walk *behind = mg_walk_inner(d->at, d->at->req);
     behind->on_done = on_behind_done;
     behind->arg = d->at;
     mg_walk_start(behind);
+}
+
+void mg_detached_start(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
+                       void *owner)
+{
+    mg_detached_park(d, on_response, owner);
+    mg_detached_go(d);
 }
 
 void mg_detached_end(struct mg_detached *d, const char *reason)

@@ -44,6 +44,9 @@ void mg_detached_start(struct mg_detached *d, void (*on_response)(struct mg_deta
 void mg_detached_park(struct mg_detached *d, void (*on_response)(struct mg_detached *d),
                       void *owner);
 
+/* One that stands there goes on its way, once. */
+void mg_detached_go(struct mg_detached *d);
+
 /* Its owner is done with it: reason NULL when the response was read to its end, else why not; what
  * is under way is cancelled then. Before the start there is always a reason. */
 void mg_detached_end(struct mg_detached *d, const char *reason);

@@ -145,7 +145,7 @@ struct mg_cache *mg_generation_open_cache(struct mg_generation *g, struct mg_str
     if (!c || !g->cache_registry)
         return NULL;
     if (!c->cache)
-        c->cache = mg_caches_get(g->cache_registry, c->name, c->bytes, c->object_bytes);
+        c->cache = mg_caches_get(g->cache_registry, c->name, c->bytes, c->object_bytes, c->redis);
     return c->cache;
 }
 

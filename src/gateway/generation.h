@@ -127,7 +127,9 @@ struct mg_access_settings {
 struct mg_generation_cache {
     struct mg_str name;
     size_t bytes, object_bytes;
-    struct mg_cache *cache; /* a ref of the registry; NULL: no step uses it */
+    struct mg_str redis;      /* where its second tier lies; empty: it has none */
+    size_t tier_object_bytes; /* the largest body there */
+    struct mg_cache *cache;   /* a ref of the registry; NULL: no step uses it */
 };
 
 /* A dictionary that a step of C counts in. */

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "crypto/random.h"
+#include "gateway/cache_tier.h"
 #include "gateway/worker_redis.h"
 #include "net/pipe.h"
 
@@ -58,6 +59,7 @@ static void free_generation(struct mg_worker_generation *wg)
         mg_exchange_abandon(MG_CONTAINER_OF(wg->exchanges.next, struct mg_exchange, link));
     if (wg->script)
         wg->worker->hooks->drop(wg);
+    mg_cache_tiers_release(wg);
     mg_worker_redis_release(wg);
     for (uint32_t i = 0; i < wg->gen->service_count; i++) {
         mg_tls_client_unref(wg->pickers[i].tls);
@@ -128,6 +130,7 @@ static struct mg_worker_generation *new_generation(struct mg_worker *w, struct m
         mg_picker_init(&wg->pickers[i], gen->services[i], mg_worker_random(w) | 1);
     take_cells(wg);
     mg_worker_redis_make(wg);
+    mg_cache_tiers_make(wg);
     if (make_clients(wg, err) != MG_OK || (w->hooks && w->hooks->build(wg, err) != MG_OK)) {
         free_generation(wg);
         return NULL;
@@ -288,7 +291,7 @@ static bool is_drained(const struct mg_worker *w)
 
 static bool has_background(const struct mg_worker_generation *wg)
 {
-    return wg->script && wg->worker->hooks->background_count(wg) > 0;
+    return mg_cache_tiers_busy(wg) || (wg->script && wg->worker->hooks->background_count(wg) > 0);
 }
 
 static bool needs_script(const struct mg_worker_generation *wg)

@@ -60,6 +60,7 @@ struct mg_worker_generation {
     struct mg_generation *gen;       /* a ref */
     struct mg_picker *pickers;       /* by service index */
     struct mg_worker_redis *redises; /* by index in the generation; worker_redis.h */
+    struct mg_cache_tier **tiers;    /* by index of the cache; may be NULL; cache_tier.h */
     uint8_t *step_flags;             /* by step index */
     uint8_t *route_finish;           /* by route index: some step of it has a finish */
     struct mg_tally_cell *tally;     /* this worker's, of all requests; NULL: nobody counts */

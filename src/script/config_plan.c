@@ -122,6 +122,10 @@ void mg_config_build_caches(struct mg_config_build *b)
         lua_gettable(b->L, -3);
         c->bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), "size");
         c->object_bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), "max_object");
+        c->redis = mg_config_text(b, lua_gettop(b->L), "redis");
+        c->tier_object_bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), "redis_max_object");
+        if (c->redis.n) /* whoever uses it: purges of other gateways are for all of it */
+            mg_generation_open_cache(gen, c->name);
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 2);

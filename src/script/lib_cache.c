@@ -660,7 +660,7 @@ static struct mg_opened_cache *find_opened(const struct mg_instances *all, struc
 static struct mg_opened_cache *open_cache(struct mg_instances *all, struct mg_str name)
 {
     const struct mg_generation *gen = all->wg->gen;
-    const struct mg_generation_cache *as = mg_generation_find_cache(gen, name);
+    const struct mg_generation_cache *own = mg_generation_find_cache(gen, name), *as = own;
     struct mg_opened_cache *o = mg_calloc(1, sizeof *o + name.n);
     char *text = (char *)(o + 1);
     if (!as)
@@ -670,7 +670,8 @@ static struct mg_opened_cache *open_cache(struct mg_instances *all, struct mg_st
     o->registry = gen->cache_registry;
     o->options = usual;
     if (o->registry)
-        o->options.store = mg_caches_get(o->registry, name, as->bytes, as->object_bytes);
+        o->options.store = mg_caches_get(o->registry, name, as->bytes, as->object_bytes,
+                                         own ? own->redis : MG_STR_NONE);
     o->next = all->caches;
     all->caches = o;
     return o;

@@ -199,9 +199,13 @@ describe("values", function()
     { "lua: { path: [a, b] }", "lua", { path = { "a", "b" } } },
     { "shared: { limits: 16MiB }", "shared", { limits = 16 << 20 } },
     { "caches: { pages: { size: 16MiB } }", "caches",
-      { pages = { size = 16 << 20, max_object = 2 << 20 }, default = { size = 64 << 20, max_object = 2 << 20 } } },
+      { pages = { size = 16 << 20, max_object = 2 << 20, redis_max_object = 1 << 20 },
+        default = { size = 64 << 20, max_object = 2 << 20, redis_max_object = 1 << 20 } } },
     { "caches: { default: { size: 8MiB, max_object: 1MiB } }", "caches",
-      { default = { size = 8 << 20, max_object = 1 << 20 } } },
+      { default = { size = 8 << 20, max_object = 1 << 20, redis_max_object = 1 << 20 } } },
+    { "redis: { main: { address: a } }\ncaches: { default: { size: 16MiB, redis: main, redis_max_object: 64KiB } }",
+      "caches",
+      { default = { size = 16 << 20, max_object = 2 << 20, redis = "main", redis_max_object = 64 << 10 } } },
     { "consumers: [{ name: a, keys: k, roles: r }, { name: 'b@c', password: k, secret: k, groups: [g] }]\n"
       .. "secrets: { k: { env: PORT } }", "consumers", {
       { name = "a", keys = { "k" }, roles = { "r" }, groups = {} },
@@ -415,6 +419,7 @@ describe("errors", function()
     { "redis: { a: { address: a, username: u } }", [[1:37: redis.a.username: needs a 'password']] },
     { "redis: { a: { address: a, password: none } }", [[1:37: redis.a.password: unknown secret 'none']] },
     { "caches: { pages: { size: 8MiB } }", "1:18: caches.pages: must be at most an eighth of 'size'" },
+    { "caches: { pages: { redis: main } }", "1:27: caches.pages.redis: unknown redis 'main'" },
     { "shared: { 'a b': 1MiB }",
       [[1:11: shared["a b"]: expected name (letters, digits, '_', '-', '.') as key, got "a b"]] },
     { "services: { a: { backends: [b], health: { path: x } } }",

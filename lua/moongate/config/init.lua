@@ -272,7 +272,8 @@ local function finish(main, parts, opts)
   config.log.redact = lower_all(config.log.redact)
   if config.default_response then config.default_response.headers = config.default_response.headers or {} end
   -- Who only wants a cache need not name one.
-  config.caches.default = config.caches.default or { size = 64 << 20, max_object = 2 << 20 }
+  config.caches.default = config.caches.default
+    or { size = 64 << 20, max_object = 2 << 20, redis_max_object = 1 << 20 }
   config.services = parts.services
   for _, service in pairs(parts.services) do finish_service(service) end
   for _, redis in pairs(config.redis) do finish_redis(redis) end

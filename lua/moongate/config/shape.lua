@@ -210,6 +210,9 @@ local consumer = s.record {
 local cache = s.record {
   size = s.size { default = "64MiB", ge = 1 << 20, help = "memory for all workers together" },
   max_object = s.size { default = "2MiB", ge = 1024, help = "the largest body that is kept" },
+  redis = s.redis { help = "a name of `redis`: what gateways leave there for each other" },
+  redis_max_object = s.size { default = "1MiB", ge = 1024, le = 16 << 20,
+    help = "the largest body that is left there" },
 }:check(function(value)
   if value.max_object > value.size // 8 then return "must be at most an eighth of 'size'", "max_object" end
 end)

@@ -168,6 +168,12 @@ define("STRLEN", 1, function(store, key)
   return entry and #entry.value or 0
 end)
 
+define("GETRANGE", 3, function(store, key, first, last)
+  local entry = store:_entry(key, "string")
+  first, last = integer(first), integer(last)
+  return entry and entry.value:sub(first < 0 and first or first + 1, last < 0 and last or last + 1) or ""
+end)
+
 local function add(store, key, by)
   local entry = store:_make(key, "string", "0")
   local sum = integer(entry.value) + by
@@ -452,15 +458,31 @@ define("ZRANGE", 3, function(store, key, first, last, with)
   end
   return out
 end)
-define("ZRANGEBYSCORE", 3, function(store, key, least, most, with)
+define("ZRANGEBYSCORE", 3, function(store, key, least, most, ...)
+  local words, with, skip, count = { ... }, false, 0, math.huge
+  for i, word in ipairs(words) do
+    if word:upper() == "WITHSCORES" then with = true end
+    if word:upper() == "LIMIT" then skip, count = integer(words[i + 1]), integer(words[i + 2]) end
+  end
+  if count < 0 then count = math.huge end
   local out, fits, members, scores = {}, between(least, most), members_of(store, key)
   for _, name in ipairs(members) do
     if fits(scores[name]) then
-      out[#out + 1] = name
-      if with then out[#out + 1] = number_text(scores[name]) end
+      skip = skip - 1
+      if skip < 0 and skip >= -count then
+        out[#out + 1] = name
+        if with then out[#out + 1] = number_text(scores[name]) end
+      end
     end
   end
   return out
+end)
+define("ZREMRANGEBYRANK", 3, function(store, key, first, last)
+  local members, scores = members_of(store, key)
+  local from, to = range(#members, first, last)
+  for i = from, to do scores[members[i]] = nil end
+  drop_empty(store, key)
+  return math.max(to - from + 1, 0)
 end)
 define("ZREMRANGEBYSCORE", 3, function(store, key, least, most)
   local fits, n = between(least, most), 0

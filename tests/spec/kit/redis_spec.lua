@@ -41,7 +41,9 @@ describe("the Redis in memory", function()
       { { "INCR", "a" }, "ERR value is not an integer or out of range" }, { { "MGET", "a", "b" }, { "5x", null } },
       { { "SET", "a", 2, "NX" }, null }, { { "SET", "b", 2, "NX", "GET" }, null }, { { "GETDEL", "b" }, "2" },
       { { "SET", "b", 2, "XX" }, null }, { { "DECR", "c" }, -1 }, { { "INCRBYFLOAT", "c", 0.5 }, "-0.5" },
-      { { "SETNX", "c", 1 }, 0 }, { { "STRLEN", "c" }, 4 }, { { "EXISTS", "a", "b", "c" }, 2 },
+      { { "SETNX", "c", 1 }, 0 }, { { "STRLEN", "c" }, 4 },
+      { { "GETRANGE", "c", 1, 2 }, "0." }, { { "GETRANGE", "c", -2, -1 }, ".5" }, { { "GETRANGE", "d", 0, 5 }, "" },
+      { { "EXISTS", "a", "b", "c" }, 2 },
       { { "DEL", "a", "b", "c" }, 2 }, { { "TYPE", "a" }, "none" },
     },
     ["hashes"] = {
@@ -63,6 +65,12 @@ describe("the Redis in memory", function()
       { { "ZRANGE", "z", 0, 1, "WITHSCORES" }, { "a", "1", "b", "2.5" } }, { { "ZADD", "z", "XX", "CH", 4, "a" }, 1 },
       { { "ZCOUNT", "z", "(2.5", "+inf" }, 2 }, { { "ZREMRANGEBYSCORE", "z", "-inf", 3 }, 2 }, { { "ZCARD", "z" }, 1 },
       { { "ZSCORE", "z", "a" }, "4" }, { { "ZINCRBY", "z", 1, "a" }, "5" },
+      { { "ZADD", "r", 1, "a", 2, "b", 3, "c", 4, "d" }, 4 },
+      { { "ZRANGEBYSCORE", "r", "(1", "+inf", "LIMIT", 1, 1 }, { "c" } },
+      { { "ZRANGEBYSCORE", "r", 2, 3, "WITHSCORES" }, { "b", "2", "c", "3" } },
+      { { "ZRANGEBYSCORE", "r", 1, 4, "LIMIT", 2, -1 }, { "c", "d" } },
+      { { "ZREMRANGEBYRANK", "r", 0, -9 }, 0 }, { { "ZREMRANGEBYRANK", "r", 0, -3 }, 2 },
+      { { "ZRANGE", "r", 0, -1 }, { "c", "d" } },
     },
     ["what it does not know"] = {
       { { "NONSENSE" }, "ERR unknown command 'NONSENSE'" },

@@ -158,20 +158,24 @@ static int64_t now_s(const struct mg_context *ctx)
 /* --- keys --- */
 
 /* The refresh has ended, however: what it did not store, others may fetch. */
-static int key_close(lua_State *L)
+static void end_refresh(struct key *k)
 {
-    struct key *k = lua_touserdata(L, 1);
     struct mg_cache_fill *fill = k->fill;
     k->fill = NULL;
     if (fill)
         mg_cache_fill_fail(fill, MG_CACHE_FAILED);
+}
+
+static int key_close(lua_State *L)
+{
+    end_refresh(lua_touserdata(L, 1));
     return 0;
 }
 
 static int key_gc(lua_State *L)
 {
     struct key *k = lua_touserdata(L, 1);
-    key_close(L);
+    end_refresh(k);
     mg_arena_release(&k->arena);
     mg_pool_release(&k->chunks);
     return 0;
@@ -517,10 +521,10 @@ static int wait_for(lua_State *L, struct mg_cache_keep *keep)
 /* What the response comes through is given up with this. */
 static struct mg_wait *wait_of(lua_State *L, const struct mg_context *ctx)
 {
-    struct mg_walk *w = mg_script_of(L)->current->walk;
+    const struct mg_task *t = mg_script_of(L)->current;
     if (!ctx->ex)
         return NULL;
-    return w && w->ex == ctx->ex ? mg_walk_wait(w) : &ctx->ex->wait;
+    return t->walk && t->context == ctx ? mg_walk_wait(t->walk) : &ctx->ex->wait;
 }
 
 static void check_response(lua_State *L, const struct mg_handle *h)
@@ -574,18 +578,19 @@ static int refresh_body(lua_State *L)
     return refreshed(L, LUA_OK, 0);
 }
 
-/* On a way of its own where that is possible; else as what belongs to no request. */
-static void start_refresh(lua_State *L)
+/* On a way of its own where that is possible; else as what belongs to no request. False: there is
+ * too much of that. */
+static bool start_refresh(lua_State *L)
 {
     lua_pushcfunction(L, refresh_body);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
     if (mg_steps_detach(L, 2))
-        return;
-    lua_replace(L, 3);
-    lua_replace(L, 2);
-    lua_replace(L, 1);
-    mg_lib_time_background(L);
+        return true;
+    lua_pushcfunction(L, mg_lib_time_background);
+    lua_insert(L, -4);
+    lua_call(L, 3, 1);
+    return !lua_isnil(L, -1);
 }
 
 static int l_refresh(lua_State *L)
@@ -601,8 +606,9 @@ static int l_refresh(lua_State *L)
                     : mg_cache_lead(cache->options.store, &k->place, k->seen, now_ns(ctx), NULL,
                                     &k->fill, &newer)) {
     case MG_CACHE_LEAD:
-        lead = true;
-        start_refresh(L);
+        lead = start_refresh(L);
+        if (!lead)
+            end_refresh(k);
         break;
     case MG_CACHE_FOUND:
         mg_cache_unref(cache->options.store, newer);

@@ -594,9 +594,10 @@ static struct mg_walk *park(struct mg_walk *like, const struct mg_step *step)
 bool mg_steps_detach(lua_State *L, int nargs)
 {
     struct mg_script *s = mg_script_of(L);
-    struct mg_walk *like = s->current->walk;
+    const struct mg_context *now = s->current->context;
+    struct mg_walk *like = s->current->walk; /* which a background task may outlive */
     const struct mg_step *step = s->current->source;
-    if (!like || !step || !mg_walk_is_repeatable(like))
+    if (!now || !now->ex || !like || !step || !mg_walk_is_repeatable(like))
         return false;
     struct mg_task *t = mg_task_new(s, NULL, step->id.p);
     if (!t || !lua_checkstack(t->co, nargs + 1)) {

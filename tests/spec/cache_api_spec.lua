@@ -301,6 +301,28 @@ describe("a refresh", function()
     assert.equal("3", t:request("/a"):text())
   end)
 
+  it("begins in the background as well, and outlives the request that began that", function()
+    local t = gateway [[
+      local hit, key = c:lookup(req)
+      if hit then return hit:response() end
+      local again = req:copy()
+      mg.background(function()
+        mg.sleep(1)
+        local res = mg.fetch("api", { path = "/b", stream = true })
+        mg.log.info("stored", { stored = c:store(key, res, { ttl = 1, stale = 60 }) })
+        mg.sleep(2)
+        local late, place = c:lookup(again)
+        local started = c:refresh(place, function() c:store(place, mg.reply(200, "anew"), { ttl = 60 }) end)
+        mg.log.info("refreshed", { late = late.stale, started = started })
+      end)
+      return mg.reply(202)]]
+    assert.status(t:request "/a", 202)
+    t:settle()
+    assert.is_true(t:log("stored")[1].stored)
+    assert.same({ true, true }, { t:log("refreshed")[1].late, t:log("refreshed")[1].started })
+    assert.equal("anew", t:request("/a"):text())
+  end)
+
   it("refuses the request that may end before it does", function()
     local t = gateway [[
       local hit, key = c:lookup(req)

@@ -8,6 +8,7 @@
 #include "script/module.h"
 #include "script/natives.h"
 #include "script/pack.h"
+#include "script/shadows.h"
 
 /* --- steps --- */
 
@@ -367,26 +368,6 @@ static bool is_told(struct mg_config_build *b, const struct mg_config_place *pla
     return false;
 }
 
-/* Comes from inside mg_router_finish, so it only notes what it is told. */
-struct shadows {
-    struct mg_route_shadow *v;
-    size_t count, room;
-    struct mg_arena *arena;
-};
-
-static void on_shadow(void *arg, const struct mg_route_shadow *shadow)
-{
-    struct shadows *s = arg;
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 16;
-        s->v = mg_arena_grow(s->arena, s->v, s->room * sizeof *s->v, room * sizeof *s->v);
-        s->room = room;
-    }
-    s->v[s->count] = *shadow;
-    s->v[s->count].host = mg_arena_str(s->arena, shadow->host);
-    s->v[s->count++].pattern = mg_arena_str(s->arena, shadow->pattern);
-}
-
 static void tell_shadow(struct mg_config_build *b, const struct mg_route_shadow *shadow)
 {
     const struct mg_route *route = shadow->route, *by = shadow->by;
@@ -401,8 +382,8 @@ static void tell_shadow(struct mg_config_build *b, const struct mg_route_shadow 
 
 static void finish_router(struct mg_config_build *b)
 {
-    struct shadows s = {.arena = &b->gen->arena};
-    mg_router_finish(b->gen->router, on_shadow, &s);
+    struct mg_shadows s = {.arena = &b->gen->arena};
+    mg_router_finish(b->gen->router, mg_shadows_note, &s);
     for (size_t i = 0; i < s.count; i++)
         tell_shadow(b, &s.v[i]);
 }

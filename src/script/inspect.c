@@ -8,6 +8,7 @@
 #include "script/explain.h"
 #include "script/json.h"
 #include "script/plan.h"
+#include "script/shadows.h"
 
 #define TYPE "moongate.InspectedConfig"
 #define TEXT_MAX ((size_t)64 << 20)
@@ -189,29 +190,11 @@ static int l_places(lua_State *L)
     return 1;
 }
 
-/* What is told while the router has memory of its own, which Lua's errors would lose. */
-struct shadows {
-    struct mg_route_shadow *v;
-    size_t count, room;
-    struct mg_arena *arena;
-};
-
-static void on_shadow(void *arg, const struct mg_route_shadow *shadow)
-{
-    struct shadows *s = arg;
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 16;
-        s->v = mg_arena_grow(s->arena, s->v, s->room * sizeof *s->v, room * sizeof *s->v);
-        s->room = room;
-    }
-    s->v[s->count++] = *shadow;
-}
-
 static int l_shadows(lua_State *L)
 {
     struct mg_generation *gen = check(L);
-    struct shadows s = {.arena = &gen->arena};
-    mg_router_shadows(gen->router, on_shadow, &s);
+    struct mg_shadows s = {.arena = &gen->arena};
+    mg_router_shadows(gen->router, mg_shadows_note, &s);
     lua_createtable(L, (int)s.count, 0);
     for (size_t i = 0; i < s.count; i++) {
         lua_createtable(L, 0, 4);

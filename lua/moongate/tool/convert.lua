@@ -8,6 +8,7 @@ local config = require "moongate.config"
 local document = require "moongate.config.document"
 local report = require "moongate.config.report"
 local yaml_text = require "moongate.tool.yaml_text"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate convert FILE
@@ -17,17 +18,7 @@ usage: moongate convert FILE
   `moongate check FILE` tells the rest
 ]]
 
-local function complain(message)
-  io.stderr:write("moongate convert: ", message, "\n")
-end
-
-local function read(path)
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why end
-  local text, fault = file:read "a"
-  file:close()
-  return text, fault and path .. ": " .. fault
-end
+local command = commands.new("convert", USAGE)
 
 -- Says what is wrong with a file of another program. False when something is. Variables need not be set here; what else
 -- is said of their places is a consequence.
@@ -43,7 +34,7 @@ local function check(name, text)
 end
 
 local function convert(name)
-  local text, why = read(name)
+  local text, why = commands.read(name)
   if not text then return nil, why end
   local doc = document.read(name, text, { verbatim = true }, {})
   if doc.dialect and not check(name, text) then return nil, ("%s cannot be converted"):format(name) end
@@ -65,13 +56,13 @@ if args[1] == "-h" or args[1] == "--help" then
   return 0
 end
 if #args ~= 1 or args[1]:sub(1, 1) == "-" then
-  complain(#args == 0 and "which file?\n" or "one file, and no options\n")
+  command:complain(#args == 0 and "which file?\n" or "one file, and no options\n")
   io.stderr:write(USAGE)
   return 2
 end
 local text, fault = convert(args[1])
 if not text then
-  complain(fault)
+  command:complain(fault)
   return 1
 end
 io.write(text)

@@ -4,6 +4,7 @@
 
 local inspect = require "moongate.inspect"
 local text = require "moongate.tool.text"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate explain METHOD URL [-H 'NAME: VALUE']... [-c FILE] [--json]
@@ -25,9 +26,7 @@ usage: moongate explain METHOD URL [-H 'NAME: VALUE']... [-c FILE] [--json]
 local VALUES = { ["-c"] = "config", ["--config"] = "config", ["--listener"] = "listener", ["--from"] = "client" }
 local OTHERS_SHOWN = 10
 
-local function complain(message)
-  io.stderr:write("moongate explain: ", message, "\n")
-end
+local command = commands.new("explain", USAGE)
 
 -- ------------------------------------------------------------------------------------------------ arguments
 
@@ -293,25 +292,17 @@ local function print_explanation(e, opts)
   if is(e.route) and #e.services == 0 then print "\nservice: none; a step answers" end
 end
 
-local opts, fault = parse { ... }
-if not opts then
-  complain(fault .. "\n")
-  io.stderr:write(USAGE)
-  return 2
-end
-if opts.help then
-  io.write(USAGE)
-  return 0
-end
+local opts, status = command:options(parse, { ... })
+if not opts then return status end
 local config, diagnostics = inspect.load(opts.config)
 if not config then
   io.stderr:write(diagnostics)
-  complain(("%s cannot be used"):format(opts.config))
+  command:complain(("%s cannot be used"):format(opts.config))
   return 1
 end
 local explanation, json, found = config:explain(opts)
 if not explanation then
-  complain(json)
+  command:complain(json)
   return 2
 end
 if opts.json then

@@ -7,6 +7,7 @@ local files = require "moongate.files"
 local policies = require "moongate.tool.policies"
 local suggest = require "moongate.config.suggest"
 local templates = require "moongate.tool.templates"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate new policy NAME [--dir FOLDER]
@@ -20,9 +21,7 @@ local NAME_MAX = 64
 -- Keys of a step in a config, beside which a policy's name stands.
 local STEP_KEYS = { "enabled", "id", "use", "when" }
 
-local function complain(message)
-  io.stderr:write("moongate new: ", message, "\n")
-end
+local command = commands.new("new", USAGE)
 
 -- ------------------------------------------------------------------------------------------------ arguments
 
@@ -145,24 +144,16 @@ local function print_next(folder, name)
   if folder ~= FOLDER then print(("\nand its folder is named there: lua: { path: [%s] }"):format(folder)) end
 end
 
-local opts, fault = parse { ... }
-if not opts then
-  complain(fault .. "\n")
-  io.stderr:write(USAGE)
-  return 2
-end
-if opts.help then
-  io.write(USAGE)
-  return 0
-end
-fault = name_fault(opts.name)
+local opts, status = command:options(parse, { ... })
+if not opts then return status end
+local fault = name_fault(opts.name)
 if fault then
-  complain(fault)
+  command:complain(fault)
   return 2
 end
 local made, why = create(opts.folder, opts.name)
 if not made then
-  complain(why .. "; nothing was made")
+  command:complain(why .. "; nothing was made")
   return 1
 end
 for i, file in ipairs(made) do print((i == 1 and "made  " or "      ") .. file[1]) end

@@ -4,6 +4,7 @@
 local inspect = require "moongate.inspect"
 local json = require "moongate.core" and require("moongate").json
 local plan = require "moongate.plan"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate plan NEW [-c OLD] [--json] [--detailed-exitcode]
@@ -19,9 +20,7 @@ usage: moongate plan NEW [-c OLD] [--json] [--detailed-exitcode]
   exit status: 0, or 1 when a config cannot be used, 2 for wrong use (1 with --detailed-exitcode)
 ]]
 
-local function complain(message)
-  io.stderr:write("moongate plan: ", message, "\n")
-end
+local command = commands.new("plan", USAGE)
 
 -- ------------------------------------------------------------------------------------------------ arguments
 
@@ -162,7 +161,7 @@ local function load_config(file)
   local config, diagnostics = inspect.load(file)
   if config then return config end
   io.stderr:write(diagnostics)
-  complain(("%s cannot be used"):format(file))
+  command:complain(("%s cannot be used"):format(file))
   return nil
 end
 
@@ -179,16 +178,8 @@ local function status_of(found, opts)
   return found.changes > 0 and 2 or 0
 end
 
-local opts, fault, partly = parse { ... }
-if not opts then
-  complain(fault .. "\n")
-  io.stderr:write(USAGE)
-  return partly.detailed and 1 or 2
-end
-if opts.help then
-  io.write(USAGE)
-  return 0
-end
+local opts, status, partly = command:options(parse, { ... })
+if not opts then return status == 2 and partly.detailed and 1 or status end
 local old = load_config(opts.old)
 local new = load_config(opts.new)
 if not old or not new then return 1 end

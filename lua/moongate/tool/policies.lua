@@ -1,6 +1,7 @@
 -- The policies that a command can see: the built-in ones, and those in the folders of a config. They are found and
 -- loaded as the gateway does it.
 
+local commands = require "moongate.tool.command"
 local core = require "moongate.core"
 local document = require "moongate.config.document"
 local suggest = require "moongate.config.suggest"
@@ -35,14 +36,6 @@ local function exists(path)
   return file ~= nil
 end
 
-local function read(path)
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why end
-  local text, fault = file:read "a"
-  file:close()
-  return text, fault and path .. ": " .. fault
-end
-
 -- Beside the config, unless the path says more.
 local function below(config, folder)
   if folder:sub(1, 1) == "/" then return folder end
@@ -60,7 +53,7 @@ end
 function M.folders(config)
   if not config and not exists(DEFAULT_CONFIG) then return { "policies" } end
   config = config or DEFAULT_CONFIG
-  local text, why = read(config)
+  local text, why = commands.read(config)
   if not text then return nil, why end
   local value = document.read(config, text, {}, {}).value
   local lua = type(value) == "table" and value.lua

@@ -9,6 +9,7 @@ local json = require "moongate".json
 local json_schema = require "moongate.tool.json_schema"
 local policies = require "moongate.tool.policies"
 local text = require "moongate.tool.text"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate policy [-c FILE] [--json]            all policies: built in, and those of the config
@@ -21,9 +22,7 @@ usage: moongate policy [-c FILE] [--json]            all policies: built in, and
 local WIDTH = 100
 local HELP_INDENT = 4
 
-local function complain(message)
-  io.stderr:write("moongate policy: ", message, "\n")
-end
+local command = commands.new("policy", USAGE)
 
 -- ------------------------------------------------------------------------------------------------ arguments
 
@@ -155,7 +154,7 @@ end
 
 local function show_policy(found, opts)
   if found.fault then
-    complain(("cannot load '%s': %s"):format(found.name, found.fault))
+    command:complain(("cannot load '%s': %s"):format(found.name, found.fault))
     return 1
   end
   local module = found.module
@@ -173,25 +172,17 @@ end
 
 -- ------------------------------------------------------------------------------------------------ main
 
-local opts, fault = parse { ... }
-if not opts then
-  complain(fault .. "\n")
-  io.stderr:write(USAGE)
-  return 2
-end
-if opts.help then
-  io.write(USAGE)
-  return 0
-end
+local opts, status = command:options(parse, { ... })
+if not opts then return status end
 local folders, why = policies.folders(opts.config)
 if not folders then
-  complain(why)
+  command:complain(why)
   return 1
 end
 if not opts.name then return show_list(folders, opts) end
 local found, unknown = policies.find(opts.name, folders)
 if not found then
-  complain(unknown)
+  command:complain(unknown)
   return 2
 end
 return show_policy(found, opts)

@@ -9,6 +9,7 @@ local kinds = require "moongate.config.kinds"
 local mg = require "moongate"
 local suggest = require "moongate.config.suggest"
 local walk = require "moongate.config.walk"
+local commands = require "moongate.tool.command"
 
 local USAGE = [[
 usage: moongate token [-c FILE] [--key NAME] [OPTION]... [CLAIM=VALUE]...
@@ -32,9 +33,7 @@ local OPTIONS = {
   ["--expires"] = "expires", ["--algorithm"] = "algorithm", ["--kid"] = "kid", ["--typ"] = "typ",
 }
 
-local function complain(message)
-  io.stderr:write("moongate token: ", message, "\n")
-end
+local command = commands.new("token", USAGE)
 
 -- ------------------------------------------------------------------------------------------------ arguments
 
@@ -70,14 +69,6 @@ end
 
 -- ------------------------------------------------------------------------------------------------ keys
 
-local function read(path)
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why end
-  local text, fault = file:read "a"
-  file:close()
-  return text, fault and path .. ": " .. fault
-end
-
 local function table_at(value, key)
   local found = type(value) == "table" and value[key]
   return type(found) == "table" and found or {}
@@ -85,7 +76,7 @@ end
 
 -- The keys and secrets of a config as they are written; what is wrong with it is for `moongate check` to tell.
 local function read_config(name)
-  local text, why = read(name)
+  local text, why = commands.read(name)
   if not text then return nil, why end
   local value = document.read(name, text, {}, {}).value
   return { name = name, keys = table_at(value, "keys"), secrets = table_at(value, "secrets") }
@@ -116,13 +107,13 @@ local function read_secret(config, secret)
     return value
   end
   if type(secret.file) ~= "string" then return nil, "the secret has neither 'env' nor 'file'" end
-  local text, why = read(below(config, secret.file))
+  local text, why = commands.read(below(config, secret.file))
   return text and text:gsub("\n$", ""):gsub("\r$", ""), why
 end
 
 -- What to sign with.
 local function material(config, name, opts)
-  if opts.private_key then return read(opts.private_key) end
+  if opts.private_key then return commands.read(opts.private_key) end
   local key = config.keys[name]
   if type(key) ~= "table" or type(key.secret) ~= "string" then
     return nil, ("key '%s' only says how to verify; give what signs with --private-key FILE"):format(name)
@@ -155,19 +146,11 @@ local function sign(opts)
   return token
 end
 
-local opts, wrong = parse { ... }
-if not opts then
-  complain(wrong .. "\n")
-  io.stderr:write(USAGE)
-  return 2
-end
-if opts.help then
-  io.write(USAGE)
-  return 0
-end
+local opts, status = command:options(parse, { ... })
+if not opts then return status end
 local token, fault = sign(opts)
 if not token then
-  complain(fault)
+  command:complain(fault)
   return 1
 end
 print(token)

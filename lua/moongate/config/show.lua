@@ -40,25 +40,47 @@ local function is_list(value)
   return count == n
 end
 
-local function show(value, key, secrets)
+local function show_text(text, key, secrets)
+  if is_secret(key) and not secrets[text] then return HIDDEN end
+  return without_userinfo(text)
+end
+
+-- Whether it can be shown as it is. Nearly all can, and a copy costs more than this look.
+local function is_plain(value, key, secrets)
+  local kind = type(value)
+  if kind == "string" then return show_text(value, key, secrets) == value end
+  if kind ~= "table" then return kind ~= "function" and kind ~= "userdata" end
+  local keys_are_numbers = #value > 0
+  for k, v in pairs(value) do
+    local named = type(k) == "string"
+    if named == keys_are_numbers or not is_plain(v, named and k or key, secrets) then return false end
+  end
+  return true
+end
+
+local function copy(value, key, secrets)
   local kind = type(value)
   if kind == "string" then
-    if is_secret(key) and not secrets[value] then return HIDDEN end
-    return without_userinfo(value)
+    return show_text(value, key, secrets)
   elseif kind == "table" then
     local out = json.is_array(value) and json.array() or {}
     if is_list(value) then
-      for i, item in ipairs(value) do out[i] = show(item, key, secrets) end
+      for i, item in ipairs(value) do out[i] = copy(item, key, secrets) end
       return out
     end
     for k, v in pairs(value) do
-      out[type(k) == "string" and k or tostring(k)] = show(v, type(k) == "string" and k or key, secrets)
+      out[type(k) == "string" and k or tostring(k)] = copy(v, type(k) == "string" and k or key, secrets)
     end
     return out
   elseif kind == "function" or kind == "userdata" then
     return "<" .. kind .. ">"
   end
   return value
+end
+
+local function show(value, key, secrets)
+  if is_plain(value, key, secrets) then return value end
+  return copy(value, key, secrets)
 end
 
 -- Where things stand in the files is none of the config, and what is made of an option is that option once more.

@@ -128,12 +128,23 @@ routes:
   it("tells what a reload keeps, begins anew, and needs a restart for", function()
     local reload = data(OLD, NEW).reload
     assert.same({ "the number of workers: 2 -> 4" }, reload.restart)
+    assert.same({ "limits.header_bytes of responses: 32768 -> 65536" },
+      data(OLD, OLD .. "limits: { header_bytes: 64KiB }\n").reload.restart)
     local anew = table.concat(reload.anew, "\n")
     assert.matches("circuit_breaker of 'users'", anew, 1, true)
     assert.matches("the cache 'pages', which is empty then", anew, 1, true)
     assert.not_matches("other", anew, 1, true)
-    assert.matches("the counts of rate-limit in route 'secure'", data(OLD, NEW:gsub("  %- { name: open.-\n", "%0%0", 1)
-      :gsub("name: open", "name: open2", 1)).reload.anew[3], 1, true)
+    assert.not_matches("rate-limit", anew, 1, true) -- its route has another number now, and the same name
+    local moved = NEW:gsub("policies: %[{ jwt: { keys: main } }, { rate", "policies: [{ rate")
+    assert.matches("the counts of rate-limit in route 'secure', which has no name and stands at routes[2].policies[0]",
+      table.concat(data(OLD, moved).reload.anew, "\n"), 1, true)
+  end)
+
+  it("knows that backends which are verified in another way are asked anew", function()
+    local old = 'services: { s: { url: "https://10.0.0.1" } }\nroutes: [{ match: /*, service: s }]\n'
+    local new = old:gsub('0.1" }', '0.1", tls: { name: other } }')
+    assert.same({ "connections to the backends of 's' and their health: its TLS differs" }, data(old, new).reload.anew)
+    assert.same({}, data(old, old:gsub("/%*", "/a/*")).reload.anew)
   end)
 
   it("has an exit status that says more when it is asked for", function()

@@ -16,17 +16,12 @@ local function add(list, text, ...)
   list[#list + 1] = text:format(...)
 end
 
-local function uses_tls(service)
-  return service.tls ~= nil
-end
-
--- Backends that stay keep their connections and what is known of them; not with TLS, since how they are verified may
--- have changed.
+-- Backends that stay keep their connections and what is known of them, unless they are verified in another way.
 local function compare_services(old, new, out)
   for _, name in ipairs(sorted_names(new)) do
     local before, service = old[name], new[name]
-    if before and (uses_tls(before) or uses_tls(service)) then
-      add(out.anew, "connections and health of the backends of '%s', which speak TLS", name)
+    if before and not values.same(before.tls, service.tls) then
+      add(out.anew, "connections to the backends of '%s' and their health: its TLS differs", name)
     elseif before then
       for _, part in ipairs { "circuit_breaker", "retries", "max_requests", "queue", "outliers" } do
         if before[part] ~= nil and not values.same(before[part], service[part]) then
@@ -49,19 +44,35 @@ local function compare_stores(old, new, what, out)
   end
 end
 
+local HEAD_BYTES = 32768 -- heads of responses may be so long in any case
 local LIMITS = { ["rate-limit"] = true, quota = true, concurrency = true }
 
--- Limits without a name are counted by where they stand.
+-- Where a step stands, with its route's name for its number: what limits without a name are counted by (env.key).
+local function key_of(path)
+  return (path:gsub("^routes%[%d+%]", ""))
+end
+
+-- { [policy and key] = true } of a route of that name; nil: there is none.
+local function keys_in(config, name)
+  for _, route in ipairs(config.shown.routes) do
+    if route.name == name then
+      local out = {}
+      for i, path in ipairs(config.places[name].steps) do out[route.steps[i].name .. key_of(path)] = true end
+      return out
+    end
+  end
+  return nil
+end
+
 local function moved_limits(old, new, out)
   for _, route in ipairs(new.shown.routes) do
-    local before, place = old.places[route.name], new.places[route.name]
+    local known
     for i, step in ipairs(route.steps) do
-      local path = place.steps[i]
-      if LIMITS[step.name] and before and not (step.conf or {}).name then
-        local known = false
-        for _, old_path in ipairs(before.steps) do known = known or old_path == path end
-        if not known then
-          add(out.anew, "the counts of %s in route '%s': it has no name, and stands at %s now", step.name,
+      if LIMITS[step.name] and not (step.conf or {}).name then
+        known = known or keys_in(old, route.name) or {}
+        local path = new.places[route.name].steps[i]
+        if next(known) and not known[step.name .. key_of(path)] then
+          add(out.anew, "the counts of %s in route '%s', which has no name and stands at %s now", step.name,
             route.name, path)
         end
       end
@@ -81,6 +92,10 @@ function M.compare(old, new)
   compare_stores(a.caches, b.caches, "cache", out)
   compare_stores(a.shared, b.shared, "dictionary", out)
   moved_limits(old, new, out)
+  local header_bytes = b.limits.header_bytes
+  if header_bytes > math.max(a.limits.header_bytes, HEAD_BYTES) then
+    add(out.restart, "limits.header_bytes of responses: %d -> %d", a.limits.header_bytes, header_bytes)
+  end
   if a.workers ~= b.workers then
     add(out.restart, "the number of workers: %s -> %s", a.workers == 0 and "auto" or a.workers,
       b.workers == 0 and "auto" or b.workers)

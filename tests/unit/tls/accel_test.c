@@ -158,6 +158,21 @@ static void the_start_decides(void **state)
     assert_string_equal(mg_tls_accel_summary(), ALL);
 }
 
+/* Once a process: the other tests decide for themselves, before and after. */
+static void what_is_put_off_is_done_once(void **state)
+{
+    (void)state;
+    start(true);
+    mg_tls_accel_catch_up();
+    mg_tls_accel_put_off("off");
+    assert_string_equal(mg_tls_accel_summary(), ALL);
+    mg_tls_accel_catch_up();
+    assert_string_equal(mg_tls_accel_summary(), "off (MOONGATE_TLS_ACCEL=off)");
+    start(true);
+    mg_tls_accel_catch_up();
+    assert_string_equal(mg_tls_accel_summary(), ALL);
+}
+
 static void lies_are_found_out(void **state)
 {
     (void)state;
@@ -1091,6 +1106,7 @@ static void failures_end_the_handshake(void **state)
         f(state);                                                                                  \
     }
 ACCELERATED(the_start_decides)
+ACCELERATED(what_is_put_off_is_done_once)
 ACCELERATED(lies_are_found_out)
 ACCELERATED(no_randomness_is_an_error)
 ACCELERATED(keys_sign_what_the_library_finds_good)
@@ -1101,6 +1117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_start_decides_if_there_is_any),
+        cmocka_unit_test(what_is_put_off_is_done_once_if_there_is_any),
         cmocka_unit_test(lies_are_found_out_if_there_is_any),
         cmocka_unit_test(gcm_is_the_same_both_ways),
         cmocka_unit_test(chachapoly_is_the_same_both_ways),

@@ -74,9 +74,9 @@ end
 function M.new(conf)
   local rule, current, key_of = rule_of(conf), calendar(conf.period), mg.client_key(conf.by)
   local limiter, cost_of = mg.shared("quota"):limiter { rule }, cost.compile(conf.cost)
-  rule.redis_key = function(key) return conf.name .. ":" .. key end
-  local take = counter.new(conf, limiter, conf.store ~= "local" and redis.new(conf.store, { rule }) or nil,
-    function(req) return current() .. ":" .. key_of(req) end)
+  local function name_in_redis(key) return conf.name .. ":" .. key end
+  local shared = conf.store ~= "local" and redis.new(conf.store, rule, name_in_redis) or nil
+  local take = counter.new(conf, limiter, shared, function(req) return current() .. ":" .. key_of(req) end)
   local policy = answer.policy_field { { name = conf.name, quota = conf.limit, window = rule.window } }
 
   local function tell(res, remaining, seconds)

@@ -1,10 +1,11 @@
 -- Limits how much a client may ask for. What is counted is in shared/limiter.h, or in Redis for many gateways
--- (moongate.limits.redis); here is who is counted, and what clients are told.
+-- (moongate.limits.redis).
 
 local answer = require "moongate.limits.answer"
 local cost = require "moongate.limits.cost"
 local keys = require "moongate.limits.key"
 local mg, s = require "moongate", require "moongate.schema"
+local redis = require "moongate.limits.redis"
 local sets = require "moongate.limits.set"
 
 local M = {
@@ -126,29 +127,32 @@ end)
 
 -- ------------------------------------------------------------------------------------------------ in C
 
--- The gateway itself runs it (src/gateway/rate_limit.c), but for what waits for Redis and what looks at the backend.
+-- The gateway itself runs it (src/gateway/rate_limit.c), but for the limit that looks at the backend.
 function M.native(conf)
-  if conf.algorithm ~= "adaptive" and conf.store == "local" then return "rate-limit" end
+  if conf.algorithm ~= "adaptive" then return "rate-limit" end
 end
 
+-- What src/script/native_rate_limit.c reads.
 function M.native_conf(conf, env)
   local list = { sets.plan(conf, conf, env) }
   for name, tier in pairs(conf.tiers or {}) do list[#list + 1] = sets.plan(conf, tier, env, name) end
-  local by_expression = conf.tier ~= "group"
+  local in_redis = conf.store ~= "local"
   return {
-    sets = list, tier = by_expression and conf.tier or nil,
-    cost = tonumber(conf.cost), cost_expr = type(conf.cost) == "string" and conf.cost or nil, cost_max = cost.MAX,
+    sets = list, tier = conf.tier ~= "group" and conf.tier or nil,
+    redis = in_redis and conf.store or nil, script = in_redis and redis.SCRIPT or nil, batch = conf.batch,
+    when_down = conf.when_down, cost = tonumber(conf.cost), cost_max = cost.MAX,
+    cost_expr = type(conf.cost) == "string" and conf.cost or nil,
     headers = conf.headers, legacy_headers = conf.legacy_headers, legacy_reset = conf.legacy_reset,
     status = conf.status, message = conf.message,
     message_type = conf.message and answer.content_type_of(conf.message), dry_run = conf.dry_run,
-    allow_uncounted = conf.when_down == "allow",
   }
 end
 
 -- ------------------------------------------------------------------------------------------------ adaptive
 
 -- How many requests are under way at once; the limit is found from the backend's latency and failures.
-local function adaptive(conf, env, dict)
+function M.new(conf, env)
+  local dict = mg.shared "rate-limit"
   local initial = conf.limit or math.min(math.max(20, conf.min), conf.max)
   local limiter = dict:adaptive { min = conf.min, max = conf.max, initial = initial }
   local key_of, prefix = mg.client_key(conf.by), mg.key("adaptive", conf.name or env.key)
@@ -183,82 +187,6 @@ local function adaptive(conf, env, dict)
       end
     end,
   }
-end
-
--- ------------------------------------------------------------------------------------------------ tiers
-
--- A function of the request that gives its set of limits.
-local function chooser(conf, make)
-  local default = make(conf)
-  if not conf.tiers then return function() return default end end
-  local by_name = {}
-  for name, tier in pairs(conf.tiers) do by_name[name] = make(tier, name) end
-  if conf.tier ~= "group" then return function(req) return by_name[req:expr(conf.tier)] or default end end
-  return function(req)
-    local groups = req.auth and req.auth.claims.groups
-    if type(groups) ~= "table" then return default end
-    for i = 1, #groups do
-      if by_name[groups[i]] then return by_name[groups[i]] end
-    end
-    return default
-  end
-end
-
--- ------------------------------------------------------------------------------------------------ the step
-
--- What clients are told beside the answer, as a function of (req, res, ...).
-local function teller(conf)
-  local legacy = conf.legacy_headers and answer.legacy(conf.legacy_reset)
-  local always = conf.legacy_headers == true
-  return function(req, res, set, refused, field, which, remaining, reset)
-    if conf.headers and field then
-      res:add_header("RateLimit-Policy", set.policy)
-      res:add_header("RateLimit", field)
-    end
-    if legacy and (always or refused) then
-      legacy(req, res, set.quotas[which], refused and 0 or remaining, reset)
-    end
-    return res
-  end
-end
-
--- What most clients are told. A function of its own, as each variable that the one it makes remembers costs memory.
-local function telling(policy, field)
-  return function(res)
-    res:add_header("RateLimit-Policy", policy)
-    res:add_header("RateLimit", field)
-  end
-end
-
-function M.new(conf, env)
-  local dict = mg.shared "rate-limit"
-  if conf.algorithm == "adaptive" then return adaptive(conf, env, dict) end
-
-  local choose = chooser(conf, function(limits, tier) return sets.new(conf, limits, env, dict, tier) end)
-  local cost_of, tell, silent = cost.compile(conf.cost), teller(conf), not (conf.headers or conf.legacy_headers)
-  local plain = conf.headers and conf.legacy_headers ~= true
-
-  local function refuse(req, set, field, retry_after, which, remaining, reset)
-    mg.log.info("over the limit", { limit = set.names[which], dry_run = conf.dry_run })
-    if conf.dry_run then return end
-    local res = answer.refused(
-      { status = conf.status, message = conf.message, names = { set.names[which] } }, retry_after)
-    return tell(req, res, set, true, field, which, remaining, math.max(reset, retry_after))
-  end
-
-  return { request = function(req)
-    local set = choose(req)
-    local ok, field, retry_after, delay, which, remaining, reset = set.take(req, cost_of(req))
-    if ok == nil then -- nobody could count
-      if field == "allow" then return end
-      return answer.overloaded "Requests cannot be counted at the moment"
-    end
-    if not ok then return refuse(req, set, field, retry_after, which, remaining, reset) end
-    if delay > 0 and not conf.dry_run then mg.sleep(delay) end
-    if silent or conf.dry_run then return end
-    if plain then return field and telling(set.policy, field) end
-    return function(res) tell(req, res, set, false, field, which, remaining, reset) end
-  end }
 end
 
 return M

@@ -463,6 +463,113 @@ describe("rate-limit", function()
     end)
   end)
 
+  describe("in Redis", function()
+    local function redis_gateway(conf)
+      conf.store = "main"
+      local t = T.new { policies = { { ["rate-limit"] = conf } }, redis = { main = true }, upstreams = OK,
+        service = "api" }
+      return t, t:redis "main"
+    end
+
+    -- How often a script was run.
+    local function runs(redis)
+      local count = 0
+      for _, words in ipairs(redis.commands) do
+        if words[1] == "EVALSHA" then count = count + 1 end
+      end
+      return count
+    end
+
+    it("keys say whose limit it is", function()
+      local t, redis = redis_gateway { limit = 5, name = "general" }
+      t:request(from "192.0.2.9")
+      assert.equal("1", redis:command("GET", "general:192.0.2.9"))
+      t, redis = redis_gateway { name = "all", limits = { { name = "a", limit = 5 }, { limit = 6 } } }
+      t:request(from "192.0.2.9")
+      assert.equal("1", redis:command("GET", "a:{192.0.2.9}"))
+      assert.equal("1", redis:command("GET", "all-2:{192.0.2.9}"))
+      t, redis = redis_gateway { name = "all", limits = { { name = "a", limit = 5 }, { limit = 6, by = "route" } } }
+      t:request(from "192.0.2.9")
+      assert.equal("1", redis:command("GET", "{all}:a:192.0.2.9"))
+      t, redis = redis_gateway { name = "x", by = "${header.a}", limits = { { name = "a", limit = 5 }, { limit = 6 } } }
+      t:request(from(nil, "/", { a = "}{" }))
+      assert.equal("1", redis:command("GET", "{x}:a:}{"))
+    end)
+
+    it("costs may be parts of a unit", function()
+      local t, redis = redis_gateway { limit = 5, name = "x", cost = 0.5 }
+      assert.header(t:request "/", "RateLimit", '"x";r=4;t=60')
+      t:request "/"
+      assert.equal("1", redis:command("GET", "x:192.0.2.1"))
+    end)
+
+    it("units are taken in batches, and never too many", function()
+      local t, redis = redis_gateway { limit = 25, batch = 10, name = "x" }
+      for i = 1, 25 do assert.header(t:request "/", "RateLimit", ('"x";r=%d;t=60'):format(25 - i)) end
+      assert.equal(2 + 2 * 5, runs(redis)) -- of the last five each asks for ten, and then for one
+      assert.equal(0, admitted(t, 5))
+      t:advance(60)
+      assert.equal(25, admitted(t, 30))
+    end)
+
+    it("a request that costs more than a batch takes what it needs", function()
+      local t, redis = redis_gateway { limit = 25, batch = 10, cost = "${header.cost}" }
+      local function cost(units) return t:request(from(nil, "/", { cost = units })):header "RateLimit" end
+      assert.equal('"default";r=13;t=60', cost "12")
+      assert.equal('"default";r=12;t=60', cost "1")
+      assert.equal('"default";r=9;t=60', cost "3")
+      assert.equal(2, runs(redis))
+    end)
+
+    it("that is down, slow or wrong, `when_down` says what becomes of requests, and the log does, once", function()
+      local faults = {
+        down = function(redis) redis:down() end,
+        timeout = function(redis) redis:hang() end,
+        redis = function(redis) redis.fail = "OOM no room" end,
+      }
+      local said = { allow = { 200, 200, 200 }, deny = { 503, 503, 503 }, ["local"] = { 200, 200, 429 } }
+      for why, harm in pairs(faults) do
+        for when_down, statuses in pairs(said) do
+          local t, redis = redis_gateway { limit = 2, when_down = when_down }
+          harm(redis)
+          t:settle()
+          local got, began = {}, t:now()
+          for i = 1, 3 do got[i] = t:request("/").status end
+          assert.same(statuses, got)
+          assert.is_true(t:now() - began <= 3 * 0.2 + 1e-6)
+          local lines = t:log "limits cannot be counted in Redis"
+          assert.equal(1, #lines)
+          assert.same({ why, when_down, "main" }, { lines[1].why, lines[1].instead, lines[1].store })
+          redis.fail = nil
+          redis:up()
+          t:advance(10)
+          t:request "/"
+          assert.equal(1, #t:log "limits are counted in Redis again")
+        end
+      end
+    end)
+
+    it("a batch that is not granted, and what is asked instead, have one time-out", function()
+      local t, redis = redis_gateway { limit = 5, batch = 10, when_down = "deny" }
+      t:request "/"
+      redis.delay = 0.15
+      local began = t:now()
+      assert.status(t:request "/", 503)
+      assert.near(0.2, t:now() - began, 1e-6)
+    end)
+
+    it("a client that leaves does not wait", function()
+      local t, redis = redis_gateway { limit = 5 }
+      t:request "/"
+      redis:hang()
+      local client = t:connect()
+      client:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+      client:reset()
+      t:advance(2)
+      assert.called("api", 1)
+    end)
+  end)
+
   describe("what nobody can count", function()
     -- A key that another algorithm counts at.
     local function taken(conf)

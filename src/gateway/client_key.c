@@ -26,7 +26,7 @@ struct mg_client_key_part mg_client_key_part(struct mg_str by)
     if (mg_str_eq(by, MG_STR("route")))
         return (struct mg_client_key_part){MG_CLIENT_KEY_ROUTE, MG_STR_NONE};
     if (mg_str_eq(by, MG_STR("subject")) || mg_str_eq(by, MG_STR("consumer")))
-        return (struct mg_client_key_part){MG_CLIENT_KEY_NAME, MG_STR("auth.subject")};
+        return (struct mg_client_key_part){MG_CLIENT_KEY_SUBJECT, MG_STR_NONE};
     return template_part(by);
 }
 
@@ -105,6 +105,8 @@ static struct mg_str part_text(const struct mg_client_key_part *part, struct mg_
         return address(req);
     case MG_CLIENT_KEY_ROUTE:
         return req->route ? req->route->name : MG_STR("-");
+    case MG_CLIENT_KEY_SUBJECT:
+        return chosen(mg_expr_subject(req), req);
     case MG_CLIENT_KEY_NAME:
         return chosen(mg_expr_named(req, part->text), req);
     case MG_CLIENT_KEY_TEMPLATE:

@@ -13,7 +13,8 @@
 #include "gateway/exchange.h"
 
 enum mg_client_key_kind {
-    MG_CLIENT_KEY_IP, /* of IPv6 the network of 64 bits: a client has all of that */
+    MG_CLIENT_KEY_IP,      /* of IPv6 the network of 64 bits: a client has all of that */
+    MG_CLIENT_KEY_SUBJECT, /* who has logged in */
     MG_CLIENT_KEY_ROUTE,
     MG_CLIENT_KEY_NAME, /* what a name of expressions stands for (gateway/expr.h) */
     MG_CLIENT_KEY_TEMPLATE,

@@ -157,6 +157,12 @@ static const struct mg_script_hooks *hooks_of(const struct mg_request *req)
     return req->ex ? req->wg->worker->hooks : NULL;
 }
 
+struct mg_str mg_expr_subject(struct mg_request *req)
+{
+    const struct mg_script_hooks *hooks = hooks_of(req);
+    return hooks ? hooks->request_subject(req) : MG_STR_NONE;
+}
+
 bool mg_expr_item(struct mg_request *req, struct mg_str name, uint32_t index, struct mg_str *item)
 {
     const struct mg_script_hooks *hooks = hooks_of(req);

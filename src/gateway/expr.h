@@ -30,6 +30,9 @@ struct mg_str mg_expr_text(struct mg_request *req, struct mg_str text);
 /* What one name stands for, known here or to row 6; the same. */
 struct mg_str mg_expr_named(struct mg_request *req, struct mg_str name);
 
+/* Who has logged in, auth.subject; in the request's arena. Empty: nobody. */
+struct mg_str mg_expr_subject(struct mg_request *req);
+
 /* An item (from 1) of the list that a name stands for, such as "claims.groups"; in the request's
  * arena. False: there is none of that number. */
 bool mg_expr_item(struct mg_request *req, struct mg_str name, uint32_t index, struct mg_str *item);

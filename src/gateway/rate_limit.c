@@ -1,12 +1,12 @@
 /*
  * One request at its limits. Worker thread.
  *
- *     which limits, whose, how much ──▶ take ──▶ granted ──▶ (wait for the turn) ──▶ go on
- *                                        │                         on the way back: tell
- *                                        ├────▶ refused ──▶ answer
- *                                        └────▶ nobody can count ──▶ go on, or answer
+ *     which limits, whose, how much ──▶ count here, ──▶ granted ──▶ (wait for the turn) ──▶ go on
+ *                                       or in Redis        │            on the way back: tell
+ *                                            │             └────▶ refused ──▶ answer
+ *                                            └─▶ nobody can ──▶ count here, go on, or answer
  *
- * What is not refused and does not wait costs no allocation but that of the exchange's arena.
+ * What is counted here, granted, and need not wait costs no allocation but in the exchange's arena.
  */
 #include "gateway/rate_limit.h"
 
@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "gateway/expr.h"
 #include "gateway/rate_limit_answer.h"
+#include "gateway/rate_limit_redis.h"
 #include "gateway/worker.h"
 
 #define NUMBER_BYTES_MAX 63
@@ -82,16 +83,12 @@ static struct mg_str join(struct mg_str prefix, struct mg_str key, struct mg_are
     return mg_str(text, prefix.n + key.n);
 }
 
-static void make_asks(const struct mg_rate_limit_set *set, struct mg_request *req, double cost,
-                      struct mg_limiter_ask *asks)
+/* The keys of the limits, without any prefix. */
+static void find_keys(const struct mg_rate_limit_set *set, struct mg_request *req,
+                      struct mg_str *keys)
 {
-    struct mg_str key = MG_STR_NONE;
-    for (uint32_t i = 0; i < set->count; i++) {
-        const struct mg_rate_limit *limit = &set->limits[i];
-        if (i == 0 || !set->one_key)
-            key = mg_client_key_text(&limit->by, req);
-        asks[i] = (struct mg_limiter_ask){&limit->rule, join(limit->prefix, key, req->arena), cost};
-    }
+    for (uint32_t i = 0; i < set->count; i++)
+        keys[i] = i > 0 && set->one_key ? keys[0] : mg_client_key_text(&set->limits[i].by, req);
 }
 
 /* --- what becomes of it --- */
@@ -115,15 +112,18 @@ static enum mg_step_result refuse(const struct mg_step *step, struct mg_walk *w,
     return MG_STEP_STOP;
 }
 
-static enum mg_step_result uncounted(const struct mg_step *step, struct mg_walk *w,
-                                     enum mg_dict_rc why)
+static void log_uncounted(const struct mg_step *step, const struct mg_walk *w, enum mg_dict_rc why)
 {
-    const struct mg_rate_limit_options *o = step->options;
     mg_log_error("requests cannot be counted", MG_LOG_STR("step", step->id),
                  MG_LOG_STR("route", route_name(w->req)),
                  MG_LOG_STR("request_id", mg_request_id(w->req)),
                  MG_LOG_C("why", mg_dict_rc_text(why)));
-    if (o->allow_uncounted || o->dry_run)
+}
+
+static enum mg_step_result uncounted(const struct mg_step *step, struct mg_walk *w)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    if (o->when_down == MG_RATE_LIMIT_DOWN_ALLOW || o->dry_run)
         return MG_STEP_NEXT;
     w->res = mg_rate_limit_uncounted(w->req);
     return MG_STEP_STOP;
@@ -181,27 +181,108 @@ static enum mg_step_result grant(const struct mg_step *step, struct mg_walk *w,
     return delay_s > 0 ? wait_for_turn(w, delay_s) : MG_STEP_NEXT;
 }
 
-/* --- the step --- */
+static enum mg_step_result decide(const struct mg_step *step, struct mg_walk *w,
+                                  const struct mg_rate_limit_set *set,
+                                  const struct mg_limiter_result *results)
+{
+    size_t which = mg_limiter_tightest(results, set->count);
+    if (results[which].ok)
+        return grant(step, w, set, results, which);
+    return refuse(step, w, mg_rate_limit_word_new(step->options, set, results, which, w->req));
+}
+
+/* --- counting here --- */
 
 static int64_t now_ms(const struct mg_walk *w)
 {
     return (int64_t)(mg_loop_now(w->ex->worker->loop) / MG_MILLISECOND);
 }
 
+static enum mg_step_result count_here(const struct mg_step *step, struct mg_walk *w,
+                                      const struct mg_rate_limit_set *set,
+                                      const struct mg_str *keys, double cost)
+{
+    const struct mg_rate_limit_options *o = step->options;
+    struct mg_limiter_ask asks[MG_RATE_LIMITS_MAX];
+    struct mg_limiter_result results[MG_RATE_LIMITS_MAX];
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct mg_rate_limit *limit = &set->limits[i];
+        struct mg_str key = join(limit->prefix, keys[i], w->req->arena);
+        asks[i] = (struct mg_limiter_ask){&limit->rule, key, cost};
+    }
+    enum mg_dict_rc rc = mg_limiter_take_all(o->dict, asks, set->count, now_ms(w), results);
+    if (rc == MG_DICT_OK)
+        return decide(step, w, set, results);
+    log_uncounted(step, w, rc);
+    return uncounted(step, w);
+}
+
+/* --- counting in Redis --- */
+
+/* In the arena. */
+struct visit {
+    struct mg_rate_limit_call call;
+    struct mg_str keys[MG_RATE_LIMITS_MAX];
+    const struct mg_step *step;
+    struct mg_walk *walk;
+};
+
+static enum mg_step_result told(struct visit *v)
+{
+    const struct mg_rate_limit_call *call = &v->call;
+    if (call->counted)
+        return decide(v->step, v->walk, call->set, call->results);
+    if (call->options->when_down == MG_RATE_LIMIT_DOWN_LOCAL)
+        return count_here(v->step, v->walk, call->set, call->keys, call->cost);
+    return uncounted(v->step, v->walk);
+}
+
+static void on_told(struct mg_rate_limit_call *call)
+{
+    struct visit *v = call->owner;
+    mg_wait_end(&v->walk->wait);
+    enum mg_step_result result = told(v);
+    if (result != MG_STEP_WAIT)
+        mg_walk_resume(v->walk, result);
+}
+
+static void give_up(void *arg)
+{
+    mg_rate_limit_redis_cancel(&((struct visit *)arg)->call);
+}
+
+static enum mg_step_result count_in_redis(const struct mg_step *step, struct mg_walk *w,
+                                          const struct mg_rate_limit_set *set,
+                                          const struct mg_str *keys, double cost)
+{
+    struct visit *v = mg_arena_alloc(w->req->arena, sizeof *v);
+    memcpy(v->keys, keys, set->count * sizeof *keys);
+    v->step = step;
+    v->walk = w;
+    v->call = (struct mg_rate_limit_call){.options = step->options,
+                                          .set = set,
+                                          .req = w->req,
+                                          .keys = v->keys,
+                                          .cost = cost,
+                                          .on_done = on_told,
+                                          .owner = v};
+    if (mg_rate_limit_redis_start(&v->call))
+        return told(v);
+    mg_wait_begin(&w->wait, &w->ex->wait, give_up, v);
+    return MG_STEP_WAIT;
+}
+
+/* --- the step --- */
+
 enum mg_step_result mg_rate_limit_request(const struct mg_step *step, struct mg_walk *w)
 {
     const struct mg_rate_limit_options *o = step->options;
     const struct mg_rate_limit_set *set = choose(o, w->req);
-    struct mg_limiter_ask asks[MG_RATE_LIMITS_MAX];
-    struct mg_limiter_result results[MG_RATE_LIMITS_MAX];
-    make_asks(set, w->req, cost_of(o, w->req), asks);
-    enum mg_dict_rc rc = mg_limiter_take_all(o->dict, asks, set->count, now_ms(w), results);
-    if (rc != MG_DICT_OK)
-        return uncounted(step, w, rc);
-    size_t which = mg_limiter_tightest(results, set->count);
-    if (results[which].ok)
-        return grant(step, w, set, results, which);
-    return refuse(step, w, mg_rate_limit_word_new(o, set, results, which, w->req));
+    struct mg_str keys[MG_RATE_LIMITS_MAX];
+    find_keys(set, w->req, keys);
+    double cost = cost_of(o, w->req);
+    return o->redis ? count_in_redis(step, w, set, keys, cost)
+                    : count_here(step, w, set, keys, cost);
 }
 
 enum mg_step_result mg_rate_limit_response(const struct mg_step *step, struct mg_walk *w)

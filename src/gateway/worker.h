@@ -41,6 +41,8 @@ struct mg_script_hooks {
      * number. */
     bool (*request_item)(struct mg_request *req, struct mg_str name, uint32_t index,
                          struct mg_str *item);
+    /* The same of auth.subject, who has logged in, which is asked most. */
+    struct mg_str (*request_subject)(struct mg_request *req);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* Bytes in its Lua state. */

@@ -13,7 +13,7 @@ static void finish(struct mg_redis_eval *e)
     e->on_done(e);
 }
 
-/* A second call has a time-out of its own, which is too long by what the first one took. */
+/* A later call has a time-out of its own, which is too long by what those before it took. */
 static void on_timer(void *arg)
 {
     struct mg_redis_eval *e = arg;
@@ -31,14 +31,13 @@ static void on_text_done(struct mg_redis_call *call)
 
 static bool send_text(struct mg_redis_eval *e)
 {
-    uint64_t deadline_ns = e->call._deadline_ns;
     set_arg(e, MG_REDIS_EVAL_COMMAND, MG_STR("EVAL"));
     set_arg(e, MG_REDIS_EVAL_SCRIPT, e->text);
     e->call.reply = NULL;
     e->call.on_done = on_text_done;
     if (mg_redis_client_start(e->_client, &e->call, 1) != MG_REDIS_OK)
         return false;
-    mg_timer_set(&e->_timer, deadline_ns);
+    mg_timer_set(&e->_timer, e->deadline_ns);
     return true;
 }
 
@@ -57,7 +56,14 @@ enum mg_redis_error mg_redis_eval_start(struct mg_redis_eval *e, struct mg_redis
     e->call.owner = e;
     mg_timer_init(&e->_timer, mg_redis_client_loop(client), on_timer, e);
     set_arg(e, MG_REDIS_EVAL_COMMAND, MG_STR("EVALSHA"));
-    return mg_redis_client_start(client, &e->call, 1);
+    enum mg_redis_error error = mg_redis_client_start(client, &e->call, 1);
+    if (error)
+        return error;
+    if (e->deadline_ns)
+        mg_timer_set(&e->_timer, e->deadline_ns);
+    else
+        e->deadline_ns = e->call._deadline_ns;
+    return MG_REDIS_OK;
 }
 
 void mg_redis_eval_cancel(struct mg_redis_eval *e)

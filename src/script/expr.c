@@ -6,6 +6,16 @@
 #include "script/instances.h"
 #include "script/lib_message.h"
 
+/* Its address is the key in the registry, of the text "subject": pushing that costs less than
+ * making it anew. */
+static const char subject_key;
+
+void mg_expr_open(lua_State *L)
+{
+    lua_pushliteral(L, "subject");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &subject_key);
+}
+
 /* Where that is kept which a name stands for: in a table that is a user value of the request's
  * handle, behind `path`. 0: there is no such name. */
 static int place_of(struct mg_str name, struct mg_str *path)
@@ -44,10 +54,14 @@ static void push_kept(lua_State *L, int handle, struct mg_str name)
 static struct mg_str text_on_top(lua_State *L)
 {
     struct mg_str text = MG_STR_NONE;
-    if (lua_isboolean(L, -1))
+    switch (lua_type(L, -1)) {
+    case LUA_TBOOLEAN:
         return lua_toboolean(L, -1) ? MG_STR("true") : MG_STR("false");
-    if (lua_isstring(L, -1))
+    case LUA_TSTRING:
+    case LUA_TNUMBER:
         text.p = lua_tolstring(L, -1, &text.n);
+        break;
+    }
     return text;
 }
 
@@ -117,6 +131,22 @@ struct mg_str mg_expr_request_value(struct mg_request *req, struct mg_str name)
     struct mg_str value = kept_text(L, handle, name, req->arena);
     drop(req, L, handle);
     return value;
+}
+
+struct mg_str mg_expr_request_subject(struct mg_request *req)
+{
+    struct mg_str subject = MG_STR_NONE;
+    lua_State *L = push_handle(req);
+    if (!L)
+        return subject;
+    int handle = lua_gettop(L);
+    if (lua_getiuservalue(L, handle, MG_HANDLE_AUTH) == LUA_TTABLE) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &subject_key);
+        lua_rawget(L, -2);
+        subject = mg_arena_str(req->arena, text_on_top(L));
+    }
+    drop(req, L, handle);
+    return subject;
 }
 
 bool mg_expr_request_item(struct mg_request *req, struct mg_str name, uint32_t index,

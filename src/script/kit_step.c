@@ -253,6 +253,7 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .exchange_follows = exchange_follows,
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
+    .request_subject = mg_expr_request_subject,
     .memory = memory,
     .retire = retire,
 };

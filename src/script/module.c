@@ -19,6 +19,7 @@
 
 void mg_lua_module_open(lua_State *L)
 {
+    mg_expr_open(L);
     mg_lib_request_open(L);
     mg_lib_response_open(L);
     mg_handle_register_next(L);
@@ -66,6 +67,7 @@ const struct mg_script_hooks mg_script_hooks = {
     .exchange_follows = mg_context_follow,
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
+    .request_subject = mg_expr_request_subject,
     .background_count = background_count,
     .memory = memory,
     .retire = retire,

@@ -5,6 +5,8 @@
  */
 #include "script/native_rate_limit.h"
 
+#include "crypto/base64.h"
+#include "crypto/digest.h"
 #include "gateway/rate_limit_options.h"
 #include "http/rate_limit_field.h"
 
@@ -49,6 +51,8 @@ static void read_limit(struct mg_config_build *b, struct mg_rate_limit *out)
     out->prefix = mg_config_text(b, table, "prefix");
     out->members = mg_config_text(b, table, "members");
     out->head = head_of(b, out->name);
+    out->redis_head = mg_config_text(b, table, "redis_head");
+    out->redis_client = mg_config_text(b, table, "redis_client");
     read_by(b, table, &out->by);
 }
 
@@ -61,6 +65,7 @@ static void read_set(struct mg_config_build *b, struct mg_rate_limit_set *out)
     out->tier = mg_config_text(b, table, "tier");
     out->policy = mg_config_text(b, table, "policy");
     out->one_key = mg_config_flag(b, table, "one_key");
+    out->redis_args = mg_config_texts(b, table, "redis_args", &out->redis_arg_count);
     out->count = mg_config_list(b, table, "limits"); /* the schema lets no more in */
     struct mg_rate_limit *limits = mg_arena_calloc(&b->gen->arena, out->count * sizeof *limits);
     for (uint32_t i = 0; i < out->count; i++) {
@@ -85,6 +90,42 @@ static void read_sets(struct mg_config_build *b, int conf, struct mg_rate_limit_
     }
     lua_pop(b->L, 1);
     out->sets = sets;
+}
+
+/* --- Redis --- */
+
+static uint32_t find_redis(const struct mg_generation *gen, struct mg_str name)
+{
+    uint32_t i = 0;
+    while (i < gen->redis_count && !mg_str_eq(gen->redises[i].name, name))
+        i++;
+    return i; /* the schema lets no name in that is not there */
+}
+
+static struct mg_str sha1_of(struct mg_config_build *b, struct mg_str script)
+{
+    uint8_t digest[MG_SHA1_BYTES];
+    char *hex = mg_arena_alloc(&b->gen->arena, 2 * sizeof digest);
+    mg_digest_sha1(script, digest);
+    mg_base64_hex_encode(mg_str((const char *)digest, sizeof digest), hex);
+    return mg_str(hex, 2 * sizeof digest);
+}
+
+/* NULL: it counts here. */
+static const struct mg_rate_limit_redis *read_redis(struct mg_config_build *b, int conf)
+{
+    struct mg_str name = mg_config_text(b, conf, "redis");
+    if (name.n == 0)
+        return NULL;
+    struct mg_rate_limit_redis *r = mg_arena_calloc(&b->gen->arena, sizeof *r);
+    r->name = name;
+    r->index = find_redis(b->gen, name);
+    r->script = mg_config_text(b, conf, "script");
+    r->sha1 = sha1_of(b, r->script);
+    r->batch = number(b, conf, "batch");
+    r->is_down = mg_arena_alloc(&b->gen->arena, sizeof *r->is_down);
+    atomic_init(r->is_down, false);
+    return r;
 }
 
 /* --- the step --- */
@@ -113,12 +154,22 @@ static enum mg_rate_limit_reset reset_of(struct mg_config_build *b, int conf)
                                                             : MG_RATE_LIMIT_RESET_EPOCH;
 }
 
+static enum mg_rate_limit_when_down when_down_of(struct mg_config_build *b, int conf)
+{
+    if (mg_config_is(b, conf, "when_down", "allow"))
+        return MG_RATE_LIMIT_DOWN_ALLOW;
+    return mg_config_is(b, conf, "when_down", "deny") ? MG_RATE_LIMIT_DOWN_DENY
+                                                      : MG_RATE_LIMIT_DOWN_LOCAL;
+}
+
 const void *mg_native_rate_limit(struct mg_config_build *b, int conf,
                                  const struct mg_config_place *place)
 {
     struct mg_rate_limit_options *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
     (void)place;
     o->dict = open_dict(b);
+    o->redis = read_redis(b, conf);
+    o->when_down = when_down_of(b, conf);
     read_sets(b, conf, o);
     o->tier = mg_config_text(b, conf, "tier");
     o->cost = number(b, conf, "cost");
@@ -131,6 +182,5 @@ const void *mg_native_rate_limit(struct mg_config_build *b, int conf,
     o->body = mg_config_text(b, conf, "message");
     o->type = mg_config_text(b, conf, "message_type");
     o->dry_run = mg_config_flag(b, conf, "dry_run");
-    o->allow_uncounted = mg_config_flag(b, conf, "allow_uncounted");
     return o;
 }

@@ -134,7 +134,9 @@ static void keep(struct call *call, size_t i, const struct mg_limiter_decision *
     struct mg_dict_entry *e = call->slots[i].entry;
     size_t bytes = mg_limiter_state_bytes(call->asks[i].rule->algorithm);
     memcpy(mg_dict_entry_payload(e), &decision->next, bytes);
-    e->expires_ms = decision->expires_ms;
+    /* What stays as it is is not written: other workers have the line in their caches, too. */
+    if (e->expires_ms != decision->expires_ms)
+        e->expires_ms = decision->expires_ms;
 }
 
 static bool has_all(const struct call *call)

@@ -1,6 +1,6 @@
 -- Limiters in a Redis, for all gateways that use it: what shared/limiter_rules.h does, as one script, so that asking
--- and taking are one step there too, of several keys at once. Time is the server's: gateways need not agree on theirs.
--- Each key has a time to live: it goes when it would be as new.
+-- and taking are one step there too, of several keys at once. For `rate-limit` C runs it (gateway/rate_limit_redis.c).
+-- Time is the server's: gateways need not agree on theirs. Each key lives no longer than until it would be as new.
 --
 --     general:127.0.0.1                one limit: its name, and the client
 --     second:{127.0.0.1}               several limits of the same client: in one slot of a cluster
@@ -13,7 +13,7 @@ local mg = require "moongate"
 
 local M = {}
 
-local SCRIPT = [=[
+M.SCRIPT = [=[
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local cost = tonumber(ARGV[1])
@@ -128,86 +128,17 @@ end
 return out
 ]=]
 
-local FIELDS = 5 -- of each limit in the reply
-
--- Which of the rules an answer is about, as `limiter:take` of mg.shared says: where its part of the reply begins.
-local function tightest(reply)
-  local best = 1
-  for at = 1 + FIELDS, #reply, FIELDS do
-    local tighter
-    if reply[at] ~= reply[best] then
-      tighter = reply[at] == 0
-    elseif reply[at] == 0 then
-      tighter = reply[at + 3] > reply[best + 3]
-    else
-      tighter = reply[at + 1] < reply[best + 1]
-    end
-    if tighter then best = at end
-  end
-  return best
-end
-
-local function results(rules, reply)
-  local best, delay, items = tightest(reply), 0, {}
-  for i, rule in ipairs(rules) do
-    local at = (i - 1) * FIELDS
-    delay = math.max(delay, reply[at + 5])
-    items[i] = answer.field(rule.name, reply[at + 2], reply[at + (reply[at + 1] == 1 and 3 or 4)] / 1000)
-  end
-  local ok = reply[best] == 1
-  return ok, table.concat(items, ", "), ok and 0 or reply[best + 3] / 1000, delay / 1000, best // FIELDS + 1,
-    reply[best + 1], reply[best + 2] / 1000
-end
-
--- Makes a function of (cost, key, ...) that gives what `limiter:take` of mg.shared gives, or nil and an error; waits.
--- `rules` are as that limiter takes them; the prefix of each is what stands in front of its keys.
-function M.new(store, rules)
-  local redis = mg.redis(store)
-  local script, fixed_args = redis:script(SCRIPT), {}
-  for _, rule in ipairs(rules) do
-    table.move({ rule.algorithm, rule.limit, math.ceil(rule.window * 1000), rule.burst or rule.limit, rule.queue or 0 },
-      1, 5, #fixed_args + 1, fixed_args)
-  end
-  return function(cost, ...)
-    local keys, args = {}, table.move(fixed_args, 1, #fixed_args, 2, { cost })
-    for i, rule in ipairs(rules) do keys[i] = rule.redis_key((select(i, ...))) end
-    local reply, err = script:run(keys, args)
-    if not reply then return nil, err end
-    return results(rules, reply)
-  end
-end
-
--- The same with `batch` units taken at a time, and those that are left kept in `dict` for all workers, until the limit
--- is as new at the latest. One rule only.
-function M.batched(take, rule, batch, dict)
-  local function left_key(key) return mg.key("left", rule.prefix, key) end
-  local function told_key(key) return mg.key("told", rule.prefix, key) end
-
-  -- From what is here. Only who finds it not below zero has it; the others put back what they took.
-  local function from_here(cost, key)
-    local left = dict:incr(left_key(key), -cost)
-    if not left then return nil end
-    local told = left >= 0 and dict:get(told_key(key))
-    if not told then
-      dict:incr(left_key(key), cost)
-      return nil
-    end
-    local there, until_at = told:match "^(%d+) (%S+)$"
-    local remaining = math.floor(tonumber(there) + left)
-    return remaining, math.max(0, tonumber(until_at) - mg.monotonic())
-  end
-
+-- Makes a function of (cost, key) that gives what `limiter:take` of mg.shared gives, or nil and an error; waits. The
+-- rule is one that limiter takes, and key_of(key) what its key in Redis is called.
+function M.new(store, rule, key_of)
+  local script = mg.redis(store):script(M.SCRIPT)
+  local window, burst, queue = math.ceil(rule.window * 1000), rule.burst or rule.limit, rule.queue or 0
   return function(cost, key)
-    local remaining, reset = from_here(cost, key)
-    if remaining then return true, answer.field(rule.name, remaining, reset), 0, 0, 1, remaining, reset end
-    if cost >= batch then return take(cost, key) end
-    local ok, field, retry_after, delay, which, there, seconds = take(batch, key)
-    if ok == nil then return nil, field end
-    if not ok then return take(cost, key) end -- fewer are left than a batch
-    dict:incr(left_key(key), batch - cost, 0, math.max(0.001, seconds))
-    dict:set(told_key(key), ("%d %.3f"):format(there, mg.monotonic() + seconds), math.max(0.001, seconds))
-    there = there + batch - cost
-    return ok, answer.field(rule.name, there, seconds), retry_after, delay, which, there, seconds
+    local reply, err = script:run({ key_of(key) }, { cost, rule.algorithm, rule.limit, window, burst, queue })
+    if not reply then return nil, err end
+    local ok, remaining, reset, retry_after = reply[1] == 1, reply[2], reply[3] / 1000, reply[4] / 1000
+    local field = answer.field(rule.name, remaining, ok and reset or retry_after)
+    return ok, field, ok and 0 or retry_after, reply[5] / 1000, 1, remaining, reset
   end
 end
 

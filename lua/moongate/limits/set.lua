@@ -1,9 +1,7 @@
--- The limits that one request takes from, all at once: their rules, their keys, and where they are counted.
+-- The limits that one request takes from, all at once: their rules and their names, for C, which counts.
 
 local answer = require "moongate.limits.answer"
-local counter = require "moongate.limits.counter"
 local mg = require "moongate"
-local redis = require "moongate.limits.redis"
 
 local M = {}
 
@@ -38,53 +36,42 @@ local function name_of(conf, limit, i, count, tier)
   return tier and name .. "-" .. tier or name
 end
 
--- ------------------------------------------------------------------------------------------------ keys
+-- ------------------------------------------------------------------------------------------------ Redis
 
--- A function of the request that gives the keys of all limits.
-local function keys_of(plan)
-  local readers = {}
-  for i, limit in ipairs(plan.limits) do readers[i] = mg.client_key(limit.by) end
-  local first = readers[1]
-  if #readers == 1 then return first end
-  if plan.one_key then
-    return function(req)
-      local key = first(req)
-      return key, key, key, key, key, key, key, key
-    end
-  end
-  return function(req)
-    local values = {}
-    for i = 1, #readers do values[i] = readers[i](req) end
-    return table.unpack(values)
+-- What keys begin with. Those of several limits stand together in a cluster, in the slot that is chosen by what is in
+-- braces: the client where all limits count by the same, else the step.
+local function name_in_redis(rule, set, count, step)
+  if count == 1 then
+    rule.redis_head = step .. ":"
+  else
+    rule.redis_head = ("{%s}:%s:"):format(step, rule.name)
+    rule.redis_client = set.one_key and rule.name .. ":{" or nil
   end
 end
 
--- How keys are called in Redis. In a cluster all keys of one call have to lie in one slot, which what stands in braces
--- chooses: the client where all limits count the same, else the step.
-local function name_in_redis(rules, names, all_same, step)
-  for i, rule in ipairs(rules) do
-    local name = #rules == 1 and step or names[i]
-    if #rules == 1 then
-      rule.redis_key = function(key) return name .. ":" .. key end
-    else
-      rule.redis_key = function(key)
-        -- A client without a key, or one that closes the braces at once, would tear its keys apart.
-        if all_same and key:find "^[^}]" then return ("%s:{%s}"):format(name, key) end
-        return ("{%s}:%s:%s"):format(step, name, key)
-      end
+-- What the script wants to know of each limit.
+local function redis_args(rules)
+  local out = {}
+  for _, rule in ipairs(rules) do
+    for _, value in ipairs { rule.algorithm, rule.limit, math.ceil(rule.window * 1000), rule.burst, rule.queue } do
+      out[#out + 1] = tostring(value)
     end
   end
+  return out
 end
 
 -- ------------------------------------------------------------------------------------------------ the set
 
--- What a conf says of the limits that stand at `limits` (the conf itself, or one of its tiers), as plain data:
+-- What a conf says of the limits that stand at `limits` (the conf itself, or one of its tiers), as
+-- src/script/native_rate_limit.c reads it:
 --
---     { tier =?, policy =, one_key =, limits = { { algorithm =, limit =, window =, burst =, queue =, name =, prefix =,
---       members =, by = { ... } }, ... } }
---
--- policy is the value of RateLimit-Policy, one_key says that all count by the same, and members are those of a
--- refusal's problem. src/script/native_rate_limit.c reads it as well.
+--     tier      whose they are; nil: all others'
+--     policy    the value of RateLimit-Policy
+--     one_key   all of them count by the same
+--     limits    { { algorithm =, limit =, window =, burst =, queue =, name =, by = { ... }, prefix =, members =,
+--               redis_head =, redis_client =? }, ... }: prefix is that of keys here, redis_head and redis_client those
+--               of keys in Redis; members are of a refusal's problem
+--     redis_args  of the script, behind the cost
 function M.plan(conf, limits, env, tier)
   local list = limits.limits or { limits }
   local out, told, first = { tier = tier, one_key = true, limits = {} }, {}, list[1].by or conf.by
@@ -100,28 +87,9 @@ function M.plan(conf, limits, env, tier)
     out.limits[i] = rule
     told[i] = { name = rule.name, quota = quota, window = every }
   end
-  out.policy = answer.policy_field(told)
+  for _, rule in ipairs(out.limits) do name_in_redis(rule, out, #list, conf.name or env.key) end
+  out.policy, out.redis_args = answer.policy_field(told), redis_args(out.limits)
   return out
-end
-
--- Makes { take =, policy =, names =, quotas = }. `conf` is the policy's config and `limits` where its limits stand: the
--- config itself, or one of its tiers. take(req, cost) gives what `limiter:take` of mg.shared gives; nil and `allow` or
--- `deny` when nobody could count.
-function M.new(conf, limits, env, dict, tier)
-  local plan = M.plan(conf, limits, env, tier)
-  local set, rules = { policy = plan.policy, names = {}, quotas = {} }, {}
-  for i, limit in ipairs(plan.limits) do
-    set.names[i], set.quotas[i] = limit.name, limit.limit
-    rules[i] = { algorithm = limit.algorithm, limit = limit.limit, window = limit.window, burst = limit.burst,
-      queue = limit.queue, name = limit.name, prefix = limit.prefix }
-  end
-  local key_of = keys_of(plan)
-  local limiter = dict:limiter(rules)
-  name_in_redis(rules, set.names, plan.one_key, conf.name or env.key)
-  local shared = redis.new(conf.store, rules)
-  if conf.batch > 1 then shared = redis.batched(shared, rules[1], conf.batch, dict) end
-  set.take = counter.new(conf, limiter, shared, key_of)
-  return set
 end
 
 return M

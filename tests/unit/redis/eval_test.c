@@ -116,6 +116,20 @@ static void both_have_the_time_of_one(void **state)
     assert_int_equal(s->done, 1);
 }
 
+static void another_run_may_have_what_is_left_of_the_time(void **state)
+{
+    struct scene *s = *state;
+    uint64_t began_ns = s->began_ns;
+    servers_run(&s->servers, TIMEOUT_NS / 2);
+    servers_say(&s->servers, 0, ":7\r\n");
+    assert_int_equal(s->eval.deadline_ns, began_ns + TIMEOUT_NS);
+    assert_int_equal(mg_redis_eval_start(&s->eval, s->client), MG_REDIS_OK);
+    servers_run(&s->servers, TIMEOUT_NS);
+    assert_int_equal(s->done, 2);
+    assert_int_equal(s->error, MG_REDIS_TIMEOUT);
+    assert_int_equal(s->took_ns, TIMEOUT_NS);
+}
+
 static void one_that_is_taken_back_is_silent(void **state)
 {
     struct scene *s = *state;
@@ -143,6 +157,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_not_goes_as_text_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(both_have_the_time_of_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_run_may_have_what_is_left_of_the_time, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_taken_back_is_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_text_that_cannot_be_sent_is_a_failure, set_up, tear_down),
     };

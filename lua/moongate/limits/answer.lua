@@ -1,12 +1,11 @@
--- What clients are told of limits: the fields of draft-ietf-httpapi-ratelimit-headers-11, the older X-RateLimit-* ones,
--- and the answer to one that is over its limit.
+-- What clients are told of limits: the fields of draft-ietf-httpapi-ratelimit-headers-11, and the answer to one that is
+-- over its limit.
 
 local mg = require "moongate"
 
 local M = {}
 
 local PROBLEMS = "https://iana.org/assignments/http-problem-types#"
-local CTX = "moongate.limits" -- what other limits of the same request have told, in req.ctx
 
 local function quoted(text)
   return '"' .. text:gsub('[\\"]', "\\%0") .. '"'
@@ -24,29 +23,6 @@ end
 -- One item of RateLimit.
 function M.field(name, remaining, seconds)
   return ("%s;r=%d;t=%d"):format(quoted(name), remaining, math.ceil(seconds))
-end
-
-local RESET = {
-  epoch = function(seconds) return math.ceil(mg.now() + seconds) end,
-  seconds = function(seconds) return math.ceil(seconds) end,
-  -- As `Date` prints itself in JavaScript, which is what clients of express have seen.
-  date = function(seconds)
-    return os.date("!%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", math.ceil(mg.now() + seconds))
-  end,
-}
-
--- Makes a function of (req, res, limit, remaining, seconds) that sets the X-RateLimit-* fields, in that form of Reset.
--- Of several limits of a request the one with the fewest units left is told.
-function M.legacy(form)
-  local reset = RESET[form]
-  return function(req, res, limit, remaining, seconds)
-    local least = req.ctx[CTX]
-    if least and least <= remaining then return end
-    req.ctx[CTX] = remaining
-    res:set_header("X-RateLimit-Limit", math.floor(limit))
-    res:set_header("X-RateLimit-Remaining", remaining)
-    res:set_header("X-RateLimit-Reset", reset(seconds))
-  end
 end
 
 -- Of a text that is a whole body.

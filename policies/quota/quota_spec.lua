@@ -91,4 +91,16 @@ describe("quota", function()
     assert.status(t:request(who("bob", "-9")), 200)
     assert.status(t:request(who("bob", "0.5")), 429)
   end)
+
+  it("counts in Redis, where the period is in the key", function()
+    local t = T.new { policies = { { quota = { limit = 2, period = "month", store = "main", name = "calls" } } },
+      redis = { main = true }, upstreams = { api = { body = "ok" } } }
+    assert.header(t:request "/", "RateLimit", ('"calls";r=1;t=%d'):format(31 * DAY))
+    assert.equal(1, admitted(t, 3))
+    assert.equal("2", t:redis("main"):command("GET", "calls:2026-01:192.0.2.1"))
+    t:advance(31 * DAY)
+    assert.equal(2, admitted(t, 3))
+    t:redis("main"):down()
+    assert.equal(2, admitted(t, 3)) -- this gateway counts
+  end)
 end)

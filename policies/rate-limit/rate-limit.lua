@@ -5,7 +5,6 @@ local answer = require "moongate.limits.answer"
 local cost = require "moongate.limits.cost"
 local keys = require "moongate.limits.key"
 local mg, s = require "moongate", require "moongate.schema"
-local redis = require "moongate.limits.redis"
 local sets = require "moongate.limits.set"
 
 local M = {
@@ -132,20 +131,12 @@ function M.native(conf)
   if conf.algorithm ~= "adaptive" then return "rate-limit" end
 end
 
--- What src/script/native_rate_limit.c reads.
 function M.native_conf(conf, env)
   local list = { sets.plan(conf, conf, env) }
   for name, tier in pairs(conf.tiers or {}) do list[#list + 1] = sets.plan(conf, tier, env, name) end
-  local in_redis = conf.store ~= "local"
-  return {
-    sets = list, tier = conf.tier ~= "group" and conf.tier or nil,
-    redis = in_redis and conf.store or nil, script = in_redis and redis.SCRIPT or nil, batch = conf.batch,
-    when_down = conf.when_down, cost = tonumber(conf.cost), cost_max = cost.MAX,
-    cost_expr = type(conf.cost) == "string" and conf.cost or nil,
-    headers = conf.headers, legacy_headers = conf.legacy_headers, legacy_reset = conf.legacy_reset,
-    status = conf.status, message = conf.message,
-    message_type = conf.message and answer.content_type_of(conf.message), dry_run = conf.dry_run,
-  }
+  local out = sets.options(conf, list, "rate-limit")
+  out.tier = conf.tier ~= "group" and conf.tier or nil
+  return out
 end
 
 -- ------------------------------------------------------------------------------------------------ adaptive

@@ -83,12 +83,33 @@ static struct mg_str join(struct mg_str prefix, struct mg_str key, struct mg_are
     return mg_str(text, prefix.n + key.n);
 }
 
+static int64_t wall_seconds(const struct mg_request *req)
+{
+    return (int64_t)mg_loop_wall(req->wg->worker->loop);
+}
+
+/* "2026-11:" in front of it. */
+static struct mg_str dated(enum mg_calendar calendar, struct mg_str key, struct mg_request *req)
+{
+    char name[MG_CALENDAR_NAME_MAX];
+    size_t n = mg_calendar_name(calendar, wall_seconds(req), name);
+    name[n++] = ':';
+    return join(mg_str(name, n), key, req->arena);
+}
+
+static struct mg_str key_of(const struct mg_rate_limit_options *o,
+                            const struct mg_rate_limit *limit, struct mg_request *req)
+{
+    struct mg_str key = mg_client_key_text(&limit->by, req);
+    return o->calendar ? dated(o->calendar, key, req) : key;
+}
+
 /* The keys of the limits, without any prefix. */
-static void find_keys(const struct mg_rate_limit_set *set, struct mg_request *req,
-                      struct mg_str *keys)
+static void find_keys(const struct mg_rate_limit_options *o, const struct mg_rate_limit_set *set,
+                      struct mg_request *req, struct mg_str *keys)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        keys[i] = i > 0 && set->one_key ? keys[0] : mg_client_key_text(&set->limits[i].by, req);
+        keys[i] = i > 0 && set->one_key ? keys[0] : key_of(o, &set->limits[i], req);
 }
 
 /* --- what becomes of it --- */
@@ -102,7 +123,7 @@ static enum mg_step_result refuse(const struct mg_step *step, struct mg_walk *w,
                                   const struct mg_rate_limit_word *word)
 {
     const struct mg_rate_limit_options *o = step->options;
-    mg_log_info("over the limit", MG_LOG_STR("step", step->id),
+    mg_log_info(o->calendar ? "over the quota" : "over the limit", MG_LOG_STR("step", step->id),
                 MG_LOG_STR("route", route_name(w->req)),
                 MG_LOG_STR("request_id", mg_request_id(w->req)), MG_LOG_BOOL("dry_run", o->dry_run),
                 MG_LOG_STR("limit", word->limit->name));
@@ -181,14 +202,30 @@ static enum mg_step_result grant(const struct mg_step *step, struct mg_walk *w,
     return delay_s > 0 ? wait_for_turn(w, delay_s) : MG_STEP_NEXT;
 }
 
+/* What is told ends with the calendar, and not with the window of the counter, which begins with
+ * the first request of each stretch. */
+static void end_with_calendar(enum mg_calendar calendar, const struct mg_request *req,
+                              struct mg_limiter_result *results, uint32_t count)
+{
+    double wall_s = mg_loop_wall(req->wg->worker->loop);
+    double left_s = fmax(1, (double)mg_calendar_end(calendar, wall_seconds(req)) - wall_s);
+    for (uint32_t i = 0; i < count; i++) {
+        results[i].reset_s = left_s;
+        results[i].retry_after_s = results[i].ok ? 0 : left_s;
+    }
+}
+
 static enum mg_step_result decide(const struct mg_step *step, struct mg_walk *w,
                                   const struct mg_rate_limit_set *set,
-                                  const struct mg_limiter_result *results)
+                                  struct mg_limiter_result *results)
 {
+    const struct mg_rate_limit_options *o = step->options;
+    if (o->calendar)
+        end_with_calendar(o->calendar, w->req, results, set->count);
     size_t which = mg_limiter_tightest(results, set->count);
     if (results[which].ok)
         return grant(step, w, set, results, which);
-    return refuse(step, w, mg_rate_limit_word_new(step->options, set, results, which, w->req));
+    return refuse(step, w, mg_rate_limit_word_new(o, set, results, which, w->req));
 }
 
 /* --- counting here --- */
@@ -229,7 +266,7 @@ struct visit {
 
 static enum mg_step_result told(struct visit *v)
 {
-    const struct mg_rate_limit_call *call = &v->call;
+    struct mg_rate_limit_call *call = &v->call;
     if (call->counted)
         return decide(v->step, v->walk, call->set, call->results);
     if (call->options->when_down == MG_RATE_LIMIT_DOWN_LOCAL)
@@ -279,7 +316,7 @@ enum mg_step_result mg_rate_limit_request(const struct mg_step *step, struct mg_
     const struct mg_rate_limit_options *o = step->options;
     const struct mg_rate_limit_set *set = choose(o, w->req);
     struct mg_str keys[MG_RATE_LIMITS_MAX];
-    find_keys(set, w->req, keys);
+    find_keys(o, set, w->req, keys);
     double cost = cost_of(o, w->req);
     return o->redis ? count_in_redis(step, w, set, keys, cost)
                     : count_here(step, w, set, keys, cost);

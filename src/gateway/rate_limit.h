@@ -1,6 +1,6 @@
 /*
- * The policy `rate-limit`: limits how much a client may ask for. A step that C runs; its options
- * are a struct mg_rate_limit_options. Worker thread.
+ * The policies `rate-limit` and `quota`: limit how much a client may ask for. A step that C runs;
+ * its options are a struct mg_rate_limit_options. Worker thread.
  */
 #ifndef MG_GATEWAY_RATE_LIMIT_H
 #define MG_GATEWAY_RATE_LIMIT_H

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/calendar.h"
 #include "gateway/client_key.h"
 #include "shared/limiter.h"
 
@@ -67,6 +68,9 @@ struct mg_rate_limit_options {
     enum mg_rate_limit_when_down when_down;
     const struct mg_rate_limit_set *sets; /* the first: of those who have no tier */
     uint32_t set_count;
+    /* A quota: what is counted begins anew with each stretch of the calendar, whose name is part of
+     * the keys. MG_CALENDAR_NONE: with the windows of the limits. */
+    enum mg_calendar calendar;
     struct mg_str tier;      /* a template that gives the tier; n 0: by the client's groups */
     double cost;             /* units of a request */
     struct mg_str cost_expr; /* a template in its place; n 0: none */

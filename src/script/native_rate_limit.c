@@ -1,5 +1,5 @@
 /*
- * Options of the policy `rate-limit`. Control thread.
+ * Options of the policies `rate-limit` and `quota`. Control thread.
  *
  * The table is what lua/moongate/limits/set.lua makes of a conf; its fields are told there.
  */
@@ -9,8 +9,6 @@
 #include "crypto/digest.h"
 #include "gateway/rate_limit_options.h"
 #include "http/rate_limit_field.h"
-
-#define DICTIONARY "rate-limit"
 
 static double number(struct mg_config_build *b, int table, const char *key)
 {
@@ -130,12 +128,24 @@ static const struct mg_rate_limit_redis *read_redis(struct mg_config_build *b, i
 
 /* --- the step --- */
 
-static struct mg_dict *open_dict(struct mg_config_build *b)
+static struct mg_dict *open_dict(struct mg_config_build *b, struct mg_str name)
 {
     mg_config_list(b, b->config, "shared");
-    size_t bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), DICTIONARY);
+    size_t bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), name.p);
     lua_pop(b->L, 1);
-    return mg_generation_open_dict(b->gen, MG_STR(DICTIONARY), bytes ? bytes : MG_DICTS_BYTES);
+    return mg_generation_open_dict(b->gen, name, bytes ? bytes : MG_DICTS_BYTES);
+}
+
+static enum mg_calendar calendar_of(struct mg_config_build *b, int conf)
+{
+    static const char *const names[] = {[MG_CALENDAR_HOUR] = "hour",
+                                        [MG_CALENDAR_DAY] = "day",
+                                        [MG_CALENDAR_WEEK] = "week",
+                                        [MG_CALENDAR_MONTH] = "month"};
+    for (int i = MG_CALENDAR_HOUR; i <= MG_CALENDAR_MONTH; i++)
+        if (mg_config_is(b, conf, "calendar", names[i]))
+            return (enum mg_calendar)i;
+    return MG_CALENDAR_NONE;
 }
 
 static enum mg_rate_limit_legacy legacy_of(struct mg_config_build *b, int conf)
@@ -167,7 +177,8 @@ const void *mg_native_rate_limit(struct mg_config_build *b, int conf,
 {
     struct mg_rate_limit_options *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
     (void)place;
-    o->dict = open_dict(b);
+    o->dict = open_dict(b, mg_config_text(b, conf, "dictionary"));
+    o->calendar = calendar_of(b, conf);
     o->redis = read_redis(b, conf);
     o->when_down = when_down_of(b, conf);
     read_sets(b, conf, o);

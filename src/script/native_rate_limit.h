@@ -1,5 +1,5 @@
-/* The options of the policy `rate-limit`, from what its module makes of its checked conf. Control
- * thread. */
+/* The options of the policies `rate-limit` and `quota`, from what their modules make of their
+ * checked confs. Control thread. */
 #ifndef MG_SCRIPT_NATIVE_RATE_LIMIT_H
 #define MG_SCRIPT_NATIVE_RATE_LIMIT_H
 

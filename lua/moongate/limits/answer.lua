@@ -1,5 +1,5 @@
--- What clients are told of limits: the fields of draft-ietf-httpapi-ratelimit-headers-11, and the answer to one that is
--- over its limit.
+-- What clients are told of limits, as far as it is known beforehand, and the answer of a gateway that cannot take more.
+-- What is told of one request is in src/gateway/rate_limit_answer.c.
 
 local mg = require "moongate"
 
@@ -20,11 +20,6 @@ function M.policy_field(limits)
   return table.concat(items, ", ")
 end
 
--- One item of RateLimit.
-function M.field(name, remaining, seconds)
-  return ("%s;r=%d;t=%d"):format(quoted(name), remaining, math.ceil(seconds))
-end
-
 -- Of a text that is a whole body.
 function M.content_type_of(text)
   local first = text:match "^%s*(.)"
@@ -35,23 +30,6 @@ end
 -- What a refusal's problem says of the limits of those names, as members of its object.
 function M.violated(names)
   return (',"violated-policies":%s'):format(mg.json.encode(mg.json.array(names)))
-end
-
--- The answer of one that is over a limit: { status =, message =, names = { of limits } }; with a message that is the
--- whole body. `retry_after` is in seconds.
-function M.refused(options, retry_after)
-  local seconds = math.max(1, math.ceil(retry_after))
-  local headers = { ["Retry-After"] = seconds }
-  if options.message then
-    headers["Content-Type"] = M.content_type_of(options.message)
-    return mg.reply(options.status, options.message, headers)
-  end
-  local res = mg.problem(options.status, PROBLEMS .. "quota-exceeded", nil,
-    { headers = headers, members = { ["violated-policies"] = mg.json.array(options.names) } })
-  if res:header "Content-Type" == "application/json" then -- `errors: { format: simple }`
-    res:set_body(('{"error":"Too Many Requests","message":"Rate limit exceeded","retryAfter":%d}'):format(seconds))
-  end
-  return res
 end
 
 -- The answer of a gateway that cannot take more now, whoever asks; 503 unless `status` says otherwise.

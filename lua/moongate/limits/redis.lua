@@ -1,5 +1,5 @@
 -- Limiters in a Redis, for all gateways that use it: what shared/limiter_rules.h does, as one script, so that asking
--- and taking are one step there too, of several keys at once. For `rate-limit` C runs it (gateway/rate_limit_redis.c).
+-- and taking are one step there too, of several keys at once. C runs it (src/gateway/rate_limit_redis.c).
 -- Time is the server's: gateways need not agree on theirs. Each key lives no longer than until it would be as new.
 --
 --     general:127.0.0.1                one limit: its name, and the client
@@ -7,9 +7,6 @@
 --     {routes[0].policies[0]}:a:ann    several limits that count different things: all in one slot
 --
 -- A fixed window is a number, so others can read and reset it; the other algorithms have hashes.
-
-local answer = require "moongate.limits.answer"
-local mg = require "moongate"
 
 local M = {}
 
@@ -127,19 +124,5 @@ for _, plan in ipairs(plans) do
 end
 return out
 ]=]
-
--- Makes a function of (cost, key) that gives what `limiter:take` of mg.shared gives, or nil and an error; waits. The
--- rule is one that limiter takes, and key_of(key) what its key in Redis is called.
-function M.new(store, rule, key_of)
-  local script = mg.redis(store):script(M.SCRIPT)
-  local window, burst, queue = math.ceil(rule.window * 1000), rule.burst or rule.limit, rule.queue or 0
-  return function(cost, key)
-    local reply, err = script:run({ key_of(key) }, { cost, rule.algorithm, rule.limit, window, burst, queue })
-    if not reply then return nil, err end
-    local ok, remaining, reset, retry_after = reply[1] == 1, reply[2], reply[3] / 1000, reply[4] / 1000
-    local field = answer.field(rule.name, remaining, ok and reset or retry_after)
-    return ok, field, ok and 0 or retry_after, reply[5] / 1000, 1, remaining, reset
-  end
-end
 
 return M

@@ -1,7 +1,9 @@
 -- The limits that one request takes from, all at once: their rules and their names, for C, which counts.
 
 local answer = require "moongate.limits.answer"
+local cost = require "moongate.limits.cost"
 local mg = require "moongate"
+local redis = require "moongate.limits.redis"
 
 local M = {}
 
@@ -90,6 +92,20 @@ function M.plan(conf, limits, env, tier)
   for _, rule in ipairs(out.limits) do name_in_redis(rule, out, #list, conf.name or env.key) end
   out.policy, out.redis_args = answer.policy_field(told), redis_args(out.limits)
   return out
+end
+
+-- The rest of what it reads: how the conf, that of a policy that counts in this dictionary, wants things told and done.
+function M.options(conf, list, dictionary)
+  local in_redis = conf.store ~= "local"
+  return {
+    sets = list, dictionary = dictionary,
+    redis = in_redis and conf.store or nil, script = in_redis and redis.SCRIPT or nil, batch = conf.batch or 1,
+    when_down = conf.when_down, cost = tonumber(conf.cost), cost_max = cost.MAX,
+    cost_expr = type(conf.cost) == "string" and conf.cost or nil,
+    headers = conf.headers, legacy_headers = conf.legacy_headers, legacy_reset = conf.legacy_reset,
+    status = conf.status or 429, message = conf.message,
+    message_type = conf.message and answer.content_type_of(conf.message), dry_run = conf.dry_run,
+  }
 end
 
 return M

@@ -411,9 +411,12 @@ enum mg_rc mg_admin_prepare(struct mg_admin *a, const struct mg_generation *gen,
     const struct mg_admin_settings *s = &gen->admin;
     if (s->address.n && a->at.address && mg_str_eq(s->address, mg_str_c(a->at.address)))
         return MG_OK;
-    bool failed =
-        s->address.n && mg_sockets_open_one("admin", s->address.p, a->host.serving->inherited,
-                                            &a->next, err) != MG_OK;
+    /* Not for the default: another gateway of this machine has that, and keeps it. */
+    struct mg_sockets *inherited = a->host.serving->inherited; /* while starting */
+    enum mg_sockets_patience patience =
+        inherited && !s->by_default ? MG_SOCKETS_PATIENT : MG_SOCKETS_AT_ONCE;
+    bool failed = s->address.n && mg_sockets_open_one("admin", s->address.p, inherited, patience,
+                                                      &a->next, err) != MG_OK;
     if (failed && !s->by_default)
         return mg_error_prefix(err, "admin");
     if (failed)

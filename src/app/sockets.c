@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include "net/sockaddr.h"
 
 #define LABEL_MAX ((size_t)256)
+#define TAKEN_TRIES 20
+#define TAKEN_WAIT_MS 25
 
 struct listener {
     char *address;   /* as configured; what we were given may have a name instead */
@@ -116,24 +119,40 @@ static void find_all_before(struct mg_sockets *s, const struct mg_listen *wanted
 /* --- opening --- */
 
 /* Without SO_REUSEPORT no address can be bound that somebody listens on. */
-static enum mg_rc check_free(const char *address, const struct mg_sockets *old,
-                             struct mg_error *err)
+static bool is_taken(const struct mg_addr *addr)
 {
     struct sockaddr_storage ss;
-    struct mg_addr addr;
-    int one = 1;
-    if (is_unix(address) || !mg_sockaddr_parse_listen(address, &addr) || addr.port == 0 ||
-        has_port(old, addr.port))
-        return MG_OK;
-    socklen_t len = mg_sockaddr_from(&addr, &ss);
-    int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = mg_sockaddr_from(addr, &ss);
+    int one = 1, fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return MG_OK; /* opening it in earnest tells why */
+        return false; /* opening it in earnest tells why */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     bool taken = bind(fd, (struct sockaddr *)&ss, len) < 0 && errno == EADDRINUSE;
     close(fd);
-    return taken ? mg_error_set(err, "cannot listen on '%s': %s", address, strerror(EADDRINUSE))
-                 : MG_OK;
+    return taken;
+}
+
+/* A gateway whose supervisor was killed a moment ago may still be giving its memory back, and then
+ * its sockets. */
+static bool stays_taken(const struct mg_addr *addr, enum mg_sockets_patience patience)
+{
+    int tries = patience == MG_SOCKETS_PATIENT ? TAKEN_TRIES : 1;
+    while (is_taken(addr)) {
+        if (--tries == 0)
+            return true;
+        poll(NULL, 0, TAKEN_WAIT_MS);
+    }
+    return false;
+}
+
+static enum mg_rc check_free(const char *address, const struct mg_sockets *old,
+                             enum mg_sockets_patience patience, struct mg_error *err)
+{
+    struct mg_addr addr;
+    if (is_unix(address) || !mg_sockaddr_parse_listen(address, &addr) || addr.port == 0 ||
+        has_port(old, addr.port) || !stays_taken(&addr, patience))
+        return MG_OK;
+    return mg_error_set(err, "cannot listen on '%s': %s", address, strerror(EADDRINUSE));
 }
 
 static int open_first(const char *address, char **name, struct mg_error *err)
@@ -209,8 +228,11 @@ static void plan_listener(struct listener *l, struct mg_str address, uint32_t wo
 
 static enum mg_rc open_all(struct mg_sockets *s, const struct mg_sockets *old, struct mg_error *err)
 {
+    /* Nobody serves yet, here: there is time. */
+    enum mg_sockets_patience patience =
+        old && old->count == 0 ? MG_SOCKETS_PATIENT : MG_SOCKETS_AT_ONCE;
     for (uint32_t i = 0; i < s->count; i++)
-        if (!s->v[i].shared && check_free(s->v[i].address, old, err) != MG_OK)
+        if (!s->v[i].shared && check_free(s->v[i].address, old, patience, err) != MG_OK)
             return MG_FAIL;
     for (uint32_t i = 0; i < s->count; i++)
         if (open_listener(&s->v[i], err) != MG_OK)
@@ -290,11 +312,12 @@ static char *label_of_one(const char *role, const char *address)
 }
 
 enum mg_rc mg_sockets_open_one(const char *role, const char *address, struct mg_sockets *inherited,
-                               struct mg_sockets_one *out, struct mg_error *err)
+                               enum mg_sockets_patience patience, struct mg_sockets_one *out,
+                               struct mg_error *err)
 {
     struct mg_sockets_one one = {.fd = -1, .label = label_of_one(role, address)};
     if (!take_one(inherited, address, &one)) {
-        if (check_free(address, NULL, err) == MG_OK)
+        if (check_free(address, NULL, patience, err) == MG_OK)
             one.fd = open_first(address, &one.name, err);
     }
     if (one.fd < 0) {

@@ -21,7 +21,8 @@ struct mg_sockets;
 /* NULL with `err` set when one cannot be opened, or when another process listens there already:
  * with SO_REUSEPORT the kernel would give us a part of its connections. With `old` (may be NULL),
  * the sockets in use, addresses that are there already are not opened again: both have their
- * descriptors until mg_sockets_take_over or mg_sockets_give_back, and mg_sockets_free before. */
+ * descriptors until mg_sockets_take_over or mg_sockets_give_back, and mg_sockets_free before. When
+ * `old` is empty, at the start, it waits for up to half a second until addresses are free. */
 struct mg_sockets *mg_sockets_open(const struct mg_generation *gen, uint32_t workers,
                                    const struct mg_sockets *old,
                                    struct mg_error *err) MG_MUST_CHECK;
@@ -37,9 +38,12 @@ struct mg_sockets_one {
     int fd;
 };
 
-/* Takes the one for this address and role out of `inherited` (may be NULL), or opens it. */
+/* Takes the one for this address and role out of `inherited` (may be NULL), or opens it; with
+ * patience, while starting, waits for up to half a second until the address is free. */
+enum mg_sockets_patience { MG_SOCKETS_AT_ONCE, MG_SOCKETS_PATIENT };
 enum mg_rc mg_sockets_open_one(const char *role, const char *address, struct mg_sockets *inherited,
-                               struct mg_sockets_one *out, struct mg_error *err) MG_MUST_CHECK;
+                               enum mg_sockets_patience patience, struct mg_sockets_one *out,
+                               struct mg_error *err) MG_MUST_CHECK;
 /* One that is not open is fine. */
 void mg_sockets_close_one(struct mg_sockets_one *one, bool leave_file);
 

@@ -119,6 +119,16 @@ describe("the supervisor", function()
     assert.is_nil(res.stderr:find "again")
   end)
 
+  it("waits a moment for a port that its predecessor gives back", function()
+    local predecessor = E.listen(function() end)
+    local start = E.spawn(function()
+      return E.start { config = { listen = "127.0.0.1:" .. predecessor.port, routes = HELLO } }
+    end)
+    E.sleep(0.2) -- it has tried
+    predecessor:stop()
+    assert.equal("hello", start:wait():get("/").body)
+  end)
+
   it("takes what it has started along when it is killed", function()
     local g = E.start { config = { routes = HELLO } }
     local pid = g:serving_pid()

@@ -248,11 +248,16 @@ static void test_one_alone(void **unused)
     struct mg_held held = {0};
     struct mg_error err;
     (void)unused;
-    assert_int_equal(mg_sockets_open_one("admin", "127.0.0.1:0", NULL, &first, &err), MG_OK);
+    assert_int_equal(
+        mg_sockets_open_one("admin", "127.0.0.1:0", NULL, MG_SOCKETS_AT_ONCE, &first, &err), MG_OK);
     assert_int_equal(mg_held_add(&held, mg_str_c(first.label), dup(first.fd)), MG_OK);
     struct mg_sockets *inherited = mg_sockets_inherit(&held);
-    assert_int_equal(mg_sockets_open_one("other", "127.0.0.1:0", inherited, &second, &err), MG_OK);
-    assert_int_equal(mg_sockets_open_one("admin", "127.0.0.1:0", inherited, &third, &err), MG_OK);
+    assert_int_equal(
+        mg_sockets_open_one("other", "127.0.0.1:0", inherited, MG_SOCKETS_AT_ONCE, &second, &err),
+        MG_OK);
+    assert_int_equal(
+        mg_sockets_open_one("admin", "127.0.0.1:0", inherited, MG_SOCKETS_AT_ONCE, &third, &err),
+        MG_OK);
     assert_string_not_equal(first.name, second.name);
     assert_string_equal(first.name, third.name);
     mg_sockets_close_one(&first, false);

@@ -52,7 +52,7 @@ end
 -- ------------------------------------------------------------------------------------------------ what it holds
 
 local function rss_kb(g)
-  return tonumber(process.read(("/proc/%d/status"):format(g.pid)):match "VmRSS:%s*(%d+)")
+  return tonumber(process.read(("/proc/%d/status"):format(g:serving_pid())):match "VmRSS:%s*(%d+)")
 end
 
 local function generations(g)
@@ -62,7 +62,7 @@ end
 -- Waits until exchanges and idle connections have ended and the workers have told so; `most`: so many descriptors.
 local function holds(g, most)
   return E.eventually(function()
-    local all, open = generations(g), process.descriptors(g.pid)
+    local all, open = generations(g), process.descriptors(g:serving_pid())
     assert.equal(1, #all)
     assert.equal(0, all[1].exchanges)
     assert.is_true(all[1].lua_bytes > 0)

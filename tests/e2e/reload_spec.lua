@@ -132,12 +132,12 @@ describe("a reload", function()
     local g = E.start { config = answer("one", { workers = 2 }), program = few }
     local listen = { "127.0.0.1:0" }
     for i = 2, 20 do listen[i] = "127.0.0.1:0" end
-    local before = process.descriptors(g.pid)
+    local before = process.descriptors(g:serving_pid())
     for _ = 1, 3 do
       local ok, why = g:reload(answer("many", { workers = 2, listen = listen }))
       assert.is_nil(ok)
       assert.matches("Too many open files", why, 1, true)
-      E.eventually(function() assert.equal(before, process.descriptors(g.pid)) end)
+      E.eventually(function() assert.equal(before, process.descriptors(g:serving_pid())) end)
     end
     assert.same({ one = true }, asked(g))
     assert.is_true(g:reload(answer("two", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0" } })))

@@ -80,11 +80,12 @@ static void limit(struct mg_stored_body *b, struct mg_str *bytes)
 static enum mg_body_state peek(struct mg_body *body, struct mg_str *bytes)
 {
     struct mg_stored_body *b = of(body);
+    uint64_t length;
     if (b->switched)
         return peek_source(b, bytes);
     if (b->left == 0)
         return MG_BODY_END;
-    if (!b->bell)
+    if (!b->bell && !mg_cache_is_complete(b->entry, &length))
         b->bell = mg_bell_new(b->loop, on_ring, b);
     switch (mg_cache_read(&b->reader, bytes, &b->waiter)) {
     case MG_CACHE_READ_BYTES:
@@ -112,12 +113,19 @@ static void consume(struct mg_body *body, size_t n)
         b->left -= n;
 }
 
+/* Without a bell it never waited. */
+static void stop_waiting(struct mg_stored_body *b)
+{
+    if (b->bell)
+        mg_cache_waiter_cancel(b->cache, &b->entry->key, &b->waiter);
+}
+
 static void cancel(struct mg_body *body)
 {
     struct mg_stored_body *b = of(body);
     if (b->switched && b->source)
         b->source->on_ready = NULL;
-    mg_cache_waiter_cancel(b->cache, &b->entry->key, &b->waiter);
+    stop_waiting(b);
     mg_cache_reader_release(&b->reader);
 }
 
@@ -126,7 +134,7 @@ static const struct mg_body_ops ops = {.peek = peek, .consume = consume, .cancel
 static void release(void *arg)
 {
     struct mg_stored_body *b = arg;
-    mg_cache_waiter_cancel(b->cache, &b->entry->key, &b->waiter);
+    stop_waiting(b);
     mg_bell_free(b->bell);
     mg_cache_reader_release(&b->reader);
     mg_cache_unref(b->cache, b->entry);

@@ -153,6 +153,8 @@ void mg_cache_fields_not_modified(struct mg_message *response)
 
 void mg_cache_fields_set_age(struct mg_message *response, uint32_t seconds)
 {
+    char digits[20];
+    size_t n = mg_u64_to_dec(seconds, digits);
     mg_fields_set_id(&response->fields, response->arena, MG_FIELD_AGE,
-                     mg_arena_printf(response->arena, "%u", seconds));
+                     mg_arena_str(response->arena, mg_str(digits, n)));
 }

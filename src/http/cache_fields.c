@@ -102,21 +102,6 @@ void mg_cache_fields_update(const struct mg_fields *stored, const struct mg_fiel
             add(out, arena, &newer->v[i]);
 }
 
-enum mg_cache_head mg_cache_fields_head(const struct mg_fields *stored, int64_t length,
-                                        const struct mg_message *head, int64_t now)
-{
-    if (head->status != 200)
-        return MG_CACHE_HEAD_NOTHING;
-    if (head->content_length >= 0 && head->content_length != length)
-        return MG_CACHE_HEAD_INVALIDATE;
-    struct mg_validators old, new;
-    mg_validators_read(stored, now, &old);
-    mg_validators_read(&head->fields, now, &new);
-    bool changed = (new.etag.n > 0 && !mg_str_eq(new.etag, old.etag)) ||
-                   (new.last_modified != MG_DATE_NONE &&new.last_modified != old.last_modified);
-    return changed ? MG_CACHE_HEAD_INVALIDATE : MG_CACHE_HEAD_UPDATE;
-}
-
 /* ---- sending ---- */
 
 /* Without an ETag, Last-Modified is all that a 304 can be told apart by. */

@@ -31,23 +31,12 @@ void mg_cache_fields_keep(const struct mg_fields *response, const struct mg_cach
 bool mg_cache_fields_confirmed(const struct mg_fields *stored, const struct mg_fields *not_modified,
                                int64_t now);
 
-/* The stored response's fields, renewed by those of a 304, or of a 200 to HEAD (3.2). What
+/* The stored response's fields, renewed by those of a 304 (3.2). What
  * describes the stored bytes stays: Content-Encoding and Content-Range. Age is that of the newer
  * one. `*out` is a new list in the arena; judge it as a response again, then keep what may be kept.
  */
 void mg_cache_fields_update(const struct mg_fields *stored, const struct mg_fields *newer,
                             struct mg_arena *arena, struct mg_fields *out);
-
-enum mg_cache_head {
-    MG_CACHE_HEAD_NOTHING,    /* it says nothing about the stored GET */
-    MG_CACHE_HEAD_UPDATE,     /* it is the same: update its fields */
-    MG_CACHE_HEAD_INVALIDATE, /* it has changed: the stored one is stale */
-};
-
-/* What a response to HEAD from the origin means for a stored 200 to GET (4.3.5). `length` is that
- * of the stored body. */
-enum mg_cache_head mg_cache_fields_head(const struct mg_fields *stored, int64_t length,
-                                        const struct mg_message *head, int64_t now);
 
 /* Makes the response to a condition that holds from a stored one: status 304, without what
  * describes content that is not sent (RFC 9110 15.4.5). */

@@ -121,11 +121,3 @@ unsigned mg_cache_invalid_targets(const struct mg_cache_target *target,
         n++;
     return n;
 }
-
-bool mg_cache_names_target(const struct mg_cache_target *target, const struct mg_fields *response,
-                           struct mg_arena *arena)
-{
-    struct mg_cache_target named;
-    return find(target, response, MG_FIELD_CONTENT_LOCATION, arena, &named) &&
-           is_same(&named, target);
-}

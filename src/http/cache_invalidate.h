@@ -29,9 +29,4 @@ unsigned mg_cache_invalid_targets(const struct mg_cache_target *target,
                                   const struct mg_fields *response, struct mg_arena *arena,
                                   struct mg_cache_target out[MG_CACHE_INVALID_MAX]);
 
-/* Does Content-Location name the target itself? Then the response to a POST may answer later GETs
- * (RFC 9110 9.3.3). */
-bool mg_cache_names_target(const struct mg_cache_target *target, const struct mg_fields *response,
-                           struct mg_arena *arena);
-
 #endif

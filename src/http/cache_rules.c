@@ -30,8 +30,8 @@ void mg_cache_request_read(const struct mg_cache_settings *settings,
         out->control = (struct mg_cache_control){0};
     out->may_look = reads && !has_content && request->upgrade.n == 0 &&
                     !mg_condition_is_for_origin(&request->fields);
-    out->may_store = !out->no_store && (out->may_look || request->method_id == MG_METHOD_POST) &&
-                     request->method_id != MG_METHOD_HEAD;
+    /* That of a POST could answer later GETs (RFC 9110 9.3.3), which next to nobody says of one. */
+    out->may_store = !out->no_store && out->may_look && request->method_id != MG_METHOD_HEAD;
 }
 
 /* ---- statuses ---- */
@@ -266,7 +266,7 @@ static enum mg_cache_storing judge_permission(const struct mg_cache_settings *se
                                               const struct mg_message *response,
                                               const struct mg_cache_control *cc)
 {
-    if (!request->may_store || (request->method == MG_METHOD_POST && !request->names_target))
+    if (!request->may_store)
         return request->no_store ? MG_CACHE_NOT_NO_STORE : MG_CACHE_NOT_METHOD;
     if (!is_storable_status(response->status, cc))
         return MG_CACHE_NOT_STATUS;

@@ -62,7 +62,6 @@ struct mg_cache_request {
     enum mg_method method;
     bool authorized;
     bool no_store;                 /* its own directive, which no setting overrules */
-    bool names_target;             /* set by the caller for POST: see mg_cache_names_target */
     bool may_look;                 /* a stored response may answer it */
     bool may_store;                /* its response may be kept, as far as the request goes */
     enum mg_cache_forward why_not; /* !may_look: MG_CACHE_METHOD or MG_CACHE_BYPASS */

@@ -162,19 +162,13 @@ static void add_value(struct mg_sf_writer *w, struct mg_str value)
     mg_sf_add_raw(w, value);
 }
 
-/* With a `language`, that stands for what the request says of languages. */
-static struct mg_str make_key(struct mg_str names, const struct mg_fields *request,
-                              struct mg_str language, struct mg_arena *arena)
+struct mg_str mg_vary_key(struct mg_str names, const struct mg_fields *request,
+                          struct mg_arena *arena)
 {
     struct mg_sf_writer w;
     struct mg_str name;
     mg_sf_writer_init(&w, arena);
     while (mg_str_split(&names, ',', &name)) {
-        if (language.n > 0 && mg_str_eq(name, MG_STR("accept-language"))) {
-            mg_sf_add_raw(&w, MG_STR("="));
-            add_value(&w, language);
-            continue;
-        }
         const struct mg_field *f = mg_fields_find(request, name);
         if (f)
             add_value(&w, field_value(request, f, name, arena));
@@ -182,46 +176,4 @@ static struct mg_str make_key(struct mg_str names, const struct mg_fields *reque
             mg_sf_add_raw(&w, MG_STR("-"));
     }
     return mg_sf_writer_str(&w);
-}
-
-struct mg_str mg_vary_key(struct mg_str names, const struct mg_fields *request,
-                          struct mg_arena *arena)
-{
-    return make_key(names, request, MG_STR_NONE, arena);
-}
-
-static bool has_language(struct mg_str names)
-{
-    struct mg_str name;
-    while (mg_str_split(&names, ',', &name))
-        if (mg_str_eq(name, MG_STR("accept-language")))
-            return true;
-    return false;
-}
-
-bool mg_vary_language_key_of_response(struct mg_str names, const struct mg_fields *request,
-                                      const struct mg_fields *response, struct mg_arena *arena,
-                                      struct mg_str *key)
-{
-    const struct mg_field *f = mg_fields_find(response, MG_STR("Content-Language"));
-    if (!f || !has_language(names) || mg_fields_next(response, f) ||
-        !mg_is_token(mg_field_value(f)))
-        return false;
-    *key = make_key(names, request, mg_arena_lower(arena, mg_field_value(f)), arena);
-    return true;
-}
-
-bool mg_vary_language_key_of_request(struct mg_str names, const struct mg_fields *request,
-                                     struct mg_arena *arena, struct mg_str *key)
-{
-    struct mg_choice list[MG_CHOICES_MAX];
-    unsigned n;
-    const struct mg_field *f = mg_fields_find(request, MG_STR("Accept-Language"));
-    if (!f || !has_language(names) || !mg_choices_read(request, f, arena, list, &n) || n == 0)
-        return false;
-    bool favourite = list[0].weight > 0 && !mg_str_eq(list[0].name, MG_STR("*")) &&
-                     (n == 1 || list[1].weight < list[0].weight);
-    if (favourite)
-        *key = make_key(names, request, list[0].name, arena);
-    return favourite;
 }

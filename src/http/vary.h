@@ -35,14 +35,4 @@ bool mg_vary_read(const struct mg_fields *response, struct mg_str extra, struct 
 struct mg_str mg_vary_key(struct mg_str names, const struct mg_fields *request,
                           struct mg_arena *arena);
 
-/* A response chosen by Accept-Language also fits requests that like its language best, whatever
- * else they would take. For that it is found under a second key, where only the language stands:
- * the response's Content-Language when it is stored, the request's favourite when it is sought.
- * False when `names` lacks accept-language, or there is not just one such language. */
-bool mg_vary_language_key_of_response(struct mg_str names, const struct mg_fields *request,
-                                      const struct mg_fields *response, struct mg_arena *arena,
-                                      struct mg_str *key);
-bool mg_vary_language_key_of_request(struct mg_str names, const struct mg_fields *request,
-                                     struct mg_arena *arena, struct mg_str *key);
-
 #endif

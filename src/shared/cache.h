@@ -201,8 +201,6 @@ struct mg_cache_entry *mg_cache_fill_whole(struct mg_cache_fill *fill,
 /* It came to nothing. Before begin: who waits gets `word` (MG_CACHE_PASS or MG_CACHE_FAILED).
  * After: the entry goes, and its body is broken for who reads it. Takes the fill. */
 void mg_cache_fill_fail(struct mg_cache_fill *fill, enum mg_cache_word word);
-/* Has somebody else an interest: do others wait for the head, or read the body? */
-bool mg_cache_fill_is_shared(struct mg_cache_fill *fill);
 
 /* An entry without a body, in place of what was there: what the caller wants to know at this key.
  * Keeps nothing when there is no room. */

@@ -384,18 +384,6 @@ void mg_cache_fill_fail(struct mg_cache_fill *f, enum mg_cache_word word)
     free(f);
 }
 
-bool mg_cache_fill_is_shared(struct mg_cache_fill *f)
-{
-    pthread_mutex_lock(&f->shard->lock);
-    bool shared = !mg_list_empty(&f->waiters);
-    if (f->item) {
-        unsigned own = 2 + f->item->indexed; /* the fill's, its leader's, the index's */
-        shared = atomic_load(&f->item->refs) > own;
-    }
-    pthread_mutex_unlock(&f->shard->lock);
-    return shared;
-}
-
 void mg_cache_mark(struct mg_cache *c, const struct mg_cache_key *key, struct mg_str head,
                    uint64_t expires_ns, uint64_t now_ns)
 {

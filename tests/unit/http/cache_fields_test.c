@@ -125,35 +125,6 @@ static void test_update(void **state)
     }
 }
 
-static const struct {
-    const char *stored, *head;
-    unsigned status;
-    int64_t length; /* of the HEAD; 10 is stored */
-    enum mg_cache_head want;
-} heads[] = {
-    {"ETag: \"a\"", "ETag: \"a\"", 200, 10, MG_CACHE_HEAD_UPDATE},
-    {"ETag: \"a\"", "", 200, -1, MG_CACHE_HEAD_UPDATE},
-    {"ETag: \"a\"", "ETag: \"b\"", 200, 10, MG_CACHE_HEAD_INVALIDATE},
-    {"", "ETag: \"b\"", 200, 10, MG_CACHE_HEAD_INVALIDATE},
-    {"ETag: \"a\"", "ETag: \"a\"", 200, 11, MG_CACHE_HEAD_INVALIDATE},
-    {"", "Last-Modified: Wed, 01 Jan 2020 00:00:01 GMT", 200, -1, MG_CACHE_HEAD_INVALIDATE},
-    {"ETag: \"a\"", "ETag: \"b\"", 410, 11, MG_CACHE_HEAD_NOTHING},
-};
-
-static void test_head(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
-        struct mg_fields stored = fields_of(heads[i].stored);
-        struct mg_message head;
-        mg_message_init(&head, &arena);
-        head.status = (uint16_t)heads[i].status;
-        head.content_length = heads[i].length;
-        head.fields = fields_of(heads[i].head);
-        assert_int_equal(mg_cache_fields_head(&stored, 10, &head, NOW), heads[i].want);
-    }
-}
-
 static void test_sending(void **state)
 {
     (void)state;
@@ -182,7 +153,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_update, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sending, setup, teardown),
     };
     return cmocka_run_group_tests_name("http/cache_fields", tests, NULL, NULL);

@@ -141,46 +141,11 @@ static void test_keys(void **state)
     }
 }
 
-static const struct {
-    const char *names, *stored_for, *language, *asked;
-    bool found;
-} languages[] = {
-    {"accept-language", "en, de", "de", "fr;q=0.5, de;q=1.0", true},
-    {"accept-language", "en, de", "DE", "De", true},
-    {"accept-language", "en, de", "de", "de, fr", false}, /* no favourite */
-    {"accept-language", "en, de", "de", "fr, de;q=0.5", false},
-    {"accept-language", "en, de", "de, en", "de", false},
-    {"accept-language", "en, de", "de", "*", false},
-    {"accept-language", "en, de", "de", "de;q=0", false},
-    {"foo", "en, de", "de", "de", false},
-};
-
-static void test_languages(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
-        struct mg_fields first = {0}, response = {0}, second = {0};
-        struct mg_str vary = mg_str_c(languages[i].names), a, b;
-        mg_fields_add(&first, &arena, MG_STR("Accept-Language"), mg_str_c(languages[i].stored_for));
-        mg_fields_add(&response, &arena, MG_STR("Content-Language"),
-                      mg_str_c(languages[i].language));
-        mg_fields_add(&second, &arena, MG_STR("Accept-Language"), mg_str_c(languages[i].asked));
-        bool found = mg_vary_language_key_of_response(vary, &first, &response, &arena, &a) &&
-                     mg_vary_language_key_of_request(vary, &second, &arena, &b) && mg_str_eq(a, b);
-        if (found != languages[i].found)
-            fail_msg("'%s' for '%s': %d", languages[i].language, languages[i].asked, found);
-        /* The two kinds of keys are never equal. */
-        if (found)
-            assert_false(mg_str_eq(b, mg_vary_key(vary, &second, &arena)));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_languages, setup, teardown),
     };
     return cmocka_run_group_tests_name("http/vary", tests, NULL, NULL);
 }

@@ -178,17 +178,14 @@ static void one_leads_others_wait(void **state)
     const struct mg_cache_key key = key_of("/a");
     struct follower f[3];
     struct mg_cache_fill *fill = lead(c, &key, NULL);
-    assert_false(mg_cache_fill_is_shared(fill));
     for (int i = 0; i < 3; i++)
         follow(c, &key, &f[i]);
-    assert_true(mg_cache_fill_is_shared(fill));
     mg_cache_waiter_cancel(c, &key, &f[1].waiter);
     const struct mg_cache_new what = new_of("200");
     struct mg_cache_entry *e = mg_cache_fill_begin(fill, &what, NOW);
     for (int i = 0; i < 3; i++)
         assert_int_equal(f[i].woken, i != 1);
     assert_int_equal(f[0].waiter.word, MG_CACHE_BEGUN);
-    assert_false(mg_cache_fill_is_shared(fill));
     mg_cache_fill_end(fill);
     mg_cache_unref(c, e);
     assert_int_equal(mg_cache_stats(c).waits, 3);
@@ -257,7 +254,6 @@ static void bodies_are_read_while_they_grow(void **state)
     const struct mg_cache_new what = new_of("200");
     struct mg_cache_entry *own = mg_cache_fill_begin(fill, &what, NOW);
     struct mg_cache_entry *e = mg_cache_find(c, &key, NOW);
-    assert_true(mg_cache_fill_is_shared(fill));
     struct mg_cache_reader r;
     struct mg_cache_waiter w;
     struct mg_str bytes;

@@ -15,7 +15,8 @@
 #include "redis/cluster_map.h"
 #include "redis/inquiry.h"
 
-#define REDIRECTIONS_MAX 5
+/* While a slot changes hands its two servers may each name the other one for a while. */
+#define REDIRECTIONS_MAX 16
 /* The map is not asked for more often. */
 #define REFRESH_NS (200 * MG_MILLISECOND)
 /* While there is none, and nobody tells it: longer and longer. */

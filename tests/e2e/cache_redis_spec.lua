@@ -362,7 +362,9 @@ describe("a Redis that is ill", function()
       local path, key = "/bad" .. i, nil
       ask(a, path)
       E.eventually(function()
-        for _, name in ipairs(redis:command("KEYS", "moongate:pages:{*}")) do key = known[name] and key or name end
+        for _, name in ipairs(redis:command("KEYS", "moongate:pages:{*}")) do
+          if not known[name] then key = name end
+        end
         assert.is_string(key)
       end)
       known[key] = true

@@ -1,6 +1,7 @@
 /* Lines of a handover: each is its kind, a blank, and the rest. */
 #include "app/handover.h"
 
+#include <fcntl.h>
 #include <limits.h>
 
 static bool take_int(struct mg_str *rest, char sep, int *out)
@@ -89,6 +90,11 @@ bool mg_handover_next(struct mg_str *rest, struct mg_handover_line *out)
 bool mg_handover_fd(struct mg_str *fds, int *out)
 {
     return take_int(fds, ',', out);
+}
+
+int mg_handover_take(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
 void mg_handover_add_parent(struct mg_buf *out, pid_t pid, int fd)

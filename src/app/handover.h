@@ -12,7 +12,7 @@
  *
  * The label is the listener's address as the config has it ("admin ADDRESS" for the admin
  * listener), or the name that systemd gives it. Lines of other kinds are passed over, for the two
- * may be of different versions. Pure.
+ * may be of different versions. Pure, but for mg_handover_take.
  */
 #ifndef MG_APP_HANDOVER_H
 #define MG_APP_HANDOVER_H
@@ -49,6 +49,9 @@ struct mg_handover_line {
 bool mg_handover_next(struct mg_str *rest, struct mg_handover_line *out);
 /* Takes the next number off `*fds`. False: there is none. */
 bool mg_handover_fd(struct mg_str *fds, int *out);
+
+/* Keeps a descriptor that came over exec from going on to the next one. -1: it is none. */
+int mg_handover_take(int fd);
 
 void mg_handover_add_parent(struct mg_buf *out, pid_t pid, int fd);
 void mg_handover_add_child(struct mg_buf *out, pid_t pid, int fd, bool retiring);

@@ -165,12 +165,6 @@ static struct mg_parent *new_parent(const struct mg_handover_line *line)
     return p;
 }
 
-static void keep_keys(struct mg_parent *p, int fd)
-{
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
-        p->keys = fd;
-}
-
 int mg_parent_take_keys(struct mg_parent *p)
 {
     int fd = p ? p->keys : -1;
@@ -188,7 +182,7 @@ struct mg_parent *mg_parent_find(struct mg_held *held)
         if (line.kind == MG_HANDOVER_PARENT && !p)
             p = new_parent(&line);
         else if (line.kind == MG_HANDOVER_KEYS && p && p->keys < 0)
-            keep_keys(p, line.fd);
+            p->keys = mg_handover_take(line.fd);
         else if (line.kind == MG_HANDOVER_SOCKET)
             mg_held_read(held, &line);
     }

@@ -532,12 +532,6 @@ static void resume_child(struct supervisor *s, const struct mg_handover_line *li
         s->current = child;
 }
 
-static void take_keys(struct supervisor *s, int fd)
-{
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
-        s->keys = fd;
-}
-
 /* Goes on from what another program left in this process. Without that there is no child. */
 static void resume(struct supervisor *s)
 {
@@ -549,7 +543,7 @@ static void resume(struct supervisor *s)
         else if (line.kind == MG_HANDOVER_LOG)
             configure_log(s, line.log_level, line.log_format);
         else if (line.kind == MG_HANDOVER_KEYS)
-            take_keys(s, line.fd);
+            s->keys = mg_handover_take(line.fd);
         else if (line.kind == MG_HANDOVER_SOCKET)
             mg_held_read(&s->held, &line);
         else if (line.kind == MG_HANDOVER_CHILD)

@@ -9,6 +9,7 @@
 #include "script/json.h"
 #include "script/plan.h"
 #include "script/shadows.h"
+#include "script/table.h"
 
 #define TYPE "moongate.InspectedConfig"
 #define TEXT_MAX ((size_t)64 << 20)
@@ -149,17 +150,11 @@ static void push_text(lua_State *L, struct mg_str s)
     lua_pushlstring(L, s.n ? s.p : "", s.n);
 }
 
-static void set_text(lua_State *L, const char *name, struct mg_str s)
-{
-    push_text(L, s);
-    lua_setfield(L, -2, name);
-}
-
 static void push_place(lua_State *L, const struct mg_plan_place *place)
 {
     lua_createtable(L, 0, 5);
-    set_text(L, "path", place->path);
-    set_text(L, "file", place->file);
+    mg_table_set_text(L, "path", place->path);
+    mg_table_set_text(L, "file", place->file);
     lua_pushinteger(L, place->line);
     lua_setfield(L, -2, "line");
     lua_pushinteger(L, place->col);
@@ -198,10 +193,10 @@ static int l_shadows(lua_State *L)
     lua_createtable(L, (int)s.count, 0);
     for (size_t i = 0; i < s.count; i++) {
         lua_createtable(L, 0, 4);
-        set_text(L, "route", ((const struct mg_route *)s.v[i].route)->name);
-        set_text(L, "by", ((const struct mg_route *)s.v[i].by)->name);
-        set_text(L, "host", s.v[i].host);
-        set_text(L, "pattern", s.v[i].pattern);
+        mg_table_set_text(L, "route", ((const struct mg_route *)s.v[i].route)->name);
+        mg_table_set_text(L, "by", ((const struct mg_route *)s.v[i].by)->name);
+        mg_table_set_text(L, "host", s.v[i].host);
+        mg_table_set_text(L, "pattern", s.v[i].pattern);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

@@ -128,11 +128,24 @@ bool mg_h1_list_has(struct mg_str value, struct mg_str token)
     return false;
 }
 
+/* Those of the registry (RFC 9112 7.2), with the names that they had before. */
+static bool is_registered_coding(struct mg_str name)
+{
+    static const char *const names[] = {"chunked",  "compress",   "deflate", "gzip",
+                                        "trailers", "x-compress", "x-gzip"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (mg_str_ieq(name, mg_str_c(names[i])))
+            return true;
+    return false;
+}
+
 enum mg_h1_coding mg_h1_coding(struct mg_str value)
 {
     const struct mg_str chunked = MG_STR("chunked");
     if (mg_str_ieq(value, chunked))
         return MG_H1_CODING_CHUNKED;
+    if (mg_is_token(value) && !is_registered_coding(value))
+        return MG_H1_CODING_UNREGISTERED;
     struct mg_str item;
     bool others = false, ended = false;
     while (next_item(&value, &item)) {

@@ -48,9 +48,10 @@ int mg_h1_fields_parse(const char *p, const char *end, const struct mg_h1_limits
 
 /* What a Transfer-Encoding asks for. */
 enum mg_h1_coding {
-    MG_H1_CODING_CHUNKED, /* exactly "chunked" */
-    MG_H1_CODING_UNKNOWN, /* a proper list that ends in chunked, with other codings before */
-    MG_H1_CODING_BAD,     /* everything else: the body's end is not known */
+    MG_H1_CODING_CHUNKED,      /* exactly "chunked" */
+    MG_H1_CODING_UNKNOWN,      /* a proper list that ends in chunked, with other codings before */
+    MG_H1_CODING_UNREGISTERED, /* one name, of no coding that there is */
+    MG_H1_CODING_BAD,          /* everything else: the body's end is not known */
 };
 enum mg_h1_coding mg_h1_coding(struct mg_str value);
 

@@ -238,6 +238,7 @@ static int check_framing(const struct mg_h1_facts *facts, uint8_t version,
         return 0;
     case MG_H1_CODING_UNKNOWN:
         return mg_h1_fail(fault, 501, "transfer-coding-unknown");
+    case MG_H1_CODING_UNREGISTERED:
     case MG_H1_CODING_BAD:
         break;
     }
@@ -358,6 +359,19 @@ static struct mg_h1_framing response_framing(const struct mg_message *m,
     return f;
 }
 
+/* RFC 9112 6.3: where something else than chunked is around it, a response's body ends with the
+ * connection, so that nothing behind it can be taken for another. What bears a name that no coding
+ * has ("identity", long ago) is the content itself. That of a coding that exists would be garbled
+ * without it, and stays refused. */
+static void forget_empty_coding(struct mg_h1_facts *facts, const struct mg_message *m)
+{
+    if (m->status < 200 || m->version == 10 || facts->codings != 1 || facts->lengths ||
+        mg_h1_coding(facts->coding) != MG_H1_CODING_UNREGISTERED)
+        return;
+    facts->codings = 0;
+    facts->close = true;
+}
+
 static int parse_response(const char *head, size_t n, const struct mg_h1_limits *limits,
                           enum mg_method request_method, struct mg_message *m,
                           struct mg_h1_framing *framing, struct mg_h1_fault *fault)
@@ -367,8 +381,10 @@ static int parse_response(const char *head, size_t n, const struct mg_h1_limits 
     if (check_block(head, n, fault))
         return -1;
     const char *p = read_status_line(head, end, m, fault);
-    if (!p || mg_h1_fields_parse(p, end, limits, m, &facts, fault) ||
-        check_framing(&facts, m->version, fault))
+    if (!p || mg_h1_fields_parse(p, end, limits, m, &facts, fault))
+        return -1;
+    forget_empty_coding(&facts, m);
+    if (check_framing(&facts, m->version, fault))
         return -1;
     *framing = response_framing(m, request_method, &facts);
     if (m->status < 200)

@@ -628,7 +628,17 @@ static const struct refused refused_responses[] = {
     ANSWER("Transfer_Encoding: chunked", "framing-lookalike"),
     REFUSED("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 502,
             "transfer-encoding-in-1.0"),
-    REFUSED("HTTP/1.1 304 x\r\nTransfer-Encoding: x\r\n\r\n", 502, "transfer-encoding"),
+    REFUSED("HTTP/1.0 200 OK\r\nTransfer-Encoding: x\r\n\r\n", 502, "transfer-encoding-in-1.0"),
+    REFUSED("HTTP/1.1 304 x\r\nTransfer-Encoding: gzip\r\n\r\n", 502, "transfer-encoding"),
+    ANSWER("Transfer-Encoding: chunked, x", "transfer-encoding"),
+    ANSWER("Transfer-Encoding: x, chunked", "transfer-coding-unknown"),
+    ANSWER("Transfer-Encoding: x;chunked", "transfer-encoding"),
+    ANSWER("Transfer-Encoding: x y", "transfer-encoding"),
+    ANSWER("Transfer-Encoding: X-Gzip", "transfer-encoding"),
+    ANSWER("Transfer-Encoding: trailers", "transfer-encoding"),
+    ANSWER("Transfer-Encoding: x\r\nContent-Length: 5", "length-and-transfer-encoding"),
+    ANSWER("Transfer-Encoding: x\r\nTransfer-Encoding: chunked", "transfer-encoding-twice"),
+    REFUSED("HTTP/1.1 103 x\r\nTransfer-Encoding: x\r\n\r\n", 502, "transfer-encoding"),
     REFUSED("HTTP/1.1 100 x\r\nContent-Length: 1\r\n\r\n", 502, "framing-in-1xx"),
     REFUSED("HTTP/1.1 103 x\r\nTransfer-Encoding: chunked\r\n\r\n", 502, "framing-in-1xx"),
     REFUSED("HTTP/1.1 101 x\r\n\r\n", 502, "upgrade-missing"),
@@ -678,6 +688,13 @@ static const struct response responses[] = {
     {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: X-A\r\nX-A: 1\r\nX-B: \xff\r\nHost: h\r\n"
      "Expect: y\r\nUpgrade: h2c\r\nKeep-Alive: z\r\n\r\n",
      GET, 200, "OK", "5 keep", 5, "X-B: \xff"},
+
+    /* with a transfer coding that is none */
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nX: 1\r\n\r\n", GET, 200, "OK",
+     "until-close close", -1, "X: 1"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n", HEAD, 200, "OK", "none close", -1, ""},
+    {"HTTP/1.1 304 x\r\nTransfer-Encoding: x\r\n\r\n", GET, 304, "x", "none close", -1, ""},
+    {"HTTP/1.1 204 x\r\nTransfer-Encoding: x\r\n\r\n", GET, 204, "x", "none close", -1, ""},
 
     /* to HEAD */
     {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HEAD, 200, "OK", "none keep", 5, ""},

@@ -1,8 +1,7 @@
 /* Ranges are resolved against the length first; what is left is sorted and joined. */
 #include "http/range.h"
 
-/* Positions beyond this are read as this: no representation is longer. */
-#define POSITION_MAX (UINT64_MAX / 2)
+#include <inttypes.h>
 
 enum spec {
     SPEC_BAD,
@@ -17,36 +16,46 @@ static bool read_position(struct mg_str digits, uint64_t *out)
     for (size_t i = 0; i < digits.n; i++)
         if ((unsigned char)(digits.p[i] - '0') > 9)
             return false;
-    if (!mg_str_to_u64(digits, POSITION_MAX, out))
-        *out = POSITION_MAX;
+    if (!mg_str_to_u64(digits, MG_RANGE_END, out))
+        *out = MG_RANGE_END;
     return true;
 }
 
-/* "first-", "first-last" or "-suffix" (14.1.1, 14.1.2). */
-static enum spec read_spec(struct mg_str text, uint64_t length, struct mg_range *out)
+/* "first-", "first-last" or "-suffix" (14.1.1, 14.1.2). False: it is none of these. */
+static bool read_asked(struct mg_str text, struct mg_range_asked *out)
 {
     ptrdiff_t dash = mg_str_find(text, '-');
     if (dash < 0)
-        return SPEC_BAD;
+        return false;
     struct mg_str left = mg_str(text.p, (size_t)dash);
     struct mg_str right = mg_str(text.p + dash + 1, text.n - (size_t)dash - 1);
-    uint64_t first, last = POSITION_MAX;
+    *out = (struct mg_range_asked){.any = true, .last = MG_RANGE_END};
     if (left.n == 0) {
-        uint64_t suffix;
-        if (!read_position(right, &suffix))
-            return SPEC_BAD;
-        if (suffix == 0 || length == 0)
-            return SPEC_EMPTY;
-        *out = (struct mg_range){suffix < length ? length - suffix : 0, length - 1};
-        return SPEC_RANGE;
+        out->suffix = true;
+        return read_position(right, &out->last);
     }
-    if (!read_position(left, &first) || (right.n > 0 && !read_position(right, &last)) ||
-        last < first)
+    return read_position(left, &out->first) && (right.n == 0 || read_position(right, &out->last)) &&
+           out->first <= out->last;
+}
+
+/* What is asked, of so many bytes. False: none of them. */
+static bool resolve(const struct mg_range_asked *asked, uint64_t length, struct mg_range *out)
+{
+    if (length == 0)
+        return false;
+    if (asked->suffix)
+        *out = (struct mg_range){asked->last < length ? length - asked->last : 0, length - 1};
+    else
+        *out = (struct mg_range){asked->first, asked->last < length ? asked->last : length - 1};
+    return out->first <= out->last;
+}
+
+static enum spec read_spec(struct mg_str text, uint64_t length, struct mg_range *out)
+{
+    struct mg_range_asked asked;
+    if (!read_asked(text, &asked))
         return SPEC_BAD;
-    if (first >= length)
-        return SPEC_EMPTY;
-    *out = (struct mg_range){first, last < length ? last : length - 1};
-    return SPEC_RANGE;
+    return resolve(&asked, length, out) ? SPEC_RANGE : SPEC_EMPTY;
 }
 
 /* Puts `r` at its place among `n` ranges sorted by their first byte. At most MG_RANGE_COUNT_MAX. */
@@ -108,6 +117,32 @@ enum mg_range_verdict mg_range_choose(struct mg_str field, uint64_t length, stru
     return MG_RANGE_PART;
 }
 
+bool mg_range_read_one(struct mg_str field, struct mg_range_asked *out)
+{
+    struct mg_str item;
+    bool found = false;
+    if (!take_unit(&field))
+        return false;
+    while (mg_str_split(&field, ',', &item)) {
+        item = mg_str_trim(item);
+        if (item.n == 0)
+            continue;
+        if (found || !read_asked(item, out))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+struct mg_str mg_range_text(struct mg_arena *arena, const struct mg_range_asked *asked)
+{
+    if (asked->suffix)
+        return mg_arena_printf(arena, "bytes=-%" PRIu64, asked->last);
+    if (asked->last == MG_RANGE_END)
+        return mg_arena_printf(arena, "bytes=%" PRIu64 "-", asked->first);
+    return mg_arena_printf(arena, "bytes=%" PRIu64 "-%" PRIu64, asked->first, asked->last);
+}
+
 struct mg_str mg_range_content(struct mg_arena *arena, struct mg_range r, uint64_t length)
 {
     return mg_arena_printf(arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,
@@ -119,6 +154,13 @@ struct mg_str mg_range_content_unsatisfied(struct mg_arena *arena, uint64_t leng
     return mg_arena_printf(arena, "bytes */%llu", (unsigned long long)length);
 }
 
+/* "*": unknown. */
+static bool read_length(struct mg_str text, uint64_t *out)
+{
+    *out = MG_RANGE_END;
+    return mg_str_eq(text, MG_STR("*")) || mg_str_to_u64(text, MG_RANGE_END - 1, out);
+}
+
 bool mg_range_read_content(struct mg_str field, struct mg_range *out, uint64_t *length)
 {
     static const struct mg_str UNIT = MG_STR("bytes ");
@@ -128,8 +170,8 @@ bool mg_range_read_content(struct mg_str field, struct mg_range *out, uint64_t *
     struct mg_range r;
     uint64_t whole;
     if (!mg_str_split(&rest, '-', &first) || !mg_str_split(&rest, '/', &last) ||
-        !mg_str_to_u64(first, POSITION_MAX, &r.first) ||
-        !mg_str_to_u64(last, POSITION_MAX, &r.last) || !mg_str_to_u64(rest, POSITION_MAX, &whole) ||
+        !mg_str_to_u64(first, MG_RANGE_END, &r.first) ||
+        !mg_str_to_u64(last, MG_RANGE_END, &r.last) || !read_length(rest, &whole) ||
         r.last < r.first || r.last >= whole)
         return false;
     *out = r;

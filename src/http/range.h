@@ -27,6 +27,16 @@ struct mg_range {
     uint64_t first, last; /* both included */
 };
 
+/* Positions beyond this are read as this: no representation is longer. */
+#define MG_RANGE_END (UINT64_MAX / 2)
+
+/* What is asked for, whatever the length of the representation. */
+struct mg_range_asked {
+    bool any;             /* false: no part at all, and nothing else is set */
+    bool suffix;          /* the last `last` bytes */
+    uint64_t first, last; /* else both included; `last` MG_RANGE_END: to the end */
+};
+
 /* What a Range field asks of a representation of `length` bytes. Other units, and what the grammar
  * does not allow, are ignored (14.2). `*out` is set for MG_RANGE_PART only. The caller has looked
  * at the method (GET alone has ranges) and at If-Range before. */
@@ -37,12 +47,18 @@ static inline uint64_t mg_range_length(struct mg_range r)
     return r.last - r.first + 1;
 }
 
+/* Reads a Range field that asks for one range and no more. False: for several, for none, or not in
+ * bytes. */
+bool mg_range_read_one(struct mg_str field, struct mg_range_asked *out);
+/* It as a field, the same text for all ways to write it; in the arena. */
+struct mg_str mg_range_text(struct mg_arena *arena, const struct mg_range_asked *asked);
+
 /* Content-Range of a 206, and of a 416 (14.4); in the arena. */
 struct mg_str mg_range_content(struct mg_arena *arena, struct mg_range r, uint64_t length);
 struct mg_str mg_range_content_unsatisfied(struct mg_arena *arena, uint64_t length);
 
-/* Reads the Content-Range of a 206. False when it is malformed, not in bytes, or tells no complete
- * length ("*"): such a part cannot be used for anything else. */
+/* Reads the Content-Range of a 206; `*length` MG_RANGE_END: it does not tell the complete length
+ * ("*"). False when it is malformed, of no part ("*" before the slash) or not in bytes. */
 bool mg_range_read_content(struct mg_str field, struct mg_range *out, uint64_t *length);
 
 #endif

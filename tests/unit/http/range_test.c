@@ -77,6 +77,50 @@ static void test_choose(void **state)
     }
 }
 
+/* One range, and the one way to write it; NULL: several, or none. */
+static const struct {
+    const char *field, *want;
+} singles[] = {
+    {"bytes=0-499", "bytes=0-499"},
+    {"BYTES=0-0", "bytes=0-0"},
+    {"bytes=00-0499", "bytes=0-499"},
+    {"bytes=, \t500-,", "bytes=500-"},
+    {"bytes=0-", "bytes=0-"},
+    {"bytes=-5", "bytes=-5"},
+    {"bytes=-005", "bytes=-5"},
+    {"bytes=-0", "bytes=-0"},
+    {"bytes=1-99999999999999999999999999", "bytes=1-"},
+    {"bytes=0-1,2-3", NULL},
+    {"bytes=0-1,0-1", NULL},
+    {"bytes=0-1,x", NULL},
+    {"bytes=x", NULL},
+    {"bytes=", NULL},
+    {"bytes=2-1", NULL},
+    {"bytes=1 - 2", NULL},
+    {"lines=0-1", NULL},
+    {"", NULL},
+};
+
+static void test_one(void **state)
+{
+    (void)state;
+    struct mg_pool pool;
+    struct mg_arena arena;
+    mg_pool_init(&pool, 4096);
+    mg_arena_init(&arena, &pool);
+    for (size_t i = 0; i < sizeof singles / sizeof singles[0]; i++) {
+        struct mg_range_asked asked;
+        const char *want = singles[i].want;
+        bool one = mg_range_read_one(mg_str_c(singles[i].field), &asked);
+        if (one != (want != NULL))
+            fail_msg("'%s' was read as %d", singles[i].field, one);
+        if (one && !mg_str_eq(mg_range_text(&arena, &asked), mg_str_c(want)))
+            fail_msg("'%s' is not '%s'", singles[i].field, want);
+    }
+    mg_arena_release(&arena);
+    mg_pool_release(&pool);
+}
+
 static const struct {
     const char *field;
     bool ok;
@@ -85,7 +129,11 @@ static const struct {
     {"bytes 0-499/1234", true, 0, 499, 1234},
     {"Bytes 734-1233/1234", true, 734, 1233, 1234},
     {"bytes 4-9/10", true, 4, 9, 10},
-    {"bytes 0-4/*", false, 0, 0, 0},
+    {"bytes 0-4/*", true, 0, 4, MG_RANGE_END},
+    {"bytes 4-9223372036854775806/*", true, 4, MG_RANGE_END - 1, MG_RANGE_END},
+    {"bytes 4-9223372036854775807/*", false, 0, 0, 0},
+    {"bytes 0-4/**", false, 0, 0, 0},
+    {"bytes 0-4/", false, 0, 0, 0},
     {"bytes */1234", false, 0, 0, 0},
     {"bytes 0-10/10", false, 0, 0, 0},
     {"bytes 5-4/10", false, 0, 0, 0},
@@ -112,7 +160,7 @@ static void test_content(void **state)
         if (ok != contents[i].ok || got.first != contents[i].first ||
             got.last != contents[i].last || length != contents[i].length)
             fail_msg("'%s' was read as %d", contents[i].field, ok);
-        if (ok)
+        if (ok && length != MG_RANGE_END)
             assert_true(
                 mg_str_ieq(mg_range_content(&arena, got, length), mg_str_c(contents[i].field)));
     }
@@ -125,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_one),
         cmocka_unit_test(test_content),
     };
     return cmocka_run_group_tests_name("http/range", tests, NULL, NULL);

@@ -201,6 +201,328 @@ describe("cache", function()
     assert.called("api", 1)
   end)
 
+  describe("asked for a part", function()
+    local ETAG = { ["Cache-Control"] = "max-age=10", ETag = '"v1"' }
+
+    -- An origin that sends one part of ten bytes; `at` says what else of its answer there is.
+    local function in_parts(at)
+      return function(req, count)
+        local made = {}
+        for name, value in pairs(type(at) == "function" and at(req, count) or at or {}) do made[name] = value end
+        made.headers = made.headers or { ["Cache-Control"] = "max-age=10" }
+        local first, last = (req:header "Range" or ""):match "^bytes=(%d*)%-(%d*)$"
+        if not first or made.status then return made end
+        if first == "" then first, last = 10 - last, 9 end
+        if last == "" then last = 9 end
+        local headers = { ["Content-Range"] = ("bytes %d-%d/10"):format(first, last) }
+        for name, value in pairs(made.headers) do headers[name] = value end
+        made.status, made.headers, made.body = 206, headers, ("0123456789"):sub(first + 1, last + 1)
+        return made
+      end
+    end
+
+    local function ranged(at, conf) return gateway(conf, in_parts(at)) end
+
+    local function part(range, more)
+      local headers = { Range = range }
+      for name, value in pairs(more or {}) do headers[name] = value end
+      return { path = "/a", headers = headers }
+    end
+
+    it("keeps it for those who ask for the same, however they write it", function()
+      local t = ranged()
+      local first = t:request(part "bytes=2-4")
+      assert.header(first, "Cache-Status", "moongate;fwd=uri-miss;fwd-status=206;stored")
+      t:advance(3)
+      for _, range in ipairs { "bytes=2-4", "Bytes=02-0004", "bytes=, 2-4 ," } do
+        local again = t:request(part(range))
+        assert.status(again, 206)
+        assert.equal("234", again:text())
+        assert.header(again, "Content-Range", "bytes 2-4/10")
+        assert.header(again, "Content-Length", "3")
+        assert.header(again, "Age", "3")
+        assert.header(again, "Cache-Status", "moongate;hit;ttl=7")
+      end
+      assert.called("api", 1)
+      assert.equal("89", t:request(part "bytes=-2"):text())
+      assert.equal("89", t:request(part "bytes=-2"):text())
+      assert.equal("56789", t:request(part "bytes=5-"):text())
+      assert.equal("56789", t:request(part "bytes=5-"):text())
+      assert.called("api", 3)
+    end)
+
+    it("asks the origin for it, without the client's conditions", function()
+      local t = ranged { headers = ETAG }
+      local res = t:request(part("BYTES=2-4", { ["If-None-Match"] = '"v0"' }))
+      assert.equal("234", res:text())
+      local _, seen = t:seen "api"
+      assert.header(seen, "Range", "bytes=2-4")
+      assert.is_nil(seen:header "If-None-Match")
+    end)
+
+    it("gives it to nobody else", function()
+      local t = ranged { body = "whole" }
+      t:request(part "bytes=2-4")
+      assert.equal("whole", t:request("/a"):text())
+      t = ranged()
+      t:request(part "bytes=2-4")
+      assert.equal("2345", t:request(part "bytes=2-5"):text())
+      t:request { method = "HEAD", path = "/a", headers = { Range = "bytes=2-4" } }
+      t:request(part "bytes=2-4,6-7")
+      t:request(part "lines=2-4")
+      t:request(part { "bytes=2-4", "bytes=2-4" })
+      assert.called("api", 6)
+    end)
+
+    it("takes it from the whole, where that is there", function()
+      local t = gateway({}, function(req, count)
+        local made = in_parts()(req, count)
+        if made.status == 206 then made.body = "old" end
+        made.body = made.body or "0123456789"
+        return made
+      end)
+      assert.equal("old", t:request(part "bytes=2-4"):text())
+      t:request "/a"
+      assert.equal("234", t:request(part "bytes=2-4"):text())
+      t:advance(20)
+      assert.equal("old", t:request(part "bytes=2-4"):text())
+      assert.called("api", 3)
+    end)
+
+    it("keeps the whole when the origin sends that", function()
+      local t = gateway({}, { headers = FRESH.headers, body = "0123456789" })
+      local first = t:request(part "bytes=2-4")
+      assert.is_true(first.status == 206 and first:text() == "234" or first:text() == "0123456789")
+      assert.equal("567", t:request(part "bytes=5-7"):text())
+      assert.equal("0123456789", t:request("/a"):text())
+      assert.called("api", 1)
+    end)
+
+    it("keeps nothing that is not one part of the whole", function()
+      for _, made in ipairs {
+        { status = 416, headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "bytes */10" } },
+        { status = 404 },
+        { status = 206 },
+        { status = 200, headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "bytes 2-4/10" } },
+        { status = 206, headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "lines 2-4/10" } },
+        { status = 206, headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "bytes 2-4/10",
+          ["Content-Type"] = "Multipart/byteranges; boundary=x" } },
+        { status = 206, headers = { ["Cache-Control"] = "private", ["Content-Range"] = "bytes 2-4/10" } },
+        { status = 206, headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "bytes 2-4/10",
+          Vary = "*" } },
+      } do
+        local t = ranged(made)
+        local status = t:request(part "bytes=2-4").status
+        assert.equal(made.status, status)
+        assert.status(t:request(part "bytes=2-4"), status)
+        t:request "/a"
+        assert.called("api", 3)
+      end
+      local t = ranged()
+      t:request(part("bytes=2-4", { Authorization = "Basic YTph" }))
+      t:request(part("bytes=2-4", { ["Cache-Control"] = "no-store" }))
+      t:request(part "bytes=2-4")
+      assert.called("api", 3)
+    end)
+
+    it("answers as the origin did, even where that counts wrong", function()
+      local t = gateway({}, { status = 206, body = "01234",
+        headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = "bytes 4-9/10" } })
+      for _ = 1, 2 do
+        local res = t:request(part "bytes=-5")
+        assert.status(res, 206)
+        assert.equal("01234", res:text())
+        assert.header(res, "Content-Range", "bytes 4-9/10")
+      end
+      assert.called("api", 1)
+    end)
+
+    it("heeds If-Range: only a strong validator that is the same will do", function()
+      local modified, later = "Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:01 GMT"
+      local t = ranged { headers = { ["Cache-Control"] = "max-age=10", ETag = '"v1"', ["Last-Modified"] = modified } }
+      t:request(part("bytes=2-4", { ["If-Range"] = '"v1"' })) -- what comes may be for this client alone
+      t:request(part "bytes=2-4")
+      assert.called("api", 2)
+      for _, good in ipairs { '"v1"', modified } do
+        assert.matches("hit", t:request(part("bytes=2-4", { ["If-Range"] = good })):header "Cache-Status")
+      end
+      assert.called("api", 2)
+      for i, other in ipairs { '"v2"', 'W/"v1"', later, "junk" } do
+        local res = t:request(part("bytes=2-4", { ["If-Range"] = other }))
+        assert.header(res, "Cache-Status", "moongate;fwd=partial;fwd-status=206")
+        assert.header(select(2, t:seen "api"), "If-Range", other)
+        assert.called("api", 2 + i)
+      end
+    end)
+
+    it("answers conditions about the representation, before all else", function()
+      local t = ranged { headers = ETAG }
+      t:request(part "bytes=2-4")
+      local res = t:request(part("bytes=2-4", { ["If-None-Match"] = '"v1"' }))
+      assert.status(res, 304)
+      assert.is_nil(res:header "Content-Range")
+      assert.equal("", res:text())
+      assert.status(t:request(part("bytes=2-4", { ["If-None-Match"] = '"v2"', ["If-Range"] = '"v1"' })), 206)
+      assert.called("api", 1)
+    end)
+
+    it("validates it when it is stale", function()
+      local t = ranged(function(req)
+        local good = req:header "If-None-Match" == '"v1"'
+        return { status = good and 304 or nil, headers = ETAG, body = good and "" or nil }
+      end)
+      t:request(part "bytes=2-4")
+      t:advance(11)
+      local res = t:request(part "bytes=2-4")
+      assert.status(res, 206)
+      assert.equal("234", res:text())
+      assert.header(res, "Content-Range", "bytes 2-4/10")
+      assert.header(res, "Cache-Status", "moongate;fwd=stale;fwd-status=304;stored")
+      assert.header(select(2, t:seen "api"), "Range", "bytes=2-4")
+      assert.matches("hit", t:request(part "bytes=2-4"):header "Cache-Status")
+      assert.called("api", 2)
+    end)
+
+    it("asks again for the same part when a 304 is about something else", function()
+      local t = ranged(function(req)
+        if not req:header "If-None-Match" then return { headers = ETAG } end
+        return { status = 304, headers = { ETag = '"other"' }, body = "" }
+      end)
+      t:request(part "bytes=2-4")
+      t:advance(11)
+      assert.equal("234", t:request(part "bytes=2-4"):text())
+      assert.header(select(2, t:seen "api"), "Range", "bytes=2-4")
+      assert.called("api", 3)
+    end)
+
+    it("refreshes a part as that part, and lets it stand in for an origin that fails", function()
+      local bad = false
+      local t = ranged(function()
+        return { status = bad and 503 or nil, headers = { ["Cache-Control"] = "max-age=5" } }
+      end, { stale_while_revalidate = 10, stale_if_error = 60 })
+      t:request(part "bytes=2-4")
+      t:advance(8)
+      assert.header(t:request(part "bytes=2-4"), "Age", "8")
+      t:settle()
+      assert.header(select(2, t:seen "api"), "Range", "bytes=2-4")
+      assert.header(t:request(part "bytes=2-4"), "Age", "0")
+      assert.called("api", 2)
+      bad = true
+      t:advance(20)
+      assert.equal("234", t:request(part "bytes=2-4"):text())
+      assert.called("api", 3)
+    end)
+
+    it("validates the whole by the whole alone", function()
+      local t = ranged(function(req)
+        return { headers = ETAG, body = req:header "If-None-Match" and "" or "0123456789",
+          status = req:header "If-None-Match" and 304 or nil }
+      end)
+      t:request "/a"
+      t:advance(11)
+      assert.equal("234", t:request(part "bytes=2-4"):text())
+      local _, seen = t:seen "api"
+      assert.is_nil(seen:header "If-None-Match")
+      assert.equal("0123456789", t:request("/a"):text())
+      assert.is_nil(select(2, t:seen "api"):header "Range")
+      assert.called("api", 3)
+    end)
+
+    it("tells variants apart by Vary", function()
+      local t = ranged { headers = { ["Cache-Control"] = "max-age=10", Vary = "X-Plan" } }
+      for _ = 1, 2 do
+        t:request(part("bytes=2-4", { ["X-Plan"] = "a" }))
+        t:request(part("bytes=2-4", { ["X-Plan"] = "b" }))
+      end
+      assert.called("api", 2)
+    end)
+
+    it("fetches once for many", function()
+      for _, status in ipairs { 206, 200 } do
+        local t = ranged { delay = 1, body = "0123456789", status = status == 200 and 200 or nil }
+        local handles = {}
+        for i = 1, 20 do handles[i] = t:start(part(i % 2 == 0 and "bytes=2-4" or "bytes=02-4")) end
+        t:settle()
+        for _, h in ipairs(handles) do
+          assert.equal(h.res.status == 200 and "0123456789" or "234", h.res:text())
+          assert.is_true(h.res.status == 206 or status == 200)
+        end
+        assert.called("api", 1)
+      end
+    end)
+
+    it("lets each fetch for himself what is not for sharing", function()
+      local t = ranged { delay = 1, headers = { ["Cache-Control"] = "private" } }
+      local before, handles = t:now(), {}
+      for i = 1, 5 do handles[i] = t:start(part "bytes=2-4") end
+      t:settle()
+      for _, h in ipairs(handles) do assert.equal("234", h.res:text()) end
+      assert.called("api", 5)
+      assert.near(before + 2, t:now(), 0.1)
+      t:start(part "bytes=2-4")
+      t:request(part "bytes=2-4")
+      assert.near(before + 3, t:now(), 0.1)
+    end)
+
+    it("gives what turns out too large to all who read it, and keeps nothing", function()
+      local chunks = {}
+      for i = 1, 20 do chunks[i] = ("%06d "):format(i):rep(500) end
+      local t = T.new { policies = { { cache = { ttl = 60 } } },
+        upstreams = { api = { status = 206, headers = { ["Content-Range"] = "bytes 0-69999/*" },
+          chunks = chunks, trickle = { 5000, 0.1 } } },
+        config = { caches = { default = { size = "1MiB", max_object = 20000 } } } }
+      local a, b = t:start(part "bytes=0-69999"), t:start(part "bytes=0-69999")
+      t:settle()
+      for _, h in ipairs { a, b } do assert.equal(table.concat(chunks), h.res:text()) end
+      assert.called("api", 1)
+      t:request(part "bytes=0-69999")
+      assert.called("api", 2)
+    end)
+
+    it("says 504 where it may not ask, and nothing is kept", function()
+      local t = ranged()
+      local only = { ["Cache-Control"] = "only-if-cached" }
+      assert.status(t:request(part("bytes=2-4", only)), 504)
+      t:request(part "bytes=2-4")
+      assert.status(t:request(part("bytes=2-4", only)), 206)
+    end)
+
+    it("drops it with all that is kept of its URL", function()
+      local tagged = { ["Cache-Control"] = "max-age=60", ["Surrogate-Key"] = "one", ETag = '"v"' }
+      for _, drop in ipairs {
+        { request = { method = "POST", path = "/a", body = "x" } },
+        { request = { method = "PURGE", path = "/a" }, count = 1 },
+        { request = { method = "PURGE", path = "/", headers = { ["Surrogate-Key"] = "one" } }, count = 1 },
+        { request = { method = "PURGE", path = "/a", headers = { ["Soft-Purge"] = "1" } }, count = 1, soft = true },
+      } do
+        local t = ranged({ headers = tagged }, { purge = { allow = "0.0.0.0/0" } })
+        t:request(part "bytes=2-4")
+        drop.request.client_ip = "10.0.0.9"
+        local res = t:request(drop.request)
+        if drop.count then assert.equal(drop.count, res:json().purged) end
+        local status = t:request(part "bytes=2-4"):header "Cache-Status"
+        assert.matches(drop.soft and "fwd=stale" or "fwd=uri%-miss", status)
+        assert.equal(drop.soft and '"v"' or nil, select(2, t:seen "api"):header "If-None-Match")
+      end
+    end)
+
+    it("keeps it inside of other steps, too", function()
+      local t = T.new {
+        policies = { { ["holds-steps"] = { parts = { a = { { cache = {} } } }, run = [[
+          local conf = ...
+          return function(req, next) return conf.parts.a(req, function(inner) return (next(inner)) end) end]] } } },
+        upstreams = { api = counting(in_parts { delay = 1 }) }, config = { lua = { path = { "tests/spec/policies" } } },
+      }
+      local a, b = t:start(part "bytes=2-4"), t:start(part "bytes=2-4")
+      t:settle()
+      for _, h in ipairs { a, b } do
+        assert.status(h.res, 206)
+        assert.equal("234", h.res:text())
+      end
+      assert.called("api", 1)
+    end)
+  end)
+
   it("drops what an unsafe request changes, and what that names", function()
     local t = gateway({}, function(req)
       if req.method == "POST" then return { status = 201, headers = { Location = "/list" } } end

@@ -45,7 +45,7 @@ static bool answer_part(struct mg_cache_answering *a, struct mg_response *res,
     struct mg_stored_body *body;
     struct mg_range range;
     uint64_t length;
-    if (!field || !is_get(a) || res->msg->status != 200 ||
+    if (!field || mg_fields_next(&asked->fields, field) || !is_get(a) || res->msg->status != 200 ||
         !mg_cache_is_complete(a->entry, &length) ||
         !mg_condition_if_range(&asked->fields, own, now_s(a)))
         return false;
@@ -94,7 +94,7 @@ struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
     add_age(a, res->msg);
     mg_validators_read(&res->msg->fields, now_s(a), &own);
     /* Conditions are about representations, and not about errors and the like (RFC 9110 13.2.1). */
-    if (res->msg->status == 200 &&
+    if ((res->msg->status == 200 || res->msg->status == 206) &&
         mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
         mg_cache_fields_not_modified(res->msg);
     else if (!answer_part(a, res, &own) && !add_body(a, res))

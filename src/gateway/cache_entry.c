@@ -30,6 +30,7 @@ void mg_cache_keeping_copy(struct mg_cache_keeping *out, struct mg_arena *arena,
     *out = *from;
     out->key.primary = mg_arena_str(arena, from->key.primary);
     out->key.variant = mg_arena_str(arena, from->key.variant);
+    out->whole = mg_arena_str(arena, from->whole);
     mg_message_copy(&out->asked, arena, &from->asked);
 }
 
@@ -120,15 +121,33 @@ static uint64_t expiry(const struct mg_cache_keeping *k, const struct mg_cache_r
     return now_ns(k) + (useful > passed ? useful - passed : 0);
 }
 
-/* The variant by the template and by Vary; leaves a note at the key where others look first. */
+/* The variant by Vary; leaves a note at the key where others look first. */
+static struct mg_str vary(const struct mg_cache_keeping *k, const struct mg_cache_key *key,
+                          struct mg_str names, struct mg_arena *arena)
+{
+    if (!names.n)
+        return key->variant;
+    mg_cache_mark(store_of(k), key, mg_cache_head_note(MG_CACHE_HEAD_VARIES, names, arena),
+                  UINT64_MAX, now_ns(k));
+    return mg_cache_key_vary(key->variant, names, &k->asked.fields, arena);
+}
+
 struct mg_str mg_cache_entry_vary(const struct mg_cache_keeping *k, struct mg_str names,
                                   struct mg_arena *arena)
 {
-    if (!names.n)
-        return k->key.variant;
-    mg_cache_mark(store_of(k), &k->key, mg_cache_head_note(MG_CACHE_HEAD_VARIES, names, arena),
-                  UINT64_MAX, now_ns(k));
-    return mg_cache_key_vary(k->key.variant, names, &k->asked.fields, arena);
+    return vary(k, &k->key, names, arena);
+}
+
+bool mg_cache_entry_is_more(const struct mg_cache_keeping *k, unsigned status)
+{
+    return k->request.part.any && status != 206;
+}
+
+/* Where it belongs, but for Vary. */
+static struct mg_cache_key home_of(const struct mg_cache_keeping *k, unsigned status)
+{
+    bool more = mg_cache_entry_is_more(k, status);
+    return (struct mg_cache_key){k->key.primary, more ? k->whole : k->key.variant};
 }
 
 /* Fills in what the store gets. `tags` holds memory for it. */
@@ -137,9 +156,10 @@ static struct mg_cache_new new_entry(const struct mg_cache_keeping *k, const str
                                      struct mg_buf *tags)
 {
     struct mg_fields kept;
+    const struct mg_cache_key home = home_of(k, res->status);
     mg_cache_fields_keep(&res->fields, &answer->control, now_s(k), arena, &kept);
     collect_tags(k, &kept, tags);
-    return (struct mg_cache_new){.variant = mg_cache_entry_vary(k, answer->vary, arena),
+    return (struct mg_cache_new){.variant = vary(k, &home, answer->vary, arena),
                                  .head = mg_cache_head_pack(res, &kept, &answer->record, arena),
                                  .tags = tags->failed ? MG_STR_NONE : mg_buf_str(tags),
                                  .length = res->content_length,
@@ -185,6 +205,8 @@ struct mg_cache_entry *mg_cache_entry_import(const struct mg_cache_keeping *k,
 {
     struct mg_message head;
     struct mg_cache_record record = found->record;
+    if ((found->status == 206) != k->request.part.any)
+        return NULL;                 /* nobody of ours has put it there */
     if (record.stored_at > now_s(k)) /* clocks differ: it is not from the future */
         record.stored_at = now_s(k);
     mg_message_init(&head, arena);

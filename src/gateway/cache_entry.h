@@ -15,7 +15,9 @@ struct mg_cache_keeping {
     struct mg_loop *loop;
     struct mg_cache_request request;
     struct mg_message asked; /* the request as it came to the cache */
-    struct mg_cache_key key; /* the primary one, and the variant by the template */
+    struct mg_cache_key key; /* the primary one, and the variant: by the template, or that of the
+                                part that is asked for */
+    struct mg_str whole;     /* of a part: the variant where the whole belongs */
     int64_t sent;            /* when it went to the origin; seconds since 1970 */
     struct mg_str tags;      /* beside those in its fields; with blanks between */
 };
@@ -37,6 +39,10 @@ void mg_cache_entry_own(const struct mg_response *res, const struct mg_cache_con
 enum mg_cache_storing mg_cache_entry_judge(const struct mg_cache_keeping *k,
                                            const struct mg_response *res, struct mg_arena *arena,
                                            struct mg_cache_answer *answer);
+
+/* Is a response with that status more than was asked for, the whole in place of a part? It belongs
+ * at the whole's key then. */
+bool mg_cache_entry_is_more(const struct mg_cache_keeping *k, unsigned status);
 
 /* When others find it: see mg_cache_new.quiet. */
 enum mg_cache_showing { MG_CACHE_SHOWN, MG_CACHE_QUIET };
@@ -61,8 +67,8 @@ struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
  * and gives the variant of the request. In the arena. */
 struct mg_str mg_cache_entry_vary(const struct mg_cache_keeping *k, struct mg_str names,
                                   struct mg_arena *arena);
-/* An entry of another gateway (no note): see mg_cache_fill_whole. `soft`: to be validated before it
- * is used. */
+/* An entry of another gateway (no note): see mg_cache_fill_whole; NULL also for what is no answer
+ * to the request. `soft`: to be validated before it is used. */
 struct mg_cache_entry *mg_cache_entry_import(const struct mg_cache_keeping *k,
                                              struct mg_cache_fill *fill,
                                              const struct mg_cache_wire *found, bool soft,

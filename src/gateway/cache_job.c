@@ -199,10 +199,10 @@ static void keep_old(struct mg_cache_job *job, bool validated, unsigned status)
 
 static void ask(struct mg_cache_job *job);
 static void on_release(void *arg);
-static void want_whole(struct mg_message *request);
+static void want(struct mg_cache_job *job, struct mg_message *request);
 static void on_head(struct mg_detached *d);
 
-/* The 304 is about something else than we have (RFC 9111 4.3.4): ask for the whole. */
+/* The 304 is about something else than we have (RFC 9111 4.3.4): ask without a condition. */
 static void ask_again(struct mg_cache_job *job)
 {
     /* Steps may have changed where it goes, and do so again. */
@@ -217,7 +217,7 @@ static void ask_again(struct mg_cache_job *job)
     again->validating = false;
     mg_cache_keeping_copy(&again->keeping, &d->in.arena, &job->keeping);
     mg_message_copy(&d->in.request, &d->in.arena, &job->keeping.asked);
-    want_whole(&d->in.request);
+    want(again, &d->in.request);
     if (again->leader)
         again->leader->job = again;
     mg_arena_on_release(&d->in.arena, on_release, again);
@@ -305,6 +305,8 @@ static void on_head(struct mg_detached *d)
             : NULL;
     if (entry) {
         collect_own(job, &answer);
+        if (mg_cache_entry_is_more(&job->keeping, res->status))
+            drop_remote(job, false); /* others look for it at another place */
         promise(job, entry, res->content_length, answer.vary);
         stored(job, entry, res->status);
         return;
@@ -318,13 +320,23 @@ static void on_head(struct mg_detached *d)
 
 /* --- asking the origin --- */
 
-/* What is stored is the whole representation, whatever its first client wanted of it. */
-static void want_whole(struct mg_message *request)
+/* What is stored is the whole representation, or the part that was asked for, whatever its first
+ * client knows of it already. */
+static void want(struct mg_cache_job *job, struct mg_message *request)
 {
+    const struct mg_range_asked *part = &job->keeping.request.part;
+    struct mg_message old;
     request->method = MG_STR("GET");
     request->method_id = MG_METHOD_GET;
     mg_condition_remove(&request->fields);
     mg_fields_remove_id(&request->fields, MG_FIELD_RANGE);
+    if (job->validating) {
+        mg_cache_head_read(job->old->head, request->arena, &old);
+        job->validating = mg_condition_validate(request, &old.fields, now_s(job));
+    }
+    if (part->any)
+        mg_fields_add_id(&request->fields, request->arena, MG_FIELD_RANGE,
+                         mg_range_text(request->arena, part));
 }
 
 static void on_inform(struct mg_detached *d, struct mg_message *res)
@@ -425,7 +437,8 @@ void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fi
                                                      .loop = asking->walk->ex->worker->loop,
                                                      .request = asking->request,
                                                      .asked = *asking->walk->req->msg,
-                                                     .key = asking->key});
+                                                     .key = asking->key,
+                                                     .whole = asking->whole});
     job->fill = fill;
     job->path = mg_arena_str(&d->in.arena, asking->walk->req->path);
     job->path_set = asking->walk->req->path_set;
@@ -438,12 +451,8 @@ void mg_cache_job_start(const struct mg_cache_asking *asking, struct mg_cache_fi
     job->leader = leader;
     if (leader)
         leader->job = job;
-    want_whole(&d->in.request);
-    if (job->old) {
-        struct mg_message old;
-        mg_cache_head_read(job->old->head, &d->in.arena, &old);
-        job->validating = mg_condition_validate(&d->in.request, &old.fields, now_s(job));
-    }
+    job->validating = job->old != NULL;
+    want(job, &d->in.request);
     mg_arena_on_release(&d->in.arena, on_release, job);
     struct mg_cache_tier *tier =
         asking->alone ? NULL : mg_cache_tier_of(asking->walk->req->wg, store_of(job));

@@ -31,10 +31,12 @@ struct mg_cache_outcome {
 
 struct mg_cache_asking {
     const struct mg_cache_options *options;
-    struct mg_cache_request request;
+    struct mg_cache_request request; /* with the part that is to be fetched */
     struct mg_walk
         *walk; /* at the cache's step, and repeatable; borrowed until the start returns */
-    struct mg_cache_key key;    /* the primary one, and the variant by the template; copied */
+    struct mg_cache_key key;    /* the primary one, and the variant by the template or the part's;
+                                   copied */
+    struct mg_str whole;        /* of a part: the variant of the whole; copied */
     struct mg_cache_key place;  /* where it was looked for: the same, or with Vary; copied */
     bool alone;                 /* other gateways have nothing that they could share */
     struct mg_cache_entry *old; /* what is to be validated; NULL: none. A ref is taken */

@@ -1,4 +1,5 @@
-/* Keys of stored responses. Variants are a row of parts, each with its length in front. */
+/* Keys of stored responses. Variants are a row of parts, each with its length in front; rows of
+ * different kinds have different numbers of them, so that no two are alike. */
 #include "gateway/cache_key.h"
 
 #include "base/uri.h"
@@ -119,6 +120,13 @@ struct mg_str mg_cache_key_vary(struct mg_str variant, struct mg_str names,
                                 const struct mg_fields *request, struct mg_arena *arena)
 {
     const struct mg_str parts[] = {variant, names, mg_vary_key(names, request, arena)};
+    return join_parts(parts, sizeof parts / sizeof *parts, arena);
+}
+
+struct mg_str mg_cache_key_part(struct mg_str variant, const struct mg_range_asked *part,
+                                struct mg_arena *arena)
+{
+    const struct mg_str parts[] = {variant, mg_range_text(arena, part)};
     return join_parts(parts, sizeof parts / sizeof *parts, arena);
 }
 

@@ -4,6 +4,7 @@
  *     may it look? no ──▶ pass: the rest of the pipeline, as without a cache
  *       │
  *     find ──▶ good enough ──▶ answer from the store (and perhaps a refresh for nobody)
+ *       │      (the whole; for one who asks for a part, then that part)
  *       │
  *     lead ──▶ lead: a job asks the origin ──▶ outcome: from the store, or the response as it is
  *       │      (or, where no job can go the rest of the way: this request, and what it gets is
@@ -22,6 +23,7 @@
 #include "gateway/expr.h"
 #include "gateway/problem.h"
 #include "gateway/worker.h"
+#include "http/conditional.h"
 #include "net/bell.h"
 
 /* Others may replace an entry as often as we look; at some point it is quicker to ask. */
@@ -32,7 +34,9 @@ struct visit {
     const struct mg_cache_options *o;
     struct mg_cache_request request;
     struct mg_cache_target target;
-    struct mg_cache_key key; /* by URL and template */
+    struct mg_cache_key key; /* by URL and template: that of the whole */
+    bool at_part;            /* what was looked for last, and may be stored, is the part: */
+    struct mg_range_asked part;
     struct mg_cache_found found;
     unsigned looks;
     int64_t began; /* seconds since 1970 */
@@ -231,12 +235,31 @@ static void on_inform(struct mg_cache_leader *leader, struct mg_message *res)
     mg_inbound_inform(v->walk->ex->in, res);
 }
 
+/* Where it looked last. */
+static struct mg_cache_key key_of(const struct visit *v)
+{
+    struct mg_str variant = v->key.variant;
+    if (v->at_part)
+        variant = mg_cache_key_part(variant, &v->part, arena_of(v));
+    return (struct mg_cache_key){v->key.primary, variant};
+}
+
+/* The request as what is fetched for it is judged. */
+static struct mg_cache_request request_of(const struct visit *v)
+{
+    struct mg_cache_request request = v->request;
+    if (v->at_part)
+        request.part = v->part;
+    return request;
+}
+
 static struct mg_cache_asking asking_of(struct visit *v)
 {
     return (struct mg_cache_asking){.options = v->o,
-                                    .request = v->request,
+                                    .request = request_of(v),
                                     .walk = v->walk,
-                                    .key = v->key,
+                                    .key = key_of(v),
+                                    .whole = v->key.variant,
                                     .place = v->found.place,
                                     .alone = v->found.unshared != NULL,
                                     .old = v->found.entry,
@@ -277,9 +300,10 @@ static void fetch_here(struct visit *v, struct mg_cache_fill *fill)
 {
     const struct mg_cache_keeping now = {.options = v->o,
                                          .loop = v->walk->ex->worker->loop,
-                                         .request = v->request,
+                                         .request = request_of(v),
                                          .asked = *v->walk->req->msg,
-                                         .key = v->key,
+                                         .key = key_of(v),
+                                         .whole = v->key.variant,
                                          .sent = now_s(v)};
     struct mg_walk *inner = mg_walk_inner(v->walk, v->walk->req);
     if (!inner) {
@@ -307,8 +331,8 @@ static void lead(struct visit *v, struct mg_cache_fill *fill)
     mg_cache_job_start(&asking, fill, &v->leader);
 }
 
-/* Whatever the request wants of the representation, what is stored is the whole of it. */
-static void ask_for_whole(struct mg_cache_asking *asking)
+/* Whatever the request wants of the representation, it is refreshed as it is stored. */
+static void ask_as_stored(struct mg_cache_asking *asking)
 {
     asking->request.method = MG_METHOD_GET;
     asking->request.may_store = !asking->request.no_store;
@@ -323,7 +347,7 @@ static void refresh(struct visit *v)
                           &newer)) {
     case MG_CACHE_LEAD: {
         struct mg_cache_asking asking = asking_of(v);
-        ask_for_whole(&asking);
+        ask_as_stored(&asking);
         mg_cache_job_start(&asking, fill, NULL);
         return;
     }
@@ -407,12 +431,54 @@ static void lead_or_wait(struct visit *v)
 
 /* --- finding --- */
 
+static void find_at_key(struct visit *v)
+{
+    const struct mg_cache_key key = key_of(v);
+    drop_entry(v);
+    mg_cache_lookup(v->o->store, &key, &v->walk->req->msg->fields, now_ns(v), arena_of(v),
+                    &v->found);
+    if (v->found.entry)
+        mg_cache_lookup_judge(v->found.entry, &v->request, now_s(v), &v->decision);
+}
+
+/* It came while this request waited for it. */
+static bool is_new(const struct visit *v)
+{
+    return v->looks > 1 && mg_cache_head_record(v->found.entry->head)->stored_at >= v->began;
+}
+
+/* Can it be the answer, without a word from the origin? */
+static bool will_do(const struct visit *v)
+{
+    if (!v->found.entry)
+        return false;
+    switch (v->decision.verdict) {
+    case MG_CACHE_FRESH:
+    case MG_CACHE_STALE_ALLOWED:
+    case MG_CACHE_STALE_REVALIDATE:
+        return true;
+    case MG_CACHE_VALIDATE:
+    case MG_CACHE_UNAVAILABLE:
+        break;
+    }
+    return is_new(v);
+}
+
+/* The whole; then the part, for one who wants no more, where the whole will not do. */
 static void find_entry(struct visit *v)
 {
-    drop_entry(v);
-    mg_cache_lookup(v->o->store, &v->key, &v->walk->req->msg->fields, now_ns(v), arena_of(v),
-                    &v->found);
+    v->at_part = false;
+    find_at_key(v);
     v->status.forward = v->found.varies ? MG_CACHE_VARY_MISS : MG_CACHE_URI_MISS;
+    if (will_do(v))
+        return;
+    v->part = mg_cache_request_part(v->walk->req->msg);
+    if (!v->part.any)
+        return;
+    if (v->found.entry)
+        v->status.forward = v->decision.forward;
+    v->at_part = true;
+    find_at_key(v);
 }
 
 static void unavailable(struct visit *v)
@@ -423,25 +489,48 @@ static void unavailable(struct visit *v)
     finish(v, res);
 }
 
+/* May what comes from the origin be the answer, and be stored? If-Range may make the whole of a
+ * part, for this client alone; and what asks for several parts is not kept. */
+static bool may_fetch(const struct visit *v)
+{
+    const struct mg_fields *fields = &v->walk->req->msg->fields;
+    if (!is_get(v) || !v->request.may_store)
+        return false;
+    return v->at_part ? !mg_fields_get(fields, MG_FIELD_IF_RANGE)
+                      : !mg_fields_get(fields, MG_FIELD_RANGE);
+}
+
 static void miss(struct visit *v)
 {
     if (mg_cache_only_if_cached(&v->request))
         unavailable(v);
-    else if (!is_get(v) || !v->request.may_store ||
-             mg_fields_get(&v->walk->req->msg->fields, MG_FIELD_RANGE))
+    else if (!may_fetch(v))
         pass(v);
     else
         lead_or_wait(v);
 }
 
-/* It came while this request waited for it. */
-static bool is_new(const struct visit *v)
+/* With If-Range a part is the answer only when it is of the representation that the client has;
+ * else the whole is, which is not here (RFC 9110 13.1.5). */
+static bool is_other_than_asked(struct visit *v)
 {
-    return v->looks > 1 && mg_cache_head_record(v->found.entry->head)->stored_at >= v->began;
+    const struct mg_fields *asked = &v->walk->req->msg->fields;
+    struct mg_validators own;
+    struct mg_message part;
+    if (!v->at_part || !mg_fields_get(asked, MG_FIELD_IF_RANGE))
+        return false;
+    mg_cache_head_read(v->found.entry->head, arena_of(v), &part);
+    mg_validators_read(&part.fields, now_s(v), &own);
+    return !mg_condition_if_range(asked, &own, now_s(v));
 }
 
 static void hit(struct visit *v)
 {
+    if (is_other_than_asked(v)) {
+        v->status.forward = MG_CACHE_PARTIAL;
+        miss(v);
+        return;
+    }
     v->status.forward = MG_CACHE_HIT;
     answer_from_store(v);
 }
@@ -472,7 +561,6 @@ static void look(struct visit *v)
         miss(v);
         return;
     }
-    mg_cache_lookup_judge(v->found.entry, &v->request, now_s(v), &v->decision);
     switch (v->decision.verdict) {
     case MG_CACHE_FRESH:
     case MG_CACHE_STALE_ALLOWED:

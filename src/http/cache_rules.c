@@ -34,15 +34,26 @@ void mg_cache_request_read(const struct mg_cache_settings *settings,
     out->may_store = !out->no_store && out->may_look && request->method_id != MG_METHOD_HEAD;
 }
 
+struct mg_range_asked mg_cache_request_part(const struct mg_message *request)
+{
+    const struct mg_field *f = mg_fields_get(&request->fields, MG_FIELD_RANGE);
+    struct mg_range_asked out;
+    if (!f || request->method_id != MG_METHOD_GET || mg_fields_next(&request->fields, f) ||
+        !mg_range_read_one(mg_field_value(f), &out))
+        return (struct mg_range_asked){0};
+    return out;
+}
+
 /* ---- statuses ---- */
 
-/* RFC 9110 15.1; 206 is left out, parts are not kept. */
+/* RFC 9110 15.1 */
 static bool is_guessable(unsigned status)
 {
     switch (status) {
     case 200:
     case 203:
     case 204:
+    case 206:
     case 300:
     case 301:
     case 308:
@@ -91,16 +102,45 @@ static bool is_personal(unsigned status)
     return status == 428 || status == 429 || status == 431 || status == 511;
 }
 
-/* Neither a part nor the news that something stored is good, nor what else a condition or a range
- * was answered with, can be kept as an answer to a request without. */
+/* Neither the news that something stored is good, nor what else a condition or a range was answered
+ * with, can be kept as an answer to a request without. */
 static bool is_about_condition(unsigned status)
 {
-    return status == 206 || status == 304 || status == 412 || status == 416;
+    return status == 304 || status == 412 || status == 416;
 }
 
-static bool is_storable_status(unsigned status, const struct mg_cache_control *cc)
+static bool has_several_parts(const struct mg_fields *fields)
 {
-    if (status < 200 || is_about_condition(status) || is_personal(status))
+    static const struct mg_str TYPE = MG_STR("multipart/byteranges");
+    const struct mg_field *f = mg_fields_get(fields, MG_FIELD_CONTENT_TYPE);
+    return f && f->value_len >= TYPE.n && mg_str_ieq(mg_str(f->value, TYPE.n), TYPE);
+}
+
+bool mg_cache_is_part(unsigned status, const struct mg_fields *fields)
+{
+    const struct mg_field *f = mg_fields_get(fields, MG_FIELD_CONTENT_RANGE);
+    struct mg_range range;
+    uint64_t length;
+    return status == 206 && f && !mg_fields_next(fields, f) && !has_several_parts(fields) &&
+           mg_range_read_content(mg_field_value(f), &range, &length);
+}
+
+/* Who asks for a part gets that, or the whole (RFC 9110 14.2). Anything else may be due to the
+ * range, and nobody else shall get it; nor a 200 that says it is a part after all. */
+static bool is_what_was_asked(const struct mg_range_asked *part, const struct mg_message *response)
+{
+    if (response->status == 206)
+        return part->any && mg_cache_is_part(206, &response->fields);
+    return !part->any ||
+           (response->status == 200 && !mg_fields_get(&response->fields, MG_FIELD_CONTENT_RANGE));
+}
+
+static bool is_storable_status(const struct mg_range_asked *part, const struct mg_message *response,
+                               const struct mg_cache_control *cc)
+{
+    unsigned status = response->status;
+    if (status < 200 || is_about_condition(status) || is_personal(status) ||
+        !is_what_was_asked(part, response))
         return false;
     return !has(cc, MG_CC_MUST_UNDERSTAND) || is_understood(status);
 }
@@ -268,7 +308,7 @@ static enum mg_cache_storing judge_permission(const struct mg_cache_settings *se
 {
     if (!request->may_store)
         return request->no_store ? MG_CACHE_NOT_NO_STORE : MG_CACHE_NOT_METHOD;
-    if (!is_storable_status(response->status, cc))
+    if (!is_storable_status(&request->part, response, cc))
         return MG_CACHE_NOT_STATUS;
     if (has(cc, MG_CC_NO_STORE) && !has(cc, MG_CC_MUST_UNDERSTAND))
         return MG_CACHE_NOT_NO_STORE;

@@ -12,7 +12,8 @@
  *   - `s-maxage` forbids stale answers, as RFC 9111 5.2.2.10 has it, but a stale-while-revalidate
  * or stale-if-error that the origin wrote beside it counts. `must-revalidate`, `proxy-revalidate`
  *     and `no-cache` always win. The operator's windows count only where nothing forbids it.
- *   - Parts (206) are not kept. Pragma is not looked at (RFC 9111 5.4).
+ *   - A part (206) is kept for requests that ask for the very same one, and for nobody else: parts
+ *     are not put together (RFC 9111 3.4). Pragma is not looked at (RFC 9111 5.4).
  *   - A request's `max-age=0` asks for validation even in the second of the answer.
  */
 #ifndef MG_HTTP_CACHE_RULES_H
@@ -25,6 +26,7 @@
 #include "http/cache_control.h"
 #include "http/cache_status.h"
 #include "http/message.h"
+#include "http/range.h"
 
 #define MG_CACHE_UNSET (-1)
 
@@ -65,6 +67,9 @@ struct mg_cache_request {
     bool may_look;                 /* a stored response may answer it */
     bool may_store;                /* its response may be kept, as far as the request goes */
     enum mg_cache_forward why_not; /* !may_look: MG_CACHE_METHOD or MG_CACHE_BYPASS */
+    /* The part that it asks for, and that may be kept as one. The caller sets it, from
+     * mg_cache_request_part: not all who keep responses keep parts. */
+    struct mg_range_asked part;
 };
 
 /* `has_content`: the request has a body. A GET with one is passed on: no key covers its body; and
@@ -72,6 +77,10 @@ struct mg_cache_request {
 void mg_cache_request_read(const struct mg_cache_settings *settings,
                            const struct mg_message *request, bool has_content,
                            struct mg_cache_request *out);
+
+/* The part that a request asks for (RFC 9111 3.3): of a GET with one range. Else `any` is false:
+ * it wants the whole, or what is not kept. */
+struct mg_range_asked mg_cache_request_part(const struct mg_message *request);
 
 /* Nothing is stored: is the answer 504 (5.2.1.7)? */
 static inline bool mg_cache_only_if_cached(const struct mg_cache_request *r)
@@ -110,7 +119,8 @@ static inline bool mg_cache_is_of_use_stale(const struct mg_cache_record *record
 enum mg_cache_storing {
     MG_CACHE_STORE,
     MG_CACHE_NOT_METHOD,
-    MG_CACHE_NOT_STATUS, /* not final, a part, or not understood though it must be */
+    MG_CACHE_NOT_STATUS, /* not final, another part than was asked for, or not understood though it
+                            must be */
     MG_CACHE_NOT_NO_STORE,
     MG_CACHE_NOT_PRIVATE,
     MG_CACHE_NOT_AUTHORIZED, /* the request had Authorization */
@@ -127,6 +137,10 @@ struct mg_cache_answer {
     struct mg_cache_record record;
     struct mg_str vary; /* normalised names, in the arena: see mg_vary_key */
 };
+
+/* Is it one part of a representation, which says where it belongs (RFC 9110 15.3.7.1)? Not so what
+ * has several. */
+bool mg_cache_is_part(unsigned status, const struct mg_fields *fields);
 
 /* May the response be kept (RFC 9111 3)? Fills `*out` for MG_CACHE_STORE. `sent` is when the
  * request went to the origin, `received` when the head of the response was here. Also for the

@@ -169,10 +169,12 @@ static bool names_are_good(struct mg_str names)
     return true;
 }
 
-/* Final, and no part: what a store keeps. */
-static bool status_is_good(unsigned status)
+/* Final: what a store keeps. */
+static bool status_is_good(const struct mg_cache_wire *w)
 {
-    return status >= 200 && status <= 599 && status != 206 && status != 304;
+    if (w->status == 206)
+        return mg_cache_is_part(w->status, &w->fields);
+    return w->status >= 200 && w->status <= 599 && w->status != 304;
 }
 
 static bool version_is_good(unsigned version)
@@ -215,8 +217,8 @@ static bool is_good(const struct mg_cache_wire *w)
         return false;
     if (w->names.n)
         return names_are_good(w->names) && w->fields.n == 0 && w->body.n == 0;
-    return status_is_good(w->status) && version_is_good(w->version) &&
-           mg_is_field_value(w->phrase) && mg_is_field_value(mg_str_trim(w->tags));
+    return status_is_good(w) && version_is_good(w->version) && mg_is_field_value(w->phrase) &&
+           mg_is_field_value(mg_str_trim(w->tags));
 }
 
 bool mg_cache_wire_read(struct mg_str bytes, struct mg_arena *arena, struct mg_cache_wire *w)

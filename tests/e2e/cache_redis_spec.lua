@@ -111,6 +111,34 @@ describe("the second tier of a cache", function()
     assert.called(up, 3)
   end)
 
+  it("has parts for others, but for who asks for the same alone", function()
+    local up = origin(function(req)
+      local first, last = (req:header "Range" or ""):match "^bytes=(%d)%-(%d)$"
+      if not first or req.path == "/undivided" then return { body = "0123456789" } end
+      return { status = 206, headers = { ["Content-Range"] = ("bytes %d-%d/10"):format(first, last) },
+        body = ("0123456789"):sub(first + 1, last + 1) }
+    end)
+    local a, b = start(redis, up), start(redis, up)
+    assert.equal("234", ask(a, "/page", { Range = "bytes=2-4" }):text())
+    left(a, 1)
+    local res = ask(b, "/page", { Range = "bytes=2-4" })
+    assert.status(res, 206)
+    assert.equal("234", res:text())
+    assert.header(res, "Content-Range", "bytes 2-4/10")
+    assert.matches("detail=redis", res:header "Cache-Status")
+    assert.called(up, 1)
+    assert.equal("2345", ask(b, "/page", { Range = "bytes=2-5" }):text())
+    assert.equal("0123456789", ask(b, "/page"):text())
+    assert.called(up, 3)
+    left(b, 2)
+    purge(a, "key=http%00shop.example%00/page")
+    E.eventually(function() assert.matches("MISS", ask(b, "/page", { Range = "bytes=2-4" }):header "X-Cache") end)
+    -- What came whole is its gateway's own.
+    ask(a, "/undivided", { Range = "bytes=2-4" })
+    assert.equal("0123456789", ask(a, "/undivided"):text())
+    assert.equal("0123456789", ask(b, "/undivided"):text())
+  end)
+
   it("makes one request of those that come to all gateways at once", function()
     local up = origin(function() return { delay = 0.5 } end)
     local gateways = { start(redis, up), start(redis, up), start(redis, up) }

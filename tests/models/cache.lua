@@ -1,5 +1,7 @@
 -- A model of what a cache may give to whom, and random requests to hold it to that.
 --
+-- Most resources are also sent in parts, and who asks for a part gets the very bytes that he asked for, or the whole.
+--
 -- Nobody may get an answer that was made for somebody else's request, unless the two are alike in all that the answer
 -- depends on. The origin of a run tells what it saw; the run knows of each answer what it depends on, and whether it
 -- may be shared at all.
@@ -44,7 +46,8 @@ local VALUES = {
   ["Forwarded"] = { "for=192.0.2.7;host=evil.example;proto=https", 'for="[2001:db8::1]"' },
   ["X-Real-IP"] = { "192.0.2.8" },
   ["X-Original-URL"] = { "/evil" },
-  ["Range"] = { "bytes=0-3", "bytes=-2", "bytes=4-", "bytes=900-" },
+  ["Range"] = { "bytes=0-3", "bytes=00-3", "bytes=2-3", "bytes=-2", "bytes=4-", "bytes=900-", "bytes=0-1,4-5", "x=0-" },
+  ["If-Range"] = { '"none"', "Thu, 01 Jan 1970 00:00:00 GMT" },
   ["If-None-Match"] = { '"none"', "*" },
   ["If-Modified-Since"] = { "Thu, 01 Jan 2099 00:00:00 GMT", "Thu, 01 Jan 1990 00:00:00 GMT" },
   ["Cache-Control"] = { "no-cache", "no-store", "max-age=0", "max-stale", "min-fresh=5", "only-if-cached" },
@@ -140,6 +143,20 @@ end
 
 local LONG = { ["Cache-Control"] = "max-age=60" }
 
+-- What an origin makes of a Range: the first byte and the last; "none" of its bytes; or nil, the whole.
+local function range_of(value, length)
+  local first, last = (value or ""):match "^bytes=(%d*)%-(%d*)$"
+  if not first then return nil end
+  if first == "" then first, last = math.max(length - last, 0), length - 1 end
+  first, last = tonumber(first), math.min(tonumber(last) or length, length - 1)
+  if first > last then return "none" end
+  return first, last
+end
+
+local function etag_of(text)
+  return '"' .. text:gsub("%W", function(c) return ("%02x"):format(c:byte()) end) .. '"'
+end
+
 local function fresh(headers)
   headers["Cache-Control"] = "max-age=60"
   return headers
@@ -153,12 +170,13 @@ end
 
 local function refused(fields) return tonumber(joined(fields, "X-Fail")) end
 
--- What each resource depends on beside its URL, what it says of that, and whether others may have it: nil is yes.
+-- What each resource depends on beside its URL, what it says of that, and whether others may have it: nil is yes. With
+-- `undivided` it is sent as a whole, whatever is asked for.
 -- A function is asked with what the origin sees, and the request as the client wrote it.
 local RESOURCES = {
   plain = {},
   absolute = { on = { "forwarded-host", "forwarded-proto", "forwarded-prefix" } },
-  language = { on = { "language" }, headers = fresh { Vary = "Accept-Language" } },
+  language = { undivided = true, on = { "language" }, headers = fresh { Vary = "Accept-Language" } },
   coding = { on = { "coding" }, headers = fresh { Vary = "accept-ENCODING" } },
   both = { on = { "language", "coding" }, headers = fresh { Vary = { "Accept-Language", "Accept-Encoding" } } },
   plan = { on = { "X-Plan" }, headers = fresh { Vary = "X-Plan" } },
@@ -192,6 +210,7 @@ local RESOURCES = {
     headers = { ["Cache-Control"] = "max-age=1", Vary = "Accept-Language" } },
   refreshed = { on = { "X-Plan" }, etag = true,
     headers = { ["Cache-Control"] = "max-age=1, stale-while-revalidate=30", Vary = "X-Plan" } },
+  dated = { headers = fresh { ["Last-Modified"] = "Thu, 01 Jan 1970 00:00:00 GMT" } },
   changing = { on = { "X-Plan" }, etag = true, by_time = true,
     headers = { ["Cache-Control"] = "max-age=3, stale-if-error=9", Vary = "X-Plan" } },
 }
@@ -225,9 +244,27 @@ end
 local Run = {}
 Run.__index = Run
 
-local function is_own(resource, asked, r)
+-- Of what somebody gets who asks for a part, others may have that part, or the whole.
+local function is_about_range(r, status)
+  return r:header "Range" ~= nil and status ~= 200 and status ~= 206 or r:header "If-Range" ~= nil
+end
+
+local function is_own(resource, asked, r, status)
   return value_of(resource.own, asked.see, asked.headers) or r.method ~= "GET" or r.body ~= ""
-    or r:header "Range" ~= nil or joined(asked.headers, "Cache-Control") == "no-store"
+    or is_about_range(r, status) or joined(asked.headers, "Cache-Control") == "no-store"
+end
+
+-- The status and body of an answer to a request with Range, if it gets another one than others.
+local function in_part(resource, r, made, headers)
+  local asked, only = r:header_values "Range", r:header "If-Range"
+  if resource.undivided or r.method ~= "GET" or made.status ~= 200 or #asked ~= 1 then return nil end
+  if only and only ~= headers.ETag and only ~= headers["Last-Modified"] then return nil end
+  local first, last = range_of(asked[1], #made.text)
+  if not first then return nil end
+  headers["Content-Range"] = first == "none" and ("bytes */%d"):format(#made.text)
+    or ("bytes %d-%d/%d"):format(first, last, #made.text)
+  if first == "none" then return 416, "" end
+  return 206, made.text:sub(first + 1, last + 1)
 end
 
 -- All that is made is in run.made; the field X-Made tells which it is.
@@ -244,15 +281,18 @@ function Run:answer(service, r, target, at)
   local text = content(asked.kind, see, names, more)
   if r.body ~= "" then text = text .. "|body=" .. r.body end
   if r.method ~= "GET" and r.method ~= "HEAD" then text = text .. "|" .. r.method end
-  local made = { by = asked, names = names, more = more, text = text, status = status, breaks = asked.breaks,
-    own = is_own(resource, asked, r) }
+  local made = { by = asked, names = names, more = more, text = text, status = status, breaks = asked.breaks }
   self.made[#self.made + 1] = made
   local headers = { ["X-Made"] = #self.made, ["X-Made-For"] = asked.number }
   for name, value in pairs(value_of(resource.headers, see, at) or LONG) do headers[name] = value end
-  if resource.etag then
-    headers.ETag = '"' .. text:gsub("%W", function(c) return ("%02x"):format(c:byte()) end) .. '"'
-    if r:header "If-None-Match" == headers.ETag then status, text = 304, "" end
+  if resource.etag then headers.ETag = etag_of(text) end
+  if resource.etag and r:header "If-None-Match" == headers.ETag then
+    status, text = 304, ""
+  else
+    local part, bytes = in_part(resource, r, made, headers)
+    status, text = part or status, bytes or text
   end
+  made.own = is_own(resource, asked, r, status == 304 and 200 or status)
   if r.method == "HEAD" then text = "" end
   made.breaks = asked.breaks and text ~= ""
   return { status = status, headers = headers, body = text, delay = asked.delay,
@@ -282,6 +322,13 @@ local function random_headers(random, names, kind)
   return out
 end
 
+-- That of the representation itself, where it is known beforehand.
+local function random_validator(random, req)
+  local resource = RESOURCES[req.kind]
+  if not resource.etag or resource.by_time or chance(random, 3) then return pick(random, VALUES["If-Range"]) end
+  return etag_of(content(req.kind, req.see, resource.on))
+end
+
 local function random_request(random, focus)
   local kind = pick(random, focus.kinds)
   local path = "/" .. kind .. pick(random, focus.paths)
@@ -290,11 +337,13 @@ local function random_request(random, focus)
     path = path .. pick(random, focus.queries), host = pick(random, focus.hosts), client_ip = pick(random, CLIENTS),
     headers = random_headers(random, focus.names, kind), method = chance(random, 8) and "HEAD" or "GET", kind = kind,
   }
+  if chance(random, 3) then req.headers[#req.headers + 1] = { "Range", pick(random, VALUES.Range) } end
   if chance(random, 15) then req.body = "fat" end
   if chance(random, 15) then req.method = pick(random, { "POST", "PUT", "BREW", "OPTIONS" }) end
   req.delay = chance(random, 3) and random(20) / 10 or nil
   req.breaks = chance(random, 15)
   req.see = seen(req)
+  if chance(random, 8) then req.headers[#req.headers + 1] = { "If-Range", random_validator(random, req) } end
   return req
 end
 
@@ -321,16 +370,29 @@ local function wrong_for(req, made, res)
   return ("it differs in what it depends on: '%s'"):format(wanted)
 end
 
+-- It has to be what was asked for, of a representation that the client wants it of.
+local function wrong_part(req, made, res)
+  local first, last = range_of(joined(req.headers, "Range"), #made.text)
+  if not first or req.method ~= "GET" then return "nobody asked for a part" end
+  if (first == "none") ~= (res.status == 416) then return "it is, or is not, within what there is" end
+  if first == "none" then return nil end
+  if res:header "Content-Range" ~= ("bytes %d-%d/%d"):format(first, last, #made.text) then
+    return "it is not the part that was asked for"
+  end
+  local only = joined(req.headers, "If-Range")
+  if only and only ~= res:header "ETag" and only ~= (res:header "Last-Modified" or ""):gsub(", ", ",") then
+    return "it is a part of something else than the client has"
+  end
+  return made.text:sub(first + 1, last + 1) ~= res.body and "its bytes are others" or nil
+end
+
 -- What is wrong with its bytes.
 local function wrong_body(req, made, res)
   if req.method == "HEAD" or res.status == 304 then return res.body ~= "" and "it has a body" or nil end
   if made.breaks then return not res.broken and "the origin broke off, and it seems whole" or nil end
   if res.broken then return "it is broken, and the origin did not break off" end
-  if res.status == 416 then return nil end
-  if res.status ~= 206 then return res.body ~= made.text and "its body is another one's" or nil end
-  local first, last, whole = (res:header "Content-Range" or ""):match "^bytes (%d+)%-(%d+)/(%d+)$"
-  local part = tonumber(whole) == #made.text and made.text:sub(first + 1, last + 1)
-  return part ~= res.body and "it is another part" or nil
+  if res.status == 206 or res.status == 416 then return wrong_part(req, made, res) end
+  return res.body ~= made.text and "its body is another one's" or nil
 end
 
 local function described(req)

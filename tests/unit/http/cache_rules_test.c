@@ -86,6 +86,7 @@ static void fill_request(const struct mg_cache_settings *settings, const char *t
     m.method = method;
     m.method_id = mg_method_id(method);
     mg_cache_request_read(settings, &m, content, out);
+    out->part = mg_cache_request_part(&m);
 }
 
 static enum mg_cache_storing judge(const struct mg_cache_settings *settings, const char *request,
@@ -105,6 +106,7 @@ static enum mg_cache_storing judge(const struct mg_cache_settings *settings, con
 #define STORE MG_CACHE_STORE
 #define NO(why) MG_CACHE_NOT_##why
 #define FRESH_CC "Cache-Control: max-age=60"
+#define PART "GET|Range: bytes=0-4"
 
 static const struct {
     const struct mg_cache_settings *settings;
@@ -124,6 +126,31 @@ static const struct {
     /* 3: statuses; parts */
     {&usual, "GET", 103, FRESH_CC, NO(STATUS)},
     {&usual, "GET", 206, FRESH_CC "|Content-Range: bytes 0-4/10", NO(STATUS)},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes 0-4/10", STORE},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes 0-4/*", STORE},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes 5-9/10|Content-Type: a/b", STORE},
+    {&usual, PART, 206, FRESH_CC, NO(STATUS)},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes */10", NO(STATUS)},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes 4-0/10", NO(STATUS)},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: lines 0-4/10", NO(STATUS)},
+    {&usual, PART, 206, FRESH_CC "|Content-Range: bytes 0-4/10|Content-Range: bytes 0-4/10",
+     NO(STATUS)},
+    {&usual, PART, 206,
+     FRESH_CC "|Content-Range: bytes 0-4/10|Content-Type: Multipart/ByteRanges; boundary=x",
+     NO(STATUS)},
+    {&usual, "GET|Range: bytes=0-1,4-5", 206, FRESH_CC "|Content-Range: bytes 0-4/10", NO(STATUS)},
+    {&usual, "GET|Range: lines=0-1", 206, FRESH_CC "|Content-Range: bytes 0-4/10", NO(STATUS)},
+    {&usual, PART, 206, "Cache-Control: private|Content-Range: bytes 0-4/10", NO(PRIVATE)},
+    {&usual, PART, 206, "Content-Range: bytes 0-4/10", NO(LIFETIME)},
+    {&usual, PART, 206, "Last-Modified: @-9000|Content-Range: bytes 0-4/10", STORE},
+    {&usual, PART, 206,
+     "Cache-Control: max-age=60, no-store, must-understand|Content-Range: bytes 0-4/10", STORE},
+    /* Who asks for a part may get the whole; what else comes may be due to the range. */
+    {&usual, PART, 200, FRESH_CC, STORE},
+    {&usual, PART, 200, FRESH_CC "|Content-Range: bytes 0-4/10", NO(STATUS)},
+    {&usual, PART, 404, FRESH_CC, NO(STATUS)},
+    {&usual, PART, 500, FRESH_CC, NO(STATUS)},
+    {&usual, PART, 416, FRESH_CC "|Content-Range: bytes */10", NO(STATUS)},
     {&usual, "GET", 304, FRESH_CC, NO(STATUS)},
     {&usual, "GET", 299, FRESH_CC, STORE},
     {&usual, "GET", 302, FRESH_CC, STORE},
@@ -454,6 +481,31 @@ static void test_requests(void **state)
     }
 }
 
+static void test_part_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        bool any;
+    } cases[] = {
+        {"GET|Range: bytes=0-1", true},
+        {"GET|Range: bytes=-5", true},
+        {"GET", false},
+        {"HEAD|Range: bytes=0-1", false},
+        {"POST|Range: bytes=0-1", false},
+        {"GET|Range: bytes=0-1, 4-5", false},
+        {"GET|Range: bytes=0-1|Range: bytes=0-1", false},
+        {"GET|Range: bytes=1-0", false},
+        {"GET|Range: lines=0-1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mg_cache_request r;
+        fill_request(&usual, cases[i].request, &r);
+        if (r.part.any != cases[i].any)
+            fail_msg("%s: %d", cases[i].request, r.part.any);
+    }
+}
+
 /* A request's max-age=0 is a wish for validation, even of what came this second. */
 static void test_zero_age(void **state)
 {
@@ -508,6 +560,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_using, setup, teardown),
         cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_part_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zero_age, setup, teardown),
         cmocka_unit_test_setup_teardown(test_model, setup, teardown),
     };

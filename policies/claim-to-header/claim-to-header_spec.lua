@@ -116,6 +116,8 @@ describe("claim-to-header", function()
       { "a comma", "Doe, Jane", "Doe, Jane" },
       { "an empty text", "", nil },
       { "an empty list", {}, nil },
+      { "a very large number", 1e300, "1e+300" },
+      { "a number that is just no integer", 2.0 ^ 63, "9.2233720368548e+18" },
       { "null", mg.json.null, nil },
     }
     for _, case in ipairs(CASES) do
@@ -174,6 +176,30 @@ describe("claim-to-header", function()
       assert.equal("ann", header_for({}, { subject = "ann" }))
       assert.equal("bob", header_for({}, { subject = "ann", claims = { sub = "bob" } }))
     end)
+  end)
+
+  it("tells who it is of copies of requests, too", function()
+    local t = T.new { policies = { function(req, next)
+      local copy = req:copy()
+      copy.auth = { subject = "bob" }
+      return next(copy)
+    end, "claim-to-header" }, upstreams = { api = { body = "ok" } } }
+    t:request { auth = ANN, headers = { ["X-User-Id"] = "evil" } }
+    assert.same({ "bob" }, select(2, t:seen "api"):header_values "X-User-Id")
+  end)
+
+  it("asks no metamethod of what a step says of the client", function()
+    local asked = 0
+    local claims = setmetatable({}, { __index = function()
+      asked = asked + 1
+      return "ann"
+    end })
+    local t = T.new { policies = { function(req, next)
+      req.auth = { claims = claims }
+      return next(req)
+    end, { ["claim-to-header"] = { claim = "x", required = true } } }, upstreams = { api = { body = "ok" } } }
+    assert.problem(t:request "/", 403, "missing-claim")
+    assert.equal(0, asked)
   end)
 
   describe("required", function()

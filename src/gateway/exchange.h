@@ -256,6 +256,12 @@ bool mg_request_peer_trusted(struct mg_request *req);
 /* "http" or "https": how the client sent it, by the connection and what trusted proxies say of
  * theirs. */
 struct mg_str mg_request_scheme(struct mg_request *req);
+/* A step's last word on a field: nothing of that name is left, in no spelling that some server
+ * takes for the same (mg_field_is_alike), nor comes as a trailer any more. Takes no name that
+ * mg_field_is_codec; the texts live as long as the message's arena. */
+void mg_request_remove_field(struct mg_request *req, struct mg_str name);
+void mg_request_set_field(struct mg_request *req, enum mg_field_id id, struct mg_str name,
+                          struct mg_str value);
 /* Gives the request a new body. Borrows the bytes. */
 void mg_request_set_body(struct mg_request *req, struct mg_str bytes);
 /* A body for one more reading: of a buffered one any number of times, of a stream once (NULL then).

@@ -84,3 +84,24 @@ struct mg_response *mg_problem(struct mg_request *req, unsigned status, const ch
 {
     return mg_problem_with(req, status, slug, detail, MG_STR_NONE, error_code);
 }
+
+struct mg_response *mg_problem_of_policy(struct mg_request *req, unsigned status,
+                                         struct mg_str slug, struct mg_str detail)
+{
+    struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_POLICY);
+    mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
+                     mg_problem_content_type(req->wg->gen));
+    mg_response_set_body(res, req->arena, mg_problem_body(req, status, slug, detail, MG_STR_NONE));
+    return res;
+}
+
+struct mg_response *mg_problem_overloaded(struct mg_request *req, unsigned status,
+                                          struct mg_str detail)
+{
+    struct mg_response *res = mg_problem_of_policy(
+        req, status,
+        MG_STR("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"),
+        detail);
+    mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_RETRY_AFTER, MG_STR("1"));
+    return res;
+}

@@ -18,6 +18,14 @@ struct mg_response *mg_problem_with(struct mg_request *req, unsigned status, con
                                     struct mg_str detail, struct mg_str members,
                                     const char *error_code);
 
+/* The same as a policy's own answer: source "policy", no error code, so not for on_error steps. */
+struct mg_response *mg_problem_of_policy(struct mg_request *req, unsigned status,
+                                         struct mg_str slug, struct mg_str detail);
+/* Such a one of a gateway that cannot take more now, whoever asks; to be tried again in a second.
+ */
+struct mg_response *mg_problem_overloaded(struct mg_request *req, unsigned status,
+                                          struct mg_str detail);
+
 /* The body alone, for responses that policies make: `members` (may be empty) is further JSON
  * members,
  * ",\"a\":1". In the arena. */

@@ -181,9 +181,5 @@ struct mg_response *mg_rate_limit_refusal(const struct mg_rate_limit_options *o,
 
 struct mg_response *mg_rate_limit_uncounted(struct mg_request *req)
 {
-    struct mg_response *res = new_answer(req, 503, 1);
-    set_body(res, mg_problem_content_type(req->wg->gen),
-             mg_problem_body(req, 503, MG_STR(PROBLEMS "temporary-reduced-capacity"),
-                             MG_STR("Requests cannot be counted at the moment"), MG_STR_NONE));
-    return res;
+    return mg_problem_overloaded(req, 503, MG_STR("Requests cannot be counted at the moment"));
 }

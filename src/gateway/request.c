@@ -61,6 +61,28 @@ struct mg_str mg_request_scheme(struct mg_request *req)
     return req->scheme;
 }
 
+/* Other spellings go as well: the backend may take them for the same (`X_User_Id`), and believe
+ * what a client has written. */
+static void settle_field(struct mg_request *req, struct mg_str name)
+{
+    mg_fields_remove_lookalikes(&req->msg->fields, name);
+    if (req->body->length != 0)
+        mg_message_settle(req->msg, name);
+}
+
+void mg_request_remove_field(struct mg_request *req, struct mg_str name)
+{
+    mg_fields_remove(&req->msg->fields, name);
+    settle_field(req, name);
+}
+
+void mg_request_set_field(struct mg_request *req, enum mg_field_id id, struct mg_str name,
+                          struct mg_str value)
+{
+    mg_fields_set_known(&req->msg->fields, req->msg->arena, id, name, value);
+    settle_field(req, name);
+}
+
 void mg_request_set_body(struct mg_request *req, struct mg_str bytes)
 {
     req->buffered = bytes;

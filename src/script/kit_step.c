@@ -8,6 +8,7 @@
  */
 #include <lauxlib.h>
 
+#include "script/claims.h"
 #include "script/context.h"
 #include "script/expr.h"
 #include "script/kit.h"
@@ -254,6 +255,7 @@ const struct mg_script_hooks mg_kit_step_hooks = {
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
     .request_subject = mg_expr_request_subject,
+    .request_claims = mg_claims_of_request,
     .memory = memory,
     .retire = retire,
 };

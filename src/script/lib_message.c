@@ -226,14 +226,17 @@ static void settle(const struct mg_handle *h, struct mg_message *m, struct name 
         mg_message_settle(m, lasting_name(h, name));
 }
 
-/* The same where it puts something in place of what was there, or nothing. In requests other
- * spellings go as well: the backend may take them for the same (`X_User_Id`), and believe what a
- * client has written. */
-static void replace_all(const struct mg_handle *h, struct mg_message *m, struct name name)
+/* The same where it puts something in place of what was there. */
+static void replace(const struct mg_handle *h, struct mg_message *m, struct name name,
+                    struct mg_str value)
 {
-    if (h->kind == MG_HANDLE_REQUEST)
-        mg_fields_remove_lookalikes(&m->fields, name.text);
-    settle(h, m, name);
+    struct mg_str lasting = lasting_name(h, name);
+    if (h->kind == MG_HANDLE_REQUEST) {
+        mg_request_set_field(h->object, name.id, lasting, value);
+    } else {
+        mg_fields_set_known(&m->fields, h->ctx->arena, name.id, lasting, value);
+        settle(h, m, name);
+    }
 }
 
 static void set_host(lua_State *L, struct mg_message *m, struct mg_str value)
@@ -245,22 +248,18 @@ static void set_host(lua_State *L, struct mg_message *m, struct mg_str value)
 }
 
 /* Adds or sets one value at `index`. */
-static void put(lua_State *L, struct mg_handle *h, struct name name, int index, bool replace)
+static void put(lua_State *L, struct mg_handle *h, struct name name, int index, bool in_place)
 {
     struct mg_message *m = check_writable(L, h);
     struct mg_arena *arena = h->ctx->arena;
     struct mg_str value = mg_arena_str(arena, check_value(L, index, name.text));
     if (name.id == MG_FIELD_HOST && h->kind == MG_HANDLE_REQUEST) {
         set_host(L, m, value);
-    } else if (!replace) {
+    } else if (in_place) {
+        replace(h, m, name, value);
+    } else {
         mg_fields_add_known(&m->fields, arena, name.id, lasting_name(h, name), value);
         settle(h, m, name);
-    } else {
-        if (name.id != MG_FIELD_OTHER)
-            mg_fields_set_id(&m->fields, arena, name.id, value);
-        else
-            mg_fields_set(&m->fields, arena, lasting_name(h, name), value);
-        replace_all(h, m, name);
     }
 }
 
@@ -277,8 +276,12 @@ static void put_list(lua_State *L, struct mg_handle *h, struct name name, int in
 static void remove_field(lua_State *L, struct mg_handle *h, struct name name)
 {
     struct mg_message *m = check_writable(L, h);
-    mg_fields_remove(&m->fields, name.text);
-    replace_all(h, m, name);
+    if (h->kind == MG_HANDLE_REQUEST) {
+        mg_request_remove_field(h->object, lasting_name(h, name));
+    } else {
+        mg_fields_remove(&m->fields, name.text);
+        settle(h, m, name);
+    }
 }
 
 int mg_lib_message_set_header(lua_State *L)

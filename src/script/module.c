@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include "script/claims.h"
 #include "script/context.h"
 #include "script/expr.h"
 #include "script/instances.h"
@@ -20,6 +21,7 @@
 void mg_lua_module_open(lua_State *L)
 {
     mg_expr_open(L);
+    mg_claims_open(L);
     mg_lib_request_open(L);
     mg_lib_response_open(L);
     mg_handle_register_next(L);
@@ -68,6 +70,7 @@ const struct mg_script_hooks mg_script_hooks = {
     .request_value = mg_expr_request_value,
     .request_item = mg_expr_request_item,
     .request_subject = mg_expr_request_subject,
+    .request_claims = mg_claims_of_request,
     .background_count = background_count,
     .memory = memory,
     .retire = retire,

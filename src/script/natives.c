@@ -2,10 +2,12 @@
 #include "script/natives.h"
 
 #include "gateway/cache_step.h"
+#include "gateway/claim_headers.h"
 #include "gateway/compress.h"
 #include "gateway/group.h"
 #include "gateway/rate_limit.h"
 #include "script/native_cache.h"
+#include "script/native_claim_headers.h"
 #include "script/native_rate_limit.h"
 #include "script/steps.h"
 
@@ -53,6 +55,10 @@ static const struct mg_native natives[] = {
      {.enter = mg_steps_enter_native, .request = mg_cache_step_request},
      mg_native_cache},
     {"all", MG_STEP_HAS_REQUEST, {.enter = mg_steps_enter_native, .request = mg_group_all}, NULL},
+    {"claim-to-header",
+     MG_STEP_HAS_REQUEST,
+     {.enter = mg_steps_enter_native, .request = mg_claim_headers_request},
+     mg_native_claim_headers},
     {"compress",
      MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,
      {.enter = mg_compress_enter,

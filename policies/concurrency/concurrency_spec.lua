@@ -69,6 +69,41 @@ describe("concurrency", function()
     assert.near(3, last, 0.1)
   end)
 
+  it("lets them go in the order in which they came", function()
+    local t = gateway({ max = 1, queue = 3, timeout = "10s" }, { body = "ok", delay = 0.1 })
+    local handles = {}
+    for i = 1, 4 do
+      handles[i] = t:start "/"
+      t:advance(0.001)
+    end
+    t:settle()
+    for i = 2, 4 do assert.near(0.1, handles[i].at - handles[i - 1].at, 0.01) end
+  end)
+
+  it("counts steps with the same name together", function()
+    local t = T.load("x.yaml", { upstreams = { api = { body = "ok", delay = 1 } }, text = [[
+      services: { api: { backends: ["a:80"] } }
+      routes:
+        - { match: /a, service: api, policies: [{ concurrency: { max: 2, name: all } }] }
+        - { match: /b, service: api, policies: [{ concurrency: { max: 2, name: all } }] }
+    ]] })
+    local handles = { t:start "/a", t:start "/b", t:start "/a", t:start "/b" }
+    t:settle()
+    local count = 0
+    for _, handle in ipairs(handles) do count = count + (handle.res.status == 200 and 1 or 0) end
+    assert.equal(2, count)
+  end)
+
+  it("counts clients together of whom its expression says the same", function()
+    local t = gateway { max = 1, by = { "${header.x-team}", "route" } }
+    local handles = {}
+    for i, team in ipairs { "red", "red", "blue" } do handles[i] = t:start { headers = { ["X-Team"] = team } } end
+    t:settle()
+    local counts = { [200] = 0, [503] = 0 }
+    for _, handle in ipairs(handles) do counts[handle.res.status] = counts[handle.res.status] + 1 end
+    assert.same({ [200] = 2, [503] = 1 }, counts)
+  end)
+
   it("lets nobody wait longer than that", function()
     local t = gateway { max = 1, queue = 5, timeout = "1500ms" }
     assert.equal(2, (at_once(t, 6)))
@@ -86,6 +121,25 @@ describe("concurrency", function()
       assert.equal(first.res and first.res.status, second.res and second.res.status)
       assert.equal(0, #t:log "too many requests at a time")
     end
+  end)
+
+  it("gives places back of copies of requests, and when the step before asks for what lies behind twice", function()
+    local t = T.new { policies = { function(req, next)
+      next(req:copy())
+      return next(req:copy())
+    end, { concurrency = { max = 2 } } }, upstreams = { api = { body = "ok" } } }
+    for _ = 1, 3 do assert.status(t:request "/", 200) end
+  end)
+
+  it("gives places back when the time of requests is over, also while they wait", function()
+    local t = T.new { policies = { { concurrency = { max = 1, queue = 1, timeout = "20s" } } },
+      timeout = "1s", upstreams = { api = { body = "ok", delay = 100 } } }
+    for _ = 1, 3 do
+      local handles = { t:start "/", t:start "/" }
+      t:advance(2)
+      for _, handle in ipairs(handles) do assert.status(handle.res, 504) end
+    end
+    assert.equal(0, #t:log "too many requests at a time")
   end)
 
   it("gives places back when clients leave, also while they wait", function()

@@ -173,6 +173,7 @@ enum mg_rc mg_worker_init(struct mg_worker *w, uint32_t number, struct mg_loop *
     mg_coding_memory_init(&w->coding);
     mg_pool_init(&w->request_blocks, block_bytes(gen, REQUEST_BLOCK_BYTES));
     mg_pools_init(&w->pools, loop, &w->blocks, &gen->limits.head);
+    mg_concurrency_queue_init(&w->concurrency, loop);
     mg_tls_desk_init(&w->tls, loop);
     mg_proxy_accept_init(&w->proxy_gate, loop);
     w->proxy_gate.others = &w->server.connection_count;
@@ -211,6 +212,7 @@ void mg_worker_release(struct mg_worker *w)
     if (w->current)
         free_generation(w->current);
     w->current = NULL;
+    mg_concurrency_queue_release(&w->concurrency);
     mg_pools_release(&w->pools);
     mg_tls_desk_release(&w->tls);
     mg_doors_release(w);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "gateway/claim.h"
+#include "gateway/concurrency_queue.h"
 #include "gateway/door.h"
 #include "gateway/exchange.h"
 #include "http/coding_memory.h"
@@ -88,6 +89,7 @@ struct mg_worker {
     struct mg_pool blocks;          /* read buffers */
     struct mg_pool request_blocks;  /* the same, larger, for what clients send */
     struct mg_coding_memory coding; /* of coders of bodies */
+    struct mg_concurrency_queue concurrency;
     struct mg_tls_desk tls;
     struct mg_proxy_gate proxy_gate;
     struct mg_doors doors; /* by listener */

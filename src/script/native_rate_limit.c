@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "gateway/rate_limit_options.h"
 #include "http/rate_limit_field.h"
+#include "script/native_options.h"
 
 static double number(struct mg_config_build *b, int table, const char *key)
 {
@@ -19,16 +20,6 @@ static double number(struct mg_config_build *b, int table, const char *key)
 }
 
 /* --- one limit --- */
-
-static void read_by(struct mg_config_build *b, int table, struct mg_client_key *out)
-{
-    size_t count;
-    const struct mg_str *names = mg_config_texts(b, table, "by", &count);
-    struct mg_client_key_part *parts = mg_arena_calloc(&b->gen->arena, count * sizeof *parts);
-    for (size_t i = 0; i < count; i++)
-        parts[i] = mg_client_key_part(names[i]);
-    *out = (struct mg_client_key){parts, (uint32_t)count};
-}
 
 static struct mg_str head_of(struct mg_config_build *b, struct mg_str name)
 {
@@ -51,7 +42,7 @@ static void read_limit(struct mg_config_build *b, struct mg_rate_limit *out)
     out->head = head_of(b, out->name);
     out->redis_head = mg_config_text(b, table, "redis_head");
     out->redis_client = mg_config_text(b, table, "redis_client");
-    read_by(b, table, &out->by);
+    mg_native_client_key(b, table, &out->by);
 }
 
 /* --- sets --- */
@@ -128,14 +119,6 @@ static const struct mg_rate_limit_redis *read_redis(struct mg_config_build *b, i
 
 /* --- the step --- */
 
-static struct mg_dict *open_dict(struct mg_config_build *b, struct mg_str name)
-{
-    mg_config_list(b, b->config, "shared");
-    size_t bytes = (size_t)mg_config_integer(b, lua_gettop(b->L), name.p);
-    lua_pop(b->L, 1);
-    return mg_generation_open_dict(b->gen, name, bytes ? bytes : MG_DICTS_BYTES);
-}
-
 static enum mg_calendar calendar_of(struct mg_config_build *b, int conf)
 {
     static const char *const names[] = {[MG_CALENDAR_HOUR] = "hour",
@@ -177,7 +160,7 @@ const void *mg_native_rate_limit(struct mg_config_build *b, int conf,
 {
     struct mg_rate_limit_options *o = mg_arena_calloc(&b->gen->arena, sizeof *o);
     (void)place;
-    o->dict = open_dict(b, mg_config_text(b, conf, "dictionary"));
+    o->dict = mg_native_dict(b, conf);
     o->calendar = calendar_of(b, conf);
     o->redis = read_redis(b, conf);
     o->when_down = when_down_of(b, conf);

@@ -4,10 +4,12 @@
 #include "gateway/cache_step.h"
 #include "gateway/claim_headers.h"
 #include "gateway/compress.h"
+#include "gateway/concurrency.h"
 #include "gateway/group.h"
 #include "gateway/rate_limit.h"
 #include "script/native_cache.h"
 #include "script/native_claim_headers.h"
+#include "script/native_concurrency.h"
 #include "script/native_rate_limit.h"
 #include "script/steps.h"
 
@@ -65,6 +67,10 @@ static const struct mg_native natives[] = {
       .enter_response = mg_steps_enter_response_only,
       .response = mg_compress_response},
      build_compress},
+    {"concurrency",
+     MG_STEP_HAS_REQUEST,
+     {.enter = mg_steps_enter_native, .request = mg_concurrency_request},
+     mg_native_concurrency},
     {"decompress",
      MG_STEP_HAS_REQUEST | MG_STEP_HAS_RESPONSE,
      {.enter = mg_steps_enter_native,

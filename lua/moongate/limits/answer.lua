@@ -32,10 +32,9 @@ function M.violated(names)
   return (',"violated-policies":%s'):format(mg.json.encode(mg.json.array(names)))
 end
 
--- The answer of a gateway that cannot take more now, whoever asks; 503 unless `status` says otherwise.
-function M.overloaded(detail, retry_after, status)
-  return mg.problem(status or 503, PROBLEMS .. "temporary-reduced-capacity", detail,
-    { headers = { ["Retry-After"] = math.max(1, math.ceil(retry_after or 1)) } })
+-- The answer of a gateway that cannot take more now, whoever asks.
+function M.overloaded(detail)
+  return mg.problem(503, PROBLEMS .. "temporary-reduced-capacity", detail, { headers = { ["Retry-After"] = 1 } })
 end
 
 return M

@@ -43,6 +43,7 @@ const char mg_options_usage[] =
     "The config is moongate.yaml where none is named.\n";
 
 struct args {
+    const char *command;
     char *const *at; /* what is left, to the NULL at the end */
     const char *option;
     struct mg_error *err;
@@ -72,6 +73,20 @@ static bool is(const char *text, const char *word)
     return strcmp(text, word) == 0;
 }
 
+static bool is_help(const char *word)
+{
+    return is(word, "--help") || is(word, "-h");
+}
+
+/* What the command does not know: somebody asks for help, or is wrong. */
+static enum mg_rc other_option(struct args *a, struct mg_options *out)
+{
+    if (!is_help(a->option))
+        return mg_error_set(a->err, "%s: unknown argument '%s'", a->command, a->option);
+    out->command = MG_COMMAND_HELP;
+    return MG_OK;
+}
+
 static enum mg_rc parse_run(struct args *a, struct mg_options *out)
 {
     const char *text;
@@ -93,7 +108,7 @@ static enum mg_rc parse_run(struct args *a, struct mg_options *out)
         } else if (is(a->option, "--no-supervisor")) {
             out->unsupervised = true;
         } else {
-            rc = mg_error_set(a->err, "run: unknown argument '%s'", a->option);
+            rc = other_option(a, out);
         }
         if (rc != MG_OK)
             return rc;
@@ -105,11 +120,11 @@ static enum mg_rc parse_ndjson(struct args *a, struct mg_options *out)
 {
     out->config = NULL;
     while ((a->option = *a->at)) {
+        bool by_option = is(a->option, "-c") || is(a->option, "--config");
         a->at++;
-        if (!is(a->option, "-c") && !is(a->option, "--config"))
-            return mg_error_set(a->err, "ndjson: unknown argument '%s'", a->option);
-        if (take_value(a, &out->config) != MG_OK)
-            return MG_FAIL;
+        enum mg_rc rc = by_option ? take_value(a, &out->config) : other_option(a, out);
+        if (rc != MG_OK)
+            return rc;
     }
     return MG_OK;
 }
@@ -124,8 +139,11 @@ static enum mg_rc parse_check(struct args *a, struct mg_options *out)
             out->strict = true;
             continue;
         }
-        if (!by_option && *a->option == '-')
-            return mg_error_set(a->err, "check: unknown argument '%s'", a->option);
+        if (!by_option && *a->option == '-') {
+            if (other_option(a, out) != MG_OK)
+                return MG_FAIL;
+            continue;
+        }
         if (named)
             return mg_error_set(a->err, "check: one file at a time, '%s' is one more",
                                 by_option && *a->at ? *a->at : a->option);
@@ -165,7 +183,7 @@ static enum mg_rc parse_remote(struct args *a, struct mg_options *out)
         else if (is(a->option, "--admin"))
             rc = take_value(a, &out->admin);
         else
-            rc = mg_error_set(a->err, "unknown argument '%s'", a->option);
+            rc = other_option(a, out);
         if (rc != MG_OK)
             return rc;
     }
@@ -181,7 +199,7 @@ bool mg_options_is_rgate(const char *program)
 enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
                             struct mg_error *err)
 {
-    struct args a = {.at = argv + (argc > 0 ? 1 : 0), .err = err};
+    struct args a = {.command = "run", .at = argv + (argc > 0 ? 1 : 0), .err = err};
     *out = (struct mg_options){.config = "moongate.yaml"};
     if (argc > 0 && mg_options_is_rgate(argv[0])) {
         out->command = MG_COMMAND_RUN;
@@ -189,7 +207,7 @@ enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
     }
     if (!*a.at)
         return mg_error_set(err, "a command is missing");
-    const char *command = *a.at++;
+    const char *command = a.command = *a.at++;
     if (is(command, "run")) {
         out->command = MG_COMMAND_RUN;
         return parse_run(&a, out);
@@ -206,7 +224,7 @@ enum mg_rc mg_options_parse(int argc, char *const *argv, struct mg_options *out,
         return parse_remote(&a, out);
     if (is(command, "version") || is(command, "--version"))
         out->command = MG_COMMAND_VERSION;
-    else if (!is(command, "help") && !is(command, "--help") && !is(command, "-h"))
+    else if (!is(command, "help") && !is_help(command))
         return mg_error_set(err, "unknown command '%s'", command);
     return MG_OK;
 }

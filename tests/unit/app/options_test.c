@@ -49,6 +49,12 @@ static void test_good(void **unused)
         {{"--version"}, {.command = MG_COMMAND_VERSION, .config = "moongate.yaml"}},
         {{"help"}, {.command = MG_COMMAND_HELP, .config = "moongate.yaml"}},
         {{"-h"}, {.command = MG_COMMAND_HELP, .config = "moongate.yaml"}},
+        {{"run", "--help"}, {.command = MG_COMMAND_HELP, .config = "moongate.yaml"}},
+        {{"check", "-h", "a.yaml"}, {.command = MG_COMMAND_HELP, .config = "a.yaml"}},
+        {{"check", "--help"}, {.command = MG_COMMAND_HELP, .config = "moongate.yaml"}},
+        {{"ndjson", "-c", "a", "--help"}, {.command = MG_COMMAND_HELP, .config = "a"}},
+        {{"reload", "-h"}, {.command = MG_COMMAND_HELP, .config = "moongate.yaml"}},
+        {{"run", "-c", "-h"}, {.command = MG_COMMAND_RUN, .config = "-h"}},
     };
     (void)unused;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -126,6 +132,7 @@ static void test_bad(void **unused)
         {{"check", "--dev"}, "check: unknown argument '--dev'"},
         {{"ndjson", "a.json"}, "ndjson: unknown argument 'a.json'"},
         {{"check", "-c"}, "-c needs a value"},
+        {{"stop", "now"}, "stop: unknown argument 'now'"},
     };
     (void)unused;
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -57,23 +57,22 @@ static bool is_strong(struct mg_config_build *b, struct mg_str name, struct mg_s
     return false;
 }
 
-/* What the field names: a secret of the config, or else the text itself. */
-static struct mg_str find_secret(struct mg_config_build *b, struct mg_str text, bool *absent)
+/* What the field names: a secret of the config, or else the text itself. n 0: a secret that was not
+ * read, or could not be, which has been told. */
+static struct mg_str find_secret(struct mg_config_build *b, struct mg_str text)
 {
     for (uint32_t i = 0; i < b->plan->secret_count; i++)
-        if (mg_str_eq(b->plan->secrets[i].name, text)) {
-            *absent = b->plan->secrets_absent;
+        if (mg_str_eq(b->plan->secrets[i].name, text))
             return b->plan->secrets[i].value;
-        }
     return text;
 }
 
 static struct mg_public_key *read_secret(struct mg_config_build *b, struct mg_str name,
-                                         struct mg_str text, bool *absent)
+                                         struct mg_str text)
 {
     struct mg_error err;
-    struct mg_str secret = find_secret(b, text, absent);
-    if (*absent || !is_strong(b, name, secret))
+    struct mg_str secret = find_secret(b, text);
+    if (secret.n == 0 || !is_strong(b, name, secret))
         return NULL;
     struct mg_public_key *key = mg_public_key_from_secret(secret, &err);
     if (!key)
@@ -145,11 +144,10 @@ static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name
 static struct mg_jwk_set *read_fixed(struct mg_config_build *b, int keys, struct mg_str name,
                                      unsigned algs)
 {
-    bool absent = false;
     struct mg_str secret = mg_config_text(b, keys, "secret");
     struct mg_str pem = mg_config_text(b, keys, "public_key");
     if (secret.n)
-        return set_of(b, name, read_secret(b, name, secret, &absent), algs);
+        return set_of(b, name, read_secret(b, name, secret), algs);
     if (pem.n)
         return set_of(b, name, read_public_key(b, name, pem), algs);
     return read_set(b, name, mg_config_text(b, keys, "jwks_file"), algs);

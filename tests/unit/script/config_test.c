@@ -435,6 +435,9 @@ static void test_secrets(void **state)
          "moongate.yaml: secrets.s: environment variable 'MOONGATE_TEST_NOTHING' is not set\n"},
         {"secrets: { s: { env: MOONGATE_TEST_EMPTY } }\n",
          "secrets.s: environment variable 'MOONGATE_TEST_EMPTY' is empty\n"},
+        /* A key that is one says nothing more about it. */
+        {"secrets: { s: { env: MOONGATE_TEST_NOTHING } }\nkeys: { k: { secret: s } }\n",
+         "'MOONGATE_TEST_NOTHING' is not set\n"},
         {"secrets: { s: { file: nothing } }\n", "/nothing: No such file or directory\n"},
         {"secrets: { s: { file: empty } }\n", "secrets.s: the file is empty\n"},
     };
@@ -447,6 +450,7 @@ static void test_secrets(void **state)
         snprintf(text, sizeof text, SMALL "%s", cases[i].text);
         if (cases[i].error) {
             check_error(f, text, cases[i].error);
+            assert_int_equal(f->errors, 1);
             /* Only those who serve need secrets. */
             struct mg_str s = mg_str_c(text);
             assert_non_null(load_source(

@@ -3,7 +3,7 @@
 #   suites.sh VARIANT SUITE...            unit, spec, stock, e2e, fuzz-replay
 #   suites.sh VARIANT fuzz|fuzz-replay TARGET...
 # Each suite prints `<suite>: N passed, N failed` and leaves the two numbers in build/<variant>/results/<suite>.
-# With more than one suite the sum stands on the last line. Exits 1 when anything failed.
+# With more than one suite the sum stands on the last line. Exits 1 when anything failed, or T picked nothing that ran.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 variant=$1
@@ -40,4 +40,8 @@ for suite in $suites; do
     sum_passed=$((sum_passed + passed)) sum_failed=$((sum_failed + failed)) count=$((count + 1))
 done
 [ "$count" = 1 ] || echo "$sum_passed passed, $sum_failed failed"
+if [ -n "${T-}" ] && [ $((sum_passed + sum_failed)) = 0 ]; then
+    echo "T='$T' picked no test" >&2
+    exit 1
+fi
 [ "$sum_failed" = 0 ]

@@ -34,6 +34,9 @@ os.execute(("mkdir %s/policies %s/errors"):format(folder, folder))
 local page = assert(io.open(folder .. "/errors/404.html", "w"))
 page:write "<h1>Nothing here</h1>\n"
 page:close()
+local key = assert(io.open(folder .. "/session.key", "w"))
+key:write(("k"):rep(32))
+key:close()
 
 local blocks = {}
 for _, path in ipairs(FILES) do

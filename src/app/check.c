@@ -1,5 +1,5 @@
 /* Checks a config. Secrets are not needed for it, so that it can be done where they are not, as in
- * CI. */
+ * CI; where they are, they are looked at as well. */
 #include "app/check.h"
 
 #include <stdio.h>
@@ -17,7 +17,8 @@ int mg_check(const struct mg_options *options)
 {
     struct mg_buf diagnostics;
     unsigned errors, warnings;
-    struct mg_config_source source = {.file = options->config, .check_only = true, .notes = true};
+    struct mg_config_source source = {
+        .file = options->config, .check_only = true, .tries_secrets = true, .notes = true};
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
     struct mg_generation *gen = mg_config_load(&source, &diagnostics, &errors, &warnings);
     fwrite(diagnostics.p, 1, diagnostics.n, stdout);

@@ -26,7 +26,8 @@ struct mg_config_source {
     bool dev;                       /* whatever the file says */
     bool notes;                     /* tell who holds bodies in memory, too */
     bool shown;                     /* somebody asks for gen->shown; so does who serves */
-    bool check_only;                /* secrets need not be there: they are not read */
+    bool check_only;                /* secrets need not be there: they are not read... */
+    bool tries_secrets;             /* ... but for those that are; of others a warning */
     bool simulated;                 /* neither do files of certificates: nothing is encrypted */
     const struct mg_stores *stores; /* NULL: none, since nothing is going to run */
     struct mg_config_files *files;  /* gets the names of what is read; NULL: nobody asks */

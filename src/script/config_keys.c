@@ -15,8 +15,16 @@
 #define ALLOW_WEAK "MOONGATE_WEAK_KEYS"
 
 /* Secrets that everybody has read in a tutorial. */
-static const char *const samples[] = {"your-secret-key", "your-256-bit-secret", "secret",
-                                      "changeme",        "jwt-secret",          "your_jwt_secret"};
+static const char *const samples[] = {
+    "your-secret-key",
+    "your-256-bit-secret",
+    "secret",
+    "changeme",
+    "jwt-secret",
+    "your_jwt_secret",
+    "a-string-secret-at-least-256-bits-long",
+    "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+};
 
 static struct mg_str key_path(struct mg_config_build *b, struct mg_str name)
 {
@@ -123,6 +131,15 @@ static struct mg_jwk_set *set_of(struct mg_config_build *b, struct mg_str name,
     return set;
 }
 
+static bool has_weak(const struct mg_jwk_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (mg_public_key_kind(set->keys[i].key) == MG_PUBLIC_KEY_SECRET &&
+            mg_public_key_bits(set->keys[i].key) < 8 * WEAK_BYTES)
+            return true;
+    return false;
+}
+
 static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name,
                                    struct mg_str file, unsigned algs)
 {
@@ -136,6 +153,8 @@ static struct mg_jwk_set *read_set(struct mg_config_build *b, struct mg_str name
             fail(b, name, err.text);
         else if (set->count == 0)
             fail(b, name, "none of its keys can be used");
+        else if (has_weak(set) && !is_lenient(b))
+            fail(b, name, "one of its secrets has fewer than 32 bytes; only `dev` takes it");
     }
     mg_config_drop_file(&text);
     return set;

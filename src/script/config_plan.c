@@ -2,7 +2,9 @@
  * consumers, dictionaries. */
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "script/config_build.h"
+#include "script/config_files.h"
 #include "script/pack.h"
 #include "script/table.h"
 
@@ -13,28 +15,51 @@ static struct mg_str secret_path(struct mg_config_build *b, struct mg_str name)
     return mg_arena_printf(&b->gen->arena, "secrets.%s", name.p);
 }
 
-static void fail_secret(struct mg_config_build *b, struct mg_str name, const char *message)
+/* Whoever serves needs it. A check warns; of variables the Lua side does that, with the line. */
+static void miss_secret(struct mg_config_build *b, struct mg_str name, const char *message)
 {
     struct mg_config_place place = {.path = secret_path(b, name)};
-    mg_config_error(b, &place, "%s", message);
+    if (b->source->check_only)
+        mg_config_warning(b, &place, "%s", message);
+    else
+        mg_config_error(b, &place, "%s", message);
+}
+
+/* Random bytes nearly always have one that no text has. */
+static bool is_text(struct mg_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < ' ' && c != '\t' && c != '\n' && c != '\r')
+            return false;
+    }
+    return true;
+}
+
+/* Editors and `echo` end a file with a newline that is no part of the secret. */
+static struct mg_str without_line_end(struct mg_str s)
+{
+    if (!mg_str_ends(s, MG_STR("\n")) || !is_text(s))
+        return s;
+    s.n--;
+    if (mg_str_ends(s, MG_STR("\r")))
+        s.n--;
+    return s;
 }
 
 static struct mg_str read_secret_file(struct mg_config_build *b, struct mg_str name,
                                       struct mg_str file)
 {
     struct mg_buf text;
-    struct mg_str value = MG_STR_NONE;
-    if (mg_config_read_file(b, secret_path(b, name).p, file, SECRET_MAX, &text) == MG_OK) {
-        value = mg_buf_str(&text);
-        /* Editors and `echo` end a file with a newline that is no part of the secret. */
-        if (mg_str_ends(value, MG_STR("\n")))
-            value.n--;
-        if (mg_str_ends(value, MG_STR("\r")))
-            value.n--;
-        if (value.n == 0)
-            fail_secret(b, name, "the file is empty");
-        value = mg_arena_str(&b->gen->arena, value);
-    }
+    struct mg_error err;
+    struct mg_str value = MG_STR_NONE, path = mg_config_path(b, file);
+    mg_buf_init(&text, SECRET_MAX);
+    mg_config_files_add(b->source->files, path);
+    if (mg_file_read(path.p, &text, &err) != MG_OK)
+        miss_secret(b, name, err.text);
+    else if ((value = without_line_end(mg_buf_str(&text))).n == 0)
+        miss_secret(b, name, "the file is empty");
+    value = mg_arena_str(&b->gen->arena, value);
     mg_config_drop_file(&text);
     return value;
 }
@@ -47,7 +72,8 @@ static struct mg_str read_secret_variable(struct mg_config_build *b, struct mg_s
     if (!value || !*value) {
         mg_error_set(&text, "environment variable '%s' is %s", variable.p,
                      value ? "empty" : "not set");
-        fail_secret(b, name, text.text);
+        if (value || !b->source->check_only)
+            miss_secret(b, name, text.text);
     }
     return mg_arena_str(&b->gen->arena, mg_str_c(value));
 }
@@ -57,7 +83,7 @@ static void read_secret(struct mg_config_build *b, struct mg_plan_pair *out)
     int secret = lua_gettop(b->L);
     struct mg_str variable = mg_config_text(b, secret, "env");
     struct mg_str file = mg_config_text(b, secret, "file");
-    if (b->source->check_only)
+    if (b->source->check_only && !b->source->tries_secrets)
         return;
     out->value = variable.n ? read_secret_variable(b, out->name, variable)
                             : read_secret_file(b, out->name, file);
@@ -70,7 +96,7 @@ void mg_config_build_secrets(struct mg_config_build *b)
     mg_table_push_keys(b->L, -1);
     uint32_t count = (uint32_t)lua_rawlen(b->L, -1);
     plan->secrets = mg_arena_calloc(&b->gen->arena, count * sizeof *plan->secrets);
-    plan->secrets_absent = b->source->check_only;
+    plan->secrets_optional = b->source->check_only;
     while (plan->secret_count < count) {
         struct mg_plan_pair *pair = &plan->secrets[plan->secret_count++];
         lua_rawgeti(b->L, -1, plan->secret_count);

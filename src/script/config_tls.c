@@ -271,7 +271,8 @@ struct mg_tls_client_settings *mg_config_build_client_tls(struct mg_config_build
         s->cert_pem = read_file(&p, "cert");
         s->key_pem = read_file(&p, "key");
         s->password = read_password(&p);
-        if (b->report->errors == before && !(b->source->check_only && s->password.p))
+        if (b->report->errors == before &&
+            !(b->source->check_only && s->password.p && s->password.n == 0))
             try_client(&p, s);
     }
     lua_settop(b->L, top);

@@ -42,10 +42,10 @@ static bool secret(void *arg, struct mg_str name, struct mg_str *value)
 {
     struct mg_instances *all = arg;
     const struct mg_plan *plan = all->plan;
-    all->secret_asked = true;
     for (uint32_t i = 0; i < plan->secret_count; i++) {
         if (mg_str_eq(plan->secrets[i].name, name)) {
             *value = plan->secrets[i].value;
+            all->secret_missed |= value->n == 0;
             return true;
         }
     }
@@ -67,7 +67,7 @@ static struct mg_keyring *keys(void *arg, struct mg_str name)
     for (uint32_t i = 0; i < plan->key_count; i++) {
         if (!mg_str_eq(plan->keys[i].name, name))
             continue;
-        all->secret_asked |= plan->keys[i].ring == NULL;
+        all->secret_missed |= plan->keys[i].ring == NULL;
         return plan->keys[i].ring;
     }
     return NULL;
@@ -343,14 +343,14 @@ static void report_fault(lua_State *L, struct mg_instances *all, const struct mg
     const char *text = luaL_tolstring(L, -1, &n);
     if (!all->on_fault)
         luaL_error(L, "%s.%s: %s", s->step->path.p, s->step->policy.p, text);
-    if (!all->plan->secrets_absent || !all->secret_asked)
+    if (!all->plan->secrets_optional || !all->secret_missed)
         all->on_fault(all, s, mg_str(text, n));
 }
 
 static void try_step(lua_State *L, struct mg_instances *all, uint32_t i)
 {
     int top = lua_gettop(L);
-    all->secret_asked = false;
+    all->secret_missed = false;
     lua_pushcfunction(L, build_step);
     lua_pushlightuserdata(L, all);
     lua_pushinteger(L, i);

@@ -34,7 +34,7 @@ struct mg_instances {
      * one fails it all. */
     void (*on_fault)(struct mg_instances *all, const struct mg_plan_step *step,
                      struct mg_str message);
-    bool secret_asked; /* ... of which no value is there */
+    bool secret_missed; /* ... and has asked for a secret of which no value is there */
 };
 
 /* The hooks of mg_script_hooks: builds the state; builds steps and fills wg->step_flags, for about

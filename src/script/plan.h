@@ -68,7 +68,7 @@ struct mg_plan {
     uint32_t path_count;
     struct mg_plan_pair *secrets;
     uint32_t secret_count;
-    bool secrets_absent; /* their values were not read, since nothing is going to run */
+    bool secrets_optional; /* values may be missing (n 0), since nothing is going to run */
     struct mg_plan_keys *keys;
     uint32_t key_count;
     struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */

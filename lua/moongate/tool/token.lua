@@ -99,7 +99,12 @@ local function below(config, path)
   return (config.name:match "^.*/" or "") .. path
 end
 
--- As the gateway reads it: the last end of line is not part of it.
+-- As the gateway reads it: the last end of line is not part of a text. What is no text has bytes that no text has.
+local function without_line_end(text)
+  if text:find "[\0-\8\11\12\14-\31]" then return text end
+  return (text:gsub("\r?\n$", ""))
+end
+
 local function read_secret(config, secret)
   if type(secret.env) == "string" then
     local value = os.getenv(secret.env) or ""
@@ -108,7 +113,7 @@ local function read_secret(config, secret)
   end
   if type(secret.file) ~= "string" then return nil, "the secret has neither 'env' nor 'file'" end
   local text, why = commands.read(below(config, secret.file))
-  return text and text:gsub("\n$", ""):gsub("\r$", ""), why
+  return text and without_line_end(text), why
 end
 
 -- What to sign with.

@@ -466,6 +466,96 @@ static void test_secrets(void **state)
     unsetenv("MOONGATE_TEST_EMPTY");
 }
 
+/* The newline of a text is no part of it; one among random bytes is. */
+static void test_line_ends_of_secrets(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *file, *value;
+    } cases[] = {
+        {"a b\tc\n", "a b\tc"},     {"hush\r\n", "hush"},     {"hush\n\n", "hush\n"},
+        {"hush\r", "hush\r"},       {"h\xfcsh\n", "h\xfcsh"}, {"\x01hush\n", "\x01hush\n"},
+        {"h\x1f\r\n", "h\x1f\r\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        files_test_write(&f->files, "secret", cases[i].file);
+        const struct mg_plan *plan = load(f, SMALL "secrets: { s: { file: secret } }\n")->script;
+        ASSERT_STR(plan->secrets[0].value, cases[i].value);
+    }
+}
+
+#define STRONG "0123456789abcdef0123456789abcdef"
+
+static void test_weak_keys(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *keys, *error; /* NULL: fine */
+    } cases[] = {
+        {"{ secret: " STRONG " }", NULL},
+        {"{ secret: 0123456789abcdef0123456789abcde }",
+         "keys.k: its secret has fewer than 32 bytes"},
+        {"{ secret: your-secret-key }", "keys.k: its secret is one that everybody knows"},
+        {"{ secret: a-string-secret-at-least-256-bits-long }",
+         "keys.k: its secret is one that everybody knows"},
+        {"{ jwks_file: strong.json }", NULL},
+        {"{ jwks_file: weak.json }", "keys.k: one of its secrets has fewer than 32 bytes"},
+    };
+    files_test_write(&f->files, "strong.json",
+                     "{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\","
+                     "\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}]}");
+    files_test_write(&f->files, "weak.json",
+                     "{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"YWJj\"}]}");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[400];
+        snprintf(text, sizeof text, SMALL "keys: { k: %s }\n", cases[i].keys);
+        if (cases[i].error)
+            check_error(f, text, cases[i].error);
+        else
+            load(f, text);
+        snprintf(text, sizeof text, SMALL "dev: true\nkeys: { k: %s }\n", cases[i].keys);
+        load(f, text);
+    }
+    /* One that is not there is no weak one. */
+    check_error(f, SMALL "secrets: { s: { file: nothing } }\nkeys: { k: { secret: s } }\n",
+                "secrets.s: ");
+    assert_int_equal(f->errors, 1);
+}
+
+/* What a check says of secrets: those that are there are judged, and of others it warns. */
+static void test_check_tries_secrets(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *file, *said; /* file NULL: there is none */
+        unsigned errors, warnings;
+    } cases[] = {
+        {NULL, "x.yaml: secrets.s: warning: ", 0, 1},
+        {"\n", "x.yaml: secrets.s: warning: the file is empty\n", 0, 1},
+        {STRONG, "", 0, 0},
+        {"short", "x.yaml: keys.k: its secret has fewer than 32 bytes; only `dev` takes it\n", 1,
+         0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[PATH_MAX + 400];
+        snprintf(text, sizeof text,
+                 "services: { a: { backends: ['127.0.0.1:3000'] } }\n"
+                 "routes: [{ match: /*, service: a, policies: [{ jwt: { keys: k } }] }]\n"
+                 "secrets: { s: { file: %s } }\nkeys: { k: { secret: s } }\n",
+                 files_test_path(&f->files, "secret"));
+        if (cases[i].file)
+            files_test_write(&f->files, "secret", cases[i].file);
+        struct mg_str s = mg_str_c(text);
+        load_source(f,
+                    (struct mg_config_source){
+                        .file = "x.yaml", .text = &s, .check_only = true, .tries_secrets = true});
+        assert_int_equal(f->errors, cases[i].errors);
+        assert_int_equal(f->warnings, cases[i].warnings);
+        if (strncmp(f->said.p, cases[i].said, strlen(cases[i].said)) != 0)
+            fail_msg("want: %s\ngot:  %s", cases[i].said, f->said.p);
+    }
+}
+
 /* --- the command line's word --- */
 
 static void test_overrides(void **state)
@@ -638,13 +728,23 @@ static void test_warnings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_small),          TEST(test_every_part),
-        TEST(test_routes),         TEST(test_shadowed_routes),
-        TEST(test_steps),          TEST(test_functions),
-        TEST(test_includes),       TEST(test_from_disk),
-        TEST(test_secrets),        TEST(test_overrides),
-        TEST(test_errors),         TEST(test_broken_policies),
-        TEST(test_warnings),       TEST(test_steps_that_cannot_be_built),
+        TEST(test_small),
+        TEST(test_every_part),
+        TEST(test_routes),
+        TEST(test_shadowed_routes),
+        TEST(test_steps),
+        TEST(test_functions),
+        TEST(test_includes),
+        TEST(test_from_disk),
+        TEST(test_secrets),
+        TEST(test_line_ends_of_secrets),
+        TEST(test_weak_keys),
+        TEST(test_check_tries_secrets),
+        TEST(test_overrides),
+        TEST(test_errors),
+        TEST(test_broken_policies),
+        TEST(test_warnings),
+        TEST(test_steps_that_cannot_be_built),
         TEST(test_trial_is_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1044,7 +1044,9 @@ function jwt.verifier(rules) end
 function jwt.verify(token, rules) end
 
 ---@param claims table
----@param options { key: string, algorithm?: string, kid?: string, typ?: string } a secret, or a private key as PEM
+---`key` is a secret, or a private key as PEM (RSA, or EC on P-256, P-384, P-521). The algorithm is what the key is for
+---when none is named: HS256, RS256, or that of the curve.
+---@param options { key: string, algorithm?: string, kid?: string, typ?: string }
 ---@return string token
 ---@nodiscard
 function jwt.sign(claims, options) end

@@ -659,6 +659,14 @@ static bool write_token(const struct mg_jwt_signer *s, struct mg_str header, str
     return !out->failed;
 }
 
+enum mg_jwa mg_jwt_algorithm_of(const struct mg_private_key *key)
+{
+    enum mg_jwa alg = MG_JWA_RS256; /* the first of those for RSA */
+    while (methods[alg].kind != mg_private_key_kind(key))
+        alg++;
+    return alg;
+}
+
 enum mg_rc mg_jwt_sign(const struct mg_jwt_signer *signer, struct mg_str payload,
                        struct mg_buf *out, struct mg_error *err)
 {

@@ -134,6 +134,9 @@ struct mg_jwt_signer {
     struct mg_str typ;                  /* NULL p: none */
 };
 
+/* What a private key signs by when nobody says: RS256, or the one of its curve. */
+enum mg_jwa mg_jwt_algorithm_of(const struct mg_private_key *key);
+
 /* Appends a token with this payload, a JSON object without a key twice, to `out`. Borrows all.
  * MG_FAIL with a text in `err`, and nothing appended, when algorithm and key do not go together,
  * the payload is not such an object, `kid` or `typ` is not UTF-8, or libcrypto fails. EdDSA is only

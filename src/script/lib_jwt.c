@@ -32,6 +32,7 @@
 #define SETS_MAX 16
 #define LIST_MAX 64
 #define CHUNK 4096
+#define PEM_BEGIN "-----BEGIN "
 /* How long a token waits for newer keys, and how often it looks: it is not told, for no message of
  * another thread could be sure to find it. */
 #define WAIT_NS (2 * MG_SECOND)
@@ -547,7 +548,7 @@ static int collect_signing(lua_State *L)
 static struct signing *push_signing(lua_State *L)
 {
     struct signing *s = lua_newuserdatauv(L, sizeof *s, 0);
-    *s = (struct signing){.signer = {.alg = MG_JWA_HS256}};
+    *s = (struct signing){.signer = {.typ = MG_STR_NONE}};
     mg_buf_init(&s->payload, MG_JWT_BYTES_MAX);
     mg_buf_init(&s->token, 2 * MG_JWT_BYTES_MAX);
     if (luaL_newmetatable(L, SIGNING)) {
@@ -558,13 +559,29 @@ static struct signing *push_signing(lua_State *L)
     return s;
 }
 
-static enum mg_rc sign(lua_State *L, struct signing *s, struct mg_str key)
+static bool is_pem(struct mg_str key)
 {
-    if (mg_json_encode(L, 1, &s->payload, NULL, &s->err) != MG_OK)
-        return MG_FAIL;
-    if (MG_JWA_BIT(s->signer.alg) & MG_JWA_ALL_HS)
+    return memmem(key.p, key.n, PEM_BEGIN, sizeof PEM_BEGIN - 1) != NULL;
+}
+
+/* A private key is taken for a secret only when HS is asked for by name. */
+static enum mg_rc read_key(struct signing *s, struct mg_str key, struct mg_str algorithm)
+{
+    if (algorithm.p && !mg_jwa_from_name(algorithm, &s->signer.alg))
+        return mg_error_set(&s->err, "there is no algorithm '%s'", algorithm.p);
+    bool secret = algorithm.p ? MG_JWA_BIT(s->signer.alg) & MG_JWA_ALL_HS : !is_pem(key);
+    if (secret)
         s->signer.secret = key;
     else if (!(s->signer.private_key = mg_private_key_from_pem(key, NULL, &s->err)))
+        return MG_FAIL;
+    if (!algorithm.p)
+        s->signer.alg = secret ? MG_JWA_HS256 : mg_jwt_algorithm_of(s->signer.private_key);
+    return MG_OK;
+}
+
+static enum mg_rc sign(lua_State *L, struct signing *s)
+{
+    if (mg_json_encode(L, 1, &s->payload, NULL, &s->err) != MG_OK)
         return MG_FAIL;
     return mg_jwt_sign(&s->signer, mg_buf_str(&s->payload), &s->token, &s->err);
 }
@@ -573,15 +590,13 @@ static int l_sign(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
-    struct mg_str name = option_text(L, 2, "algorithm"), key = option_text(L, 2, "key");
+    struct mg_str algorithm = option_text(L, 2, "algorithm"), key = option_text(L, 2, "key");
     struct signing *s = push_signing(L);
-    if (name.p && !mg_jwa_from_name(name, &s->signer.alg))
-        return luaL_error(L, "mg.jwt.sign: there is no algorithm '%s'", name.p);
     if (key.n == 0)
         return luaL_error(L, "mg.jwt.sign: 'key' must be a secret, or a private key as PEM");
     s->signer.kid = option_text(L, 2, "kid");
     s->signer.typ = option_text(L, 2, "typ");
-    if (sign(L, s, key) != MG_OK)
+    if (read_key(s, key, algorithm) != MG_OK || sign(L, s) != MG_OK)
         return luaL_error(L, "mg.jwt.sign: %s", s->err.text);
     lua_pushlstring(L, s->token.p, s->token.n);
     return 1;

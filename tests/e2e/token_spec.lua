@@ -15,6 +15,7 @@ keys:
   b: { secret: b }
   c: { secret: literal-0123456789abcdef-literal }
   d: { public_key: ec.pub, algorithms: ES256 }
+  e: { public_key: ec.pub }
 ]]
 
 local function run(args, options)
@@ -61,21 +62,22 @@ describe("moongate token", function()
     assert.is_true(claims.exp > os.time() + 86000)
   end)
 
-  it("signs with a private key", function()
+  it("signs with a private key, by what that is for", function()
     local made = E.command(EC_KEY)
     assert.equal(0, made.status, made.stderr)
     local path = os.tmpname()
     local file = assert(io.open(path, "wb"))
     file:write(made.stdout)
     file:close()
-    local header = parts(with_keys { "--key", "d", "--private-key", path })
-    os.remove(path)
-    assert.equal("ES256", header.alg)
+    finally(function() os.remove(path) end)
+    for _, key in ipairs { "d", "e" } do
+      assert.equal("ES256", parts(with_keys { "--key", key, "--private-key", path }).alg)
+    end
   end)
 
   for what, case in pairs {
-    ["several keys"] = { {}, 1, "which key? CONFIG has 'a', 'b', 'c', 'd'; say --key NAME" },
-    ["a key that is not there"] = { { "--key", "e" }, 1, "CONFIG has no key 'e'" },
+    ["several keys"] = { {}, 1, "which key? CONFIG has 'a', 'b', 'c', 'd', 'e'; say --key NAME" },
+    ["a key that is not there"] = { { "--key", "f" }, 1, "CONFIG has no key 'f'" },
     ["a key that only verifies"] = { { "--key", "d" }, 1, "key 'd' only says how to verify" },
     ["an algorithm that does not fit"] = { { "--key", "c", "--algorithm", "none" }, 1, "there is no algorithm 'none'" },
     ["a word that is no claim"] = { { "userId" }, 2, "expected CLAIM=VALUE, not 'userId'" },

@@ -2,9 +2,9 @@
 --
 --     T.jwt({ sub = "ann", exp = 1767229200 }, { key = "…", algorithm = "HS256", kid = "k1", typ = "at+jwt" })
 --
--- `key` (or `secret`) is a shared secret, or the PEM of a private key; left out, it is M.SECRET. The algorithm is
--- HS256 when none is named. A token without `exp` gets one that is far away for real and simulated clocks alike;
--- `exp = false` makes one that never ends.
+-- `key` (or `secret`) is a shared secret, or the PEM of a private key; left out, it is M.SECRET. The algorithm is what
+-- the key is for when none is named: HS256 of a secret. A token without `exp` gets one that is far away for real and
+-- simulated clocks alike; `exp = false` makes one that never ends.
 
 local mg = require "moongate"
 

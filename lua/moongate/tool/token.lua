@@ -21,7 +21,7 @@ usage: moongate token [-c FILE] [--key NAME] [OPTION]... [CLAIM=VALUE]...
   --key NAME          which of its keys; needed where there are several
   --private-key FILE  PEM to sign with, for a key that only says how to verify
   --expires TIME      from now, such as 10m or 30d; default 1h
-  --algorithm NAME    default: the first that the key is good for, or HS256
+  --algorithm NAME    default: the first of the config's, or what the key is for
   --kid TEXT, --typ TEXT    for the token's header
 ]]
 

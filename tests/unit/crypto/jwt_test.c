@@ -950,6 +950,8 @@ static void sign_and_verify(void **state)
             signer.secret = MG_STR(SECRET);
         else
             signer.private_key = private_of(cert);
+        if (alg == MG_JWA_RS256 || alg >= MG_JWA_ES256)
+            assert_int_equal(mg_jwt_algorithm_of(signer.private_key), alg);
         /* Often enough for numbers of all lengths, where they have some. */
         for (int i = 0; i < (alg == MG_JWA_ES256 ? 600 : 20); i++) {
             struct mg_buf out;

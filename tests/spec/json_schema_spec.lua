@@ -111,6 +111,24 @@ local FORMATS = {
   uri = { { "http://a/b?c#d", "urn:a:b", "http://[::1]:80/", "a:%20" },
     { "//a/b", "/a", "http://a b", "a:%2", "http://[::1", "http://a:x/", "a:\\", "http://a/[b]", "a:b#c#d" } },
   ["uri-reference"] = { { "//a/b", "/a", "", "#a", "a/b:c" }, { "\\a", "a b", "1a:b" } },
+  duration = {
+    { "P4DT12H30M5S", "P4Y", "P1Y2M3D", "P2M3D", "PT0S", "P1M", "PT1M", "PT1H2M", "P2W", "P1DT2M", "P0D" },
+    { "", "P", "PT", "P1YT", "4D", "P1", "P1D2H", "PT1D", "P2D1Y", "P1Y3D", "PT1H3S", "P1Y2W", "P2WT1S", "P0.5D",
+      "-P1D", "P-1D", "P1D\n", "P1H", "p1d", "PD", "P1Y1Y", "PT1S2T" },
+  },
+  ["idn-email"] = { { "a@b.c", "δοκιμή@παράδειγμα.gr", '"é"@b' },
+    { "2962", "a＠b", "é é@b", "a@é..c", "a\xC3@b" } },
+  iri = { { "http://ƒøø.ßår/?∂éœ=πîx#πîüx", "urn:a", "http://[::1]/é" },
+    { "/abc", "âππ", "é:a", "http://[é]/", "http://a:é/", "a:\u{85}", "a:\xC3", "a:\\é", "http://a b" } },
+  ["iri-reference"] = { { "âππ", "//é/ü", "", "a/b:c" }, { "\\é", "é:b", "a b" } },
+  ["uri-template"] = {
+    { "", "/a/{b}", "{+b,c:9999,d*}", "{?a.b,c_1}", "{%41}", "é%41'", "{a}{b}", "{#x}" },
+    { "{}", "{a", "a}", "{a,,b}", "{a,}", "{a:0}", "{a:01}", "{a:10000}", "{a..b}", "{.}", "{a-b}", "{a*:1}", "{,+a}",
+      "a b", "%4", "%4{a}1", "a|b", "<", "\127", "{a{b}}", "\xFF" },
+  },
+  regex = { { "^a+$", "\\p{L}", "", "(?<n>a)\\k<n>" }, { "(", "a**", "(?i)a", "\\a", ("a"):rep(1001) } },
+  ["relative-json-pointer"] = { { "0", "1/a", "10#", "0/~0" },
+    { "", "/a", "01/a", "-1", "0##", "0#/a", "0/~2", "1\n" } },
   ["json-pointer"] = { { "", "/a~0~1" }, { "a", "/~", "/~2" } },
 }
 
@@ -133,7 +151,8 @@ local PATTERNS = {
 }
 
 local BAD_PATTERNS = {
-  ["("] = "bad regular expression", ["a**"] = "at character 3: nothing to repeat", ["a++"] = "nothing to repeat",
+  ["("] = "/pattern: bad regular expression at byte 1: missing", ["a**"] = "at character 3: nothing to repeat",
+  ["a++"] = "nothing to repeat",
   ["(?i)a"] = "at character 1: no such group", ["(?>a)"] = "no such group", ["(*UTF)a"] = "nothing to repeat",
   ["\\Z"] = "'\\Z' is no escape", ["\\a"] = "no escape", ["\\h"] = "no escape", ["\\Qa\\E"] = "no escape",
     ["\\"] = "no escape",

@@ -1,8 +1,12 @@
 -- The formats that are checked: { [name] = function(text) -> boolean }. Names that are not here mean nothing.
 
 local mg = require "moongate"
+local pattern = require "moongate.json_schema.pattern"
 
 local M = {}
+
+local REGEX_BYTES = 1000 -- a longer one is taken for none: it is compiled each time
+local SCHEME = "^%a[%w+.-]*:"
 
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
@@ -37,6 +41,20 @@ end
 M["date-time"] = function(text)
   local date, time = text:match "^(..........)[Tt](.*)$"
   return date ~= nil and M.date(date) and M.time(time)
+end
+
+-- Numbers with units behind them, in the order of `units` and without a gap: "1Y2M" of "YMD", and not "1Y3D".
+local function is_run(text, units)
+  local letters, rest = text:gsub("%d+", ""), text:gsub("%d+%a", "")
+  return text ~= "" and rest == "" and units:find(letters, 1, true) ~= nil
+end
+
+-- RFC 3339 appendix A
+function M.duration(text)
+  local date, mark, time = text:match "^P([^T]*)(T?)(.*)$"
+  if not date or date .. mark == "" then return false end
+  if mark == "" and is_run(date, "W") then return true end
+  return (date == "" or is_run(date, "YMD")) and (mark == "" or is_run(time, "HMS"))
 end
 
 local function is_hostname(text)
@@ -79,6 +97,11 @@ function M.email(text)
   return M.ipv4(address)
 end
 
+-- RFC 6531: with any character beyond ASCII where a letter may stand, in the domain too.
+M["idn-email"] = function(text)
+  return M.email((text:gsub("[\xC2-\xF4][\x80-\xBF]+", "x")))
+end
+
 function M.uuid(text)
   return text:find("^" .. ("%x"):rep(8) .. "%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-" .. ("%x"):rep(12) .. "$") ~= nil
 end
@@ -110,16 +133,64 @@ local function is_reference(text)
 end
 
 function M.uri(text)
-  return text:find "^%a[%w+.-]*:" ~= nil and is_reference(text)
+  return text:find(SCHEME) ~= nil and is_reference(text)
 end
 
 -- One without a scheme has no colon in its first segment (4.2).
 M["uri-reference"] = function(text)
-  return is_reference(text) and (text:find "^%a[%w+.-]*:" ~= nil or not text:find "^[^/?#]*:")
+  return is_reference(text) and (text:find(SCHEME) ~= nil or not text:find "^[^/?#]*:")
+end
+
+-- RFC 3987: a URI that may have characters beyond ASCII where a letter may stand, but for controls.
+local function as_ascii(text)
+  return (text:gsub("[\xC3-\xF4][\x80-\xBF]+", "x"):gsub("\xC2[\xA0-\xBF]", "x"))
+end
+
+function M.iri(text)
+  return text:find(SCHEME) ~= nil and is_reference(as_ascii(text))
+end
+
+M["iri-reference"] = function(text)
+  return is_reference(as_ascii(text)) and (text:find(SCHEME) ~= nil or not text:find "^[^/?#]*:")
+end
+
+-- A variable of a template, and what is behind it: `name`, `name:3`, `name*` (RFC 6570 2.3, 2.4).
+local function is_variable(text)
+  local name = text:match "^(.*):[1-9]%d?%d?%d?$" or text:match "^(.*)%*$" or text
+  if name == "" or ("." .. name .. "."):find("..", 1, true) then return false end
+  return not name:gsub("%%%x%x", ""):find "[^%w_.]"
+end
+
+local function is_expression(text)
+  local list = text:match "^[+#./;?&=,!@|]?(.*)$"
+  for variable in (list .. ","):gmatch "([^,]*)," do
+    if not is_variable(variable) then return false end
+  end
+  return true
+end
+
+-- RFC 6570
+M["uri-template"] = function(text)
+  local good = true
+  local literals = as_ascii(text):gsub("{([^{}]*)}", function(expression)
+    good = good and is_expression(expression)
+    return "/"
+  end):gsub("%%%x%x", "")
+  return good and not literals:find '[%c\128-\255 "%%<>\\^`{|}]'
 end
 
 M["json-pointer"] = function(text)
   return (text == "" or text:sub(1, 1) == "/") and not text:gsub("~[01]", ""):find("~", 1, true)
+end
+
+M["relative-json-pointer"] = function(text)
+  local rest = text:match "^0(.*)$" or text:match "^[1-9]%d*(.*)$"
+  return rest ~= nil and (rest == "#" or M["json-pointer"](rest))
+end
+
+-- As `pattern` takes it: ECMA-262, with Unicode.
+function M.regex(text)
+  return #text <= REGEX_BYTES and pattern.compile(text) ~= nil
 end
 
 return M

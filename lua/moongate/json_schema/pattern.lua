@@ -165,7 +165,7 @@ function M.compile(text)
     error(result, 0)
   end
   local made, regex = pcall(mg.regex, result, "u")
-  if not made then return nil, (tostring(regex):gsub("^.-mg%.regex: ", "")) end
+  if not made then return nil, (tostring(regex):gsub("^.-mg%.regex: ", ""):gsub("^bad regular expression ", "")) end
   return regex
 end
 

@@ -24,15 +24,19 @@ local function authority(req)
   return (host:gsub(req.scheme == "https" and ":443$" or ":80$", ""))
 end
 
+-- Path and query, as the request line has them.
+local function target(req)
+  return req.raw_path .. (req.query and "?" .. req.query or "")
+end
+
 local DERIVED = {
   ["@method"] = function(req) return req.method end,
   ["@authority"] = authority,
   ["@scheme"] = function(req) return req.scheme end,
   ["@path"] = function(req) return req.raw_path end,
   ["@query"] = function(req) return "?" .. (req.query or "") end,
-  ["@target-uri"] = function(req)
-    return req.scheme .. "://" .. authority(req) .. req.raw_path .. (req.query and "?" .. req.query or "")
-  end,
+  ["@request-target"] = target,
+  ["@target-uri"] = function(req) return req.scheme .. "://" .. authority(req) .. target(req) end,
 }
 
 local function is_component(name)
@@ -44,7 +48,8 @@ M.schema = s.record {
     help = "names of those who may come in; all that have a secret when left out" }),
   components = s.list(s.string { len = { 1, 128 } }, { single = true, len = { 0, COMPONENTS_MAX },
     default = { "@method", "@authority", "@path", "@query" },
-    help = "what a signature must cover: fields, @method, @authority, @scheme, @path, @query, @target-uri" }),
+    help = "what a signature must cover: fields, @method, @authority, @scheme, @path, @query, @request-target, "
+      .. "@target-uri" }),
   digest = s.boolean { default = true, help = "bodies must be covered, by content-digest" },
   max_age = s.duration { default = "5m", gt = 0, le = 86400, help = "how old a signature may be" },
   leeway = s.duration { default = "5s", le = 60, help = "by how much clocks may differ" },

@@ -126,8 +126,8 @@ describe("hmac-auth", function()
     it("fields, joined as they came", function()
       local t, clock = gateway { components = { "@path", "x-a" } }
       local fields = headers(clock(), {
-        list = '"x-a" "@path" "@scheme" "@target-uri"',
-        lines = '"x-a": 1, b  c\n"@path": /orders/7\n"@scheme": http\n'
+        list = '"x-a" "@path" "@scheme" "@request-target" "@target-uri"',
+        lines = '"x-a": 1, b  c\n"@path": /orders/7\n"@scheme": http\n"@request-target": /orders/7?a=1\n'
           .. '"@target-uri": http://shop.example/orders/7?a=1\n',
       })
       fields["X-A"] = { "1", "b  c" }

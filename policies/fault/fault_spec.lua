@@ -36,6 +36,7 @@ describe("fault", function()
     assert.problem(t:request "/", 503, "fault-injected")
     assert.called("api", 0)
     assert.equal("boom", (gateway({ abort = 500, body = "boom" }):request "/"):text())
+    assert.equal("Client Error", (gateway({ abort = 418 }):request "/"):json().title) -- it has no phrase of its own
   end)
 
   it("delays", function()

@@ -367,9 +367,11 @@ describe("rate-limit", function()
         local t = gateway { limit = 10, cost = "${header.x-cost}" }
         local function cost(value) return from("192.0.2.1", "/", { ["X-Cost"] = value }) end
         assert.header(t:request(cost "4"), "RateLimit", '"default";r=6;t=60')
-        for i, nonsense in ipairs { "-5", "nan", "inf", "1e300", "x" } do
+        for i, nonsense in ipairs { "-5", "nan", "", "1 2", "x" } do
           assert.header(t:request(cost(nonsense)), "RateLimit", ('"default";r=%d;t=60'):format(6 - i))
         end
+        for _, much in ipairs { "2", "5000000", "1e300", "inf" } do assert.status(t:request(cost(much)), 429) end
+        assert.status(t:request(cost "1"), 200)
       end)
     end)
   end

@@ -25,6 +25,15 @@ static struct mg_str type_of(struct mg_request *req, struct mg_str slug)
     return mg_arena_printf(req->arena, "%.*s%.*s", MG_STR_ARGS(base), MG_STR_ARGS(slug));
 }
 
+/* A status without a phrase of its own has the name of its class (RFC 9110 15). */
+static struct mg_str title_of(unsigned status)
+{
+    struct mg_str phrase = mg_status_phrase(status);
+    if (phrase.n)
+        return phrase;
+    return status < 500 ? MG_STR("Client Error") : MG_STR("Server Error");
+}
+
 /* A short word to branch on: of a slug that is a URI, its end. */
 static struct mg_str word_of(struct mg_str slug)
 {
@@ -44,7 +53,7 @@ struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg
                               struct mg_str detail, struct mg_str members)
 {
     struct mg_buf b;
-    struct mg_str title = mg_status_phrase(status);
+    struct mg_str title = title_of(status);
     mg_buf_init(&b, 65536);
     mg_buf_add_char(&b, '{');
     if (req->wg->gen->errors_format == MG_ERRORS_SIMPLE) {

@@ -57,7 +57,7 @@ static const struct mg_rate_limit_set *choose(const struct mg_rate_limit_options
 /* --- how much --- */
 
 /* Whoever may say what a request costs must not give units back, or say what is no number at all:
- * that is 1. */
+ * that is 1. What is too much for any limit must not be cheaper than less. */
 static double cost_of(const struct mg_rate_limit_options *o, struct mg_request *req)
 {
     char digits[NUMBER_BYTES_MAX + 1], *end;
@@ -69,7 +69,7 @@ static double cost_of(const struct mg_rate_limit_options *o, struct mg_request *
     memcpy(digits, text.p, text.n);
     digits[text.n] = 0;
     double cost = strtod(digits, &end);
-    return end == digits + text.n && cost >= 0 && cost <= o->cost_max ? cost : 1;
+    return end == digits + text.n && cost >= 0 ? fmin(cost, o->cost_max) : 1;
 }
 
 /* --- whose --- */

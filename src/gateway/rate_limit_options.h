@@ -74,7 +74,7 @@ struct mg_rate_limit_options {
     struct mg_str tier;      /* a template that gives the tier; n 0: by the client's groups */
     double cost;             /* units of a request */
     struct mg_str cost_expr; /* a template in its place; n 0: none */
-    double cost_max;         /* more than that is no cost */
+    double cost_max;         /* more than that counts as that */
     bool headers;            /* RateLimit-Policy and RateLimit */
     enum mg_rate_limit_legacy legacy;
     enum mg_rate_limit_reset reset;

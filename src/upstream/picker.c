@@ -255,7 +255,7 @@ static const struct mg_member *draw_member(struct draw *d)
 }
 
 static struct mg_backend *pick_from(struct mg_picker *p, const struct mg_pick *pick, uint32_t pool,
-                                    bool *surprised)
+                                    bool panic, bool *surprised)
 {
     const struct mg_members *m = p->_members;
     struct draw d = {
@@ -264,7 +264,7 @@ static struct mg_backend *pick_from(struct mg_picker *p, const struct mg_pick *p
         .config = mg_service_config(p->service),
         .pool = &m->pools[pool],
         .v = &m->v[m->pools[pool].first],
-        .panic = p->_panic && pool == p->_pool,
+        .panic = panic,
     };
     const struct mg_member *chosen = draw_member(&d);
     *surprised = d.surprised;
@@ -317,14 +317,21 @@ static void renew(struct mg_picker *p)
     p->_panic = false;
 }
 
-/* The first pool that has somebody left. */
-static struct mg_backend *pick_elsewhere(struct mg_picker *p, const struct mg_pick *pick)
+static struct mg_backend *pick_in_use(struct mg_picker *p, const struct mg_pick *pick,
+                                      bool *surprised)
+{
+    return pick_from(p, pick, p->_pool, p->_panic, surprised);
+}
+
+/* In the first of the other pools that has somebody left. */
+static struct mg_backend *pick_elsewhere(struct mg_picker *p, const struct mg_pick *pick,
+                                         bool panic)
 {
     struct mg_backend *b = NULL;
     bool surprised;
     for (uint32_t i = 0; !b && i < p->_members->pool_count; i++)
         if (i != p->_pool)
-            b = pick_from(p, pick, i, &surprised);
+            b = pick_from(p, pick, i, panic, &surprised);
     return b;
 }
 
@@ -370,12 +377,16 @@ struct mg_backend *mg_picker_next(struct mg_picker *p, const struct mg_pick *pic
         return b;
     if (!p->_whole && p->_looked_ns != pick->now_ns)
         look(p, pick->now_ns);
-    b = pick_from(p, pick, p->_pool, &surprised);
+    b = pick_in_use(p, pick, &surprised);
     if (!b || (surprised && p->_whole)) {
         look(p, pick->now_ns);
-        b = pick_from(p, pick, p->_pool, &surprised);
+        b = pick_in_use(p, pick, &surprised);
     }
-    return b ? b : pick_elsewhere(p, pick);
+    if (!b)
+        b = pick_elsewhere(p, pick, false);
+    if (!b && p->_panic)
+        b = pick_elsewhere(p, pick, true); /* the checks may be wrong there as well */
+    return b;
 }
 
 struct mg_str mg_picker_token(struct mg_picker *p, const struct mg_backend *b)

@@ -50,7 +50,7 @@ struct mg_pick {
 
 /* The next backend for a request, borrowed until the next call (take a ref to keep it), or NULL
  * when there is none, or all were tried. A pool whose members were all tried is followed by the
- * others. */
+ * others: their usable members, and in a panic by all they have. */
 struct mg_backend *mg_picker_next(struct mg_picker *p, const struct mg_pick *pick);
 
 /* What names that backend in a cookie; a view until the next call. Empty: it is not a member any

@@ -221,14 +221,18 @@ describe("limits in Redis", function()
     end
   end)
 
+  local function free_port()
+    local listener = E.listen(function() end)
+    listener:close()
+    return tostring(listener.port)
+  end
+
   it("of examples/rate-limit-redis: a payment takes from both", function()
     local file = assert(io.open "examples/rate-limit-redis/moongate.yaml")
     local text = file:read "a"
     file:close()
     local function start()
-      local listener = E.listen(function() end) -- a port that is free now
-      listener:close()
-      return E.start { config = text, env = { REDIS = redis.address, PORT = "0", SHOP_PORT = tostring(listener.port) } }
+      return E.start { config = text, env = { REDIS = redis.address, PORT = "0", SHOP_PORT = free_port() } }
     end
     local gateways, count = { start(), start() }, {}
     for i = 1, 110 do
@@ -246,5 +250,18 @@ describe("limits in Redis", function()
     assert.same({ payment200 = 20, payment429 = 10, order200 = 70, order429 = 10 }, count)
     assert.equal("20", redis:command("GET", "payment:127.0.0.1"))
     assert.equal("100", redis:command("GET", "general:127.0.0.1"))
+  end)
+
+  it("of examples/rate-limit-redis: run.sh ends all that it started", function()
+    -- With gateways that do nothing, and tell who they are.
+    local ran = E.command { "bash", "-c", [[
+      folder=$(mktemp -d); export folder REDIS=127.0.0.1:$PORT MOONGATE=$folder/moongate
+      printf '#!/bin/sh\necho $$ >>$folder/pids; exec sleep 60\n' >$MOONGATE; chmod +x $MOONGATE
+      examples/rate-limit-redis/run.sh & pid=$!
+      until redis-cli -p $PORT ping && [ "$(wc -l <$folder/pids)" = 2 ]; do sleep 0.02; done
+      kill $pid; wait $pid
+      redis-cli -p $PORT ping || for gateway in $(cat $folder/pids); do kill -0 $gateway || echo ended; done
+      rm -r $folder]], env = { PORT = free_port() } }
+    assert.matches("ended\nended\n$", ran.stdout, 1, ran.stderr)
   end)
 end)

@@ -4,7 +4,7 @@ local s = require "moongate.schema"
 
 local M = {}
 
-M.MAX = 1000000
+M.MAX = 1000000000000 -- the most that a limit may be
 
 -- The option, for a schema.
 function M.option()

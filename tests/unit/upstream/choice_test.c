@@ -249,6 +249,26 @@ static void a_retry_may_leave_its_priority(void **state)
     end(&s);
 }
 
+/* To those that are usable first, then to whoever is left. */
+static void a_retry_in_a_panic_may_go_everywhere(void **state)
+{
+    struct scene s;
+    struct mg_backend *tried[6];
+    struct mg_pick p = {.tried = tried};
+    (void)state;
+    begin(&s, &plain,
+          (const char *[]){"1:0", "1:1", "1:1", "1:1", "1:2", "1:2", "1:2", "1:2", NULL});
+    for (size_t i = 0; i < 7; i++)
+        set_down(&s, i, i != 3);
+    p.now_ns = s.now_ns;
+    for (; p.tried_count < 6; p.tried_count++) {
+        static const int first[] = {1, 1, 1, 7, 0, 4}, last[] = {3, 3, 3, 7, 0, 6};
+        tried[p.tried_count] = mg_picker_next(&s.picker, &p);
+        assert_in_range(place(tried[p.tried_count]), first[p.tried_count], last[p.tried_count]);
+    }
+    end(&s);
+}
+
 static void ones_own_zone_comes_first(void **state)
 {
     struct mg_service_config config = plain;
@@ -575,6 +595,7 @@ int main(void)
         cmocka_unit_test(the_next_priority_is_for_when_the_first_is_down),
         cmocka_unit_test(panic_is_where_most_are_left),
         cmocka_unit_test(a_retry_may_leave_its_priority),
+        cmocka_unit_test(a_retry_in_a_panic_may_go_everywhere),
         cmocka_unit_test(ones_own_zone_comes_first),
         cmocka_unit_test(a_required_zone_is_never_left),
         cmocka_unit_test(the_least_loaded_for_its_weight_is_next),

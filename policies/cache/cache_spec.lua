@@ -747,6 +747,12 @@ describe("cache", function()
     end)
 
     it("wants to be told who may", function()
+  it("says that there is no room for what is too large", function()
+    local t = T.new { policies = { { cache = { ttl = 60 } } }, upstreams = { api = { body = ("x"):rep(20001) } },
+      config = { caches = { default = { max_object = 20000 } } } }
+    assert.header(t:request "/a", "Cache-Status", "moongate;fwd=uri-miss;fwd-status=200;detail=no-room")
+  end)
+
       local module = require "cache"
       local _, err = T.validate(module, { purge = {} })
       assert.matches("cache.purge: needs 'allow' or 'when': nobody else may purge", err, 1, true)

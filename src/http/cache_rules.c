@@ -410,7 +410,7 @@ enum mg_cache_storing mg_cache_judge_response(const struct mg_cache_settings *se
 struct mg_str mg_cache_storing_name(enum mg_cache_storing verdict)
 {
     static const struct mg_str NAMES[] = {
-        [MG_CACHE_STORE] = MG_STR("stored"),
+        [MG_CACHE_STORE] = MG_STR("no-room"),
         [MG_CACHE_NOT_METHOD] = MG_STR("method"),
         [MG_CACHE_NOT_STATUS] = MG_STR("status"),
         [MG_CACHE_NOT_NO_STORE] = MG_STR("no-store"),

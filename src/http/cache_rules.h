@@ -129,7 +129,8 @@ enum mg_cache_storing {
     MG_CACHE_NOT_LIFETIME, /* nothing says how long, or it could not be used even once */
 };
 
-/* The verdict as a word for `detail` in Cache-Status: "set-cookie", "no-store", ... */
+/* Why it is not stored, as a word for `detail` in Cache-Status: "set-cookie", "no-store", ...;
+ * MG_CACHE_STORE: "no-room", for what might have been. */
 struct mg_str mg_cache_storing_name(enum mg_cache_storing verdict);
 
 struct mg_cache_answer {

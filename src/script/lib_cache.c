@@ -487,8 +487,7 @@ static int push_stored(lua_State *L, const struct mg_cache_keep *keep)
     lua_pushboolean(L, stored);
     if (stored)
         return 1;
-    struct mg_str why =
-        keep->storing == MG_CACHE_STORE ? MG_STR("no-room") : mg_cache_storing_name(keep->storing);
+    struct mg_str why = mg_cache_storing_name(keep->storing);
     lua_pushlstring(L, why.p, why.n);
     return 2;
 }

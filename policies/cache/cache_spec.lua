@@ -289,6 +289,95 @@ describe("cache", function()
       assert.called("api", 3)
     end)
 
+    it("takes it from a part that has it", function()
+      local t = ranged { headers = { ["Cache-Control"] = "max-age=10", ETag = '"v1"', ["Content-Digest"] = "x" } }
+      assert.header(t:request(part "bytes=1-"), "Content-Digest", "x")
+      t:request(part "bytes=0-1")
+      for range, text in pairs {
+        ["bytes=2-4"] = "234", ["bytes=1-1"] = "1", ["bytes=5-"] = "56789", ["bytes=-3"] = "789", ["bytes=9-99"] = "9",
+      } do
+        local res = t:request(part(range))
+        assert.status(res, 206)
+        assert.equal(text, res:text())
+        local first = tonumber(text:sub(1, 1))
+        assert.header(res, "Content-Range", ("bytes %d-%d/10"):format(first, first + #text - 1))
+        assert.header(res, "Content-Length", tostring(#text))
+        assert.is_nil(res:header "Content-Digest")
+        assert.matches("moongate;hit", res:header "Cache-Status")
+      end
+      assert.status(t:request(part("bytes=2-4", { ["If-None-Match"] = '"v1"' })), 304)
+      assert.status(t:request(part("bytes=2-4", { ["If-Range"] = '"v1"' })), 206)
+      assert.called("api", 2)
+      t:request(part("bytes=2-4", { ["If-Range"] = '"v2"' }))
+      t:request(part "bytes=0-5")
+      t:request(part "bytes=-10")
+      t:request(part "bytes=2-4,6-7")
+      assert.called("api", 6)
+      t:advance(11)
+      t:request(part "bytes=2-4")
+      assert.is_nil(select(2, t:seen "api"):header "If-None-Match")
+      assert.called("api", 7)
+    end)
+
+    it("takes it from no part that does not say what it is, or that is still on its way", function()
+      for _, range in ipairs { "bytes 4-9/10", "bytes 0-4/*" } do
+        local t = gateway({}, { status = 206, body = "01234",
+          headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = range } })
+        t:request(part "bytes=0-9")
+        t:request(part "bytes=4-4")
+        assert.called("api", 2)
+      end
+      local t = gateway({}, function(_, count)
+        local range = count == 1 and "bytes 0-9/10" or "bytes 0-9/*"
+        return { status = 206, body = "0123456789",
+          headers = { ["Cache-Control"] = "max-age=10", ["Content-Range"] = range } }
+      end)
+      t:request(part "bytes=0-9")
+      t:request(part("bytes=0-9", { ["Cache-Control"] = "no-cache" }))
+      t:request(part "bytes=4-4")
+      assert.called("api", 3)
+      t = ranged { trickle = { 1, 1 } }
+      local wide = t:start(part "bytes=0-")
+      t:advance(3)
+      local narrow = t:start(part "bytes=2-4")
+      t:settle()
+      assert.equal("0123456789", wide.res:text())
+      assert.equal("234", narrow.res:text())
+      assert.called("api", 2)
+      assert.equal("56", t:request(part "bytes=5-6"):text())
+      assert.called("api", 2)
+    end)
+
+    it("knows the widest by what is there now", function()
+      local t = ranged { headers = { ["Cache-Control"] = "max-age=10", Vary = "X-Plan", ETag = '"v1"' } }
+      local plan = { ["X-Plan"] = "a" }
+      t:request(part("bytes=0-4", plan))
+      t:request(part "bytes=1-2")
+      t:request(part("bytes=0-5", plan))
+      assert.called("api", 3)
+      assert.equal("12", t:request(part("bytes=1-2", plan)):text())
+      assert.equal("1", t:request(part("bytes=1-1", plan)):text())
+      assert.called("api", 3)
+      t:advance(11)
+      t:request(part("bytes=1-3", plan))
+      t:request(part("bytes=2-2", plan))
+      assert.called("api", 4)
+    end)
+
+    it("stays out of the way of what is asked for again", function()
+      local t = T.new { policies = { { cache = {} } },
+        config = { caches = { default = { size = "1MiB", max_object = 20000 } } },
+        upstreams = { api = function(req)
+          if req.path == "/hot" then return FRESH end
+          return { status = 206, body = ("x"):rep(1000),
+            headers = { ["Cache-Control"] = "max-age=60", ["Content-Range"] = "bytes 0-999/*" } }
+        end } }
+      for _ = 1, 3 do t:request "/hot" end
+      for i = 1, 1500 do t:request(part("bytes=" .. i .. "-")) end
+      assert.matches("hit", t:request("/hot"):header "Cache-Status")
+      assert.matches("fwd=uri%-miss", t:request(part "bytes=1-"):header "Cache-Status")
+    end)
+
     it("keeps the whole when the origin sends that", function()
       local t = gateway({}, { headers = FRESH.headers, body = "0123456789" })
       local first = t:request(part "bytes=2-4")
@@ -491,9 +580,9 @@ describe("cache", function()
       local tagged = { ["Cache-Control"] = "max-age=60", ["Surrogate-Key"] = "one", ETag = '"v"' }
       for _, drop in ipairs {
         { request = { method = "POST", path = "/a", body = "x" } },
-        { request = { method = "PURGE", path = "/a" }, count = 1 },
+        { request = { method = "PURGE", path = "/a" }, count = 2 }, -- with what tells of the widest
         { request = { method = "PURGE", path = "/", headers = { ["Surrogate-Key"] = "one" } }, count = 1 },
-        { request = { method = "PURGE", path = "/a", headers = { ["Soft-Purge"] = "1" } }, count = 1, soft = true },
+        { request = { method = "PURGE", path = "/a", headers = { ["Soft-Purge"] = "1" } }, count = 2, soft = true },
       } do
         local t = ranged({ headers = tagged }, { purge = { allow = "0.0.0.0/0" } })
         t:request(part "bytes=2-4")
@@ -658,6 +747,12 @@ describe("cache", function()
     assert.called("api", 3)
   end)
 
+  it("says that there is no room for what is too large", function()
+    local t = T.new { policies = { { cache = { ttl = 60 } } }, upstreams = { api = { body = ("x"):rep(20001) } },
+      config = { caches = { default = { max_object = 20000 } } } }
+    assert.header(t:request "/a", "Cache-Status", "moongate;fwd=uri-miss;fwd-status=200;detail=no-room")
+  end)
+
   it("sends X-Cache where that is wanted", function()
     local t = gateway({ legacy_headers = true, status_header = false }, FRESH)
     local first = t:request "/a"
@@ -747,12 +842,6 @@ describe("cache", function()
     end)
 
     it("wants to be told who may", function()
-  it("says that there is no room for what is too large", function()
-    local t = T.new { policies = { { cache = { ttl = 60 } } }, upstreams = { api = { body = ("x"):rep(20001) } },
-      config = { caches = { default = { max_object = 20000 } } } }
-    assert.header(t:request "/a", "Cache-Status", "moongate;fwd=uri-miss;fwd-status=200;detail=no-room")
-  end)
-
       local module = require "cache"
       local _, err = T.validate(module, { purge = {} })
       assert.matches("cache.purge: needs 'allow' or 'when': nobody else may purge", err, 1, true)

@@ -2,6 +2,7 @@
 #include "gateway/cache_answer.h"
 
 #include "gateway/cache_head.h"
+#include "gateway/cache_lookup.h"
 #include "http/cache_fields.h"
 #include "http/conditional.h"
 #include "http/range.h"
@@ -36,13 +37,40 @@ static int64_t length_of(const struct mg_cache_entry *e)
     return mg_cache_is_complete(e, &length) ? (int64_t)length : e->length;
 }
 
+/* Bytes of a complete body; the entry has those from `at` on. A digest of its content is none of
+ * these (RFC 9530 2). */
+static void send_range(struct mg_cache_answering *a, struct mg_response *res, struct mg_range range,
+                       uint64_t at, uint64_t length)
+{
+    struct mg_stored_body *body;
+    res->msg->status = 206;
+    mg_fields_remove_id(&res->msg->fields, MG_FIELD_CONTENT_DIGEST);
+    mg_fields_remove_id(&res->msg->fields, MG_FIELD_CONTENT_MD5);
+    mg_fields_set(&res->msg->fields, a->arena, MG_STR("Content-Range"),
+                  mg_range_content(a->arena, range, length));
+    res->body = new_body(a, &body);
+    mg_stored_body_range(body, range.first - at, mg_range_length(range));
+    res->msg->content_length = (int64_t)mg_range_length(range);
+}
+
+/* A part of a part; false: all of it is sent. */
+static bool answer_within(struct mg_cache_answering *a, struct mg_response *res)
+{
+    struct mg_range has, range;
+    uint64_t length;
+    if (!a->part || !mg_cache_lookup_extent(a->entry, a->arena, &has, &length) ||
+        !mg_range_within(a->part, has, length, &range))
+        return false;
+    send_range(a, res, range, has.first, length);
+    return true;
+}
+
 /* A part of a complete body; false: the whole is sent. */
 static bool answer_part(struct mg_cache_answering *a, struct mg_response *res,
                         const struct mg_validators *own)
 {
     const struct mg_message *asked = a->req->msg;
     const struct mg_field *field = mg_fields_get(&asked->fields, MG_FIELD_RANGE);
-    struct mg_stored_body *body;
     struct mg_range range;
     uint64_t length;
     if (!field || mg_fields_next(&asked->fields, field) || !is_get(a) || res->msg->status != 200 ||
@@ -59,12 +87,7 @@ static bool answer_part(struct mg_cache_answering *a, struct mg_response *res,
         res->msg->content_length = 0;
         break;
     case MG_RANGE_PART:
-        res->msg->status = 206;
-        mg_fields_set(&res->msg->fields, a->arena, MG_STR("Content-Range"),
-                      mg_range_content(a->arena, range, length));
-        res->body = new_body(a, &body);
-        mg_stored_body_range(body, range.first, mg_range_length(range));
-        res->msg->content_length = (int64_t)mg_range_length(range);
+        send_range(a, res, range, 0, length);
         break;
     }
     res->msg->phrase = MG_STR_NONE;
@@ -97,7 +120,7 @@ struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
     if ((res->msg->status == 200 || res->msg->status == 206) &&
         mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
         mg_cache_fields_not_modified(res->msg);
-    else if (!answer_part(a, res, &own) && !add_body(a, res))
+    else if (!answer_within(a, res) && !answer_part(a, res, &own) && !add_body(a, res))
         return NULL;
     return res;
 }

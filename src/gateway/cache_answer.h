@@ -16,7 +16,10 @@ struct mg_cache_answering {
     struct mg_loop *loop;
     struct mg_cache *store;
     struct mg_cache_entry *entry; /* borrowed; a body of it keeps a ref */
-    bool forwarded;               /* it came straight from the origin: no Age of 0 (RFC 9111 5.1) */
+    /* Of a part that has more than is asked for (mg_cache_lookup_extent): what is. NULL: the entry
+     * is what was asked for, or the whole. */
+    const struct mg_range_asked *part;
+    bool forwarded; /* it came straight from the origin: no Age of 0 (RFC 9111 5.1) */
     /* Set by the call. */
     int64_t ttl;                 /* for Cache-Status */
     struct mg_stored_body *body; /* reads the whole body; NULL: that is not sent */

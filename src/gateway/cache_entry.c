@@ -166,6 +166,58 @@ static struct mg_cache_new new_entry(const struct mg_cache_keeping *k, const str
                                  .expires_ns = expiry(k, &answer->record)};
 }
 
+/* --- which part is the widest --- */
+
+/* How many bytes a part has by what it says; 0: it is none, or none that others could be cut from.
+ */
+static uint64_t width_of(const struct mg_message *res)
+{
+    struct mg_range range;
+    uint64_t length;
+    bool known =
+        mg_cache_part_read(res->status, &res->fields, &range, &length) && length != MG_RANGE_END;
+    return known ? mg_range_length(range) : 0;
+}
+
+/* Of the one that was the widest so far, while it may be used. */
+static uint64_t widest_width(const struct mg_cache_keeping *k, const struct mg_cache_key *whole,
+                             struct mg_arena *arena)
+{
+    struct mg_range_asked part;
+    struct mg_cache_found found;
+    struct mg_cache_decision d;
+    struct mg_message head;
+    uint64_t width = 0;
+    if (!mg_cache_lookup_widest(store_of(k), whole, now_ns(k), arena, &part))
+        return 0;
+    const struct mg_cache_key key = {whole->primary,
+                                     mg_cache_key_part(whole->variant, &part, arena)};
+    mg_cache_lookup(store_of(k), &key, &k->asked.fields, now_ns(k), arena, &found);
+    if (found.entry) {
+        mg_cache_lookup_judge(found.entry, &k->request, now_s(k), &d);
+        mg_cache_head_read(found.entry->head, arena, &head);
+        width = d.ttl > 0 ? width_of(&head) : 0;
+    }
+    mg_cache_found_release(store_of(k), &found);
+    return width;
+}
+
+/* A note for those who ask for a part of this part. */
+static void note_width(const struct mg_cache_keeping *k, const struct mg_message *res,
+                       struct mg_arena *arena)
+{
+    const struct mg_cache_key whole = {k->key.primary, k->whole};
+    uint64_t width = width_of(res);
+    if (!width || width <= widest_width(k, &whole, arena))
+        return;
+    const struct mg_cache_key key = {whole.primary, mg_cache_key_widest(whole.variant, arena)};
+    struct mg_str range = mg_range_text(arena, &k->request.part);
+    mg_cache_mark(store_of(k), &key, mg_cache_head_note(MG_CACHE_HEAD_WIDEST, range, arena),
+                  UINT64_MAX, now_ns(k));
+}
+
+/* --- into the store --- */
+
 struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
                                             struct mg_cache_fill *fill,
                                             const struct mg_message *res,
@@ -177,6 +229,8 @@ struct mg_cache_entry *mg_cache_entry_begin(const struct mg_cache_keeping *k,
     struct mg_cache_new what = new_entry(k, res, answer, arena, &tags);
     what.quiet = showing == MG_CACHE_QUIET;
     struct mg_cache_entry *entry = mg_cache_fill_begin(fill, &what, now_ns(k));
+    if (entry)
+        note_width(k, res, arena);
     mg_buf_release(&tags);
     return entry;
 }
@@ -194,6 +248,8 @@ struct mg_cache_entry *mg_cache_entry_renew(const struct mg_cache_keeping *k,
     if (mg_cache_is_complete(old, &length))
         what.length = (int64_t)length;
     struct mg_cache_entry *entry = mg_cache_fill_renew(fill, old, &what, now_ns(k));
+    if (entry)
+        note_width(k, res, arena);
     mg_buf_release(&tags);
     return entry;
 }

@@ -3,7 +3,7 @@
  * place. Pure; any thread.
  *
  * Instead of a response there may be a note at a key: that the responses vary, and by what; or that
- * the last one could not be shared, so that nobody waits for the next.
+ * the last one could not be shared, so that nobody waits for the next; or which part is the widest.
  */
 #ifndef MG_GATEWAY_CACHE_HEAD_H
 #define MG_GATEWAY_CACHE_HEAD_H
@@ -15,12 +15,14 @@ enum mg_cache_head_kind {
     MG_CACHE_HEAD_RESPONSE,
     MG_CACHE_HEAD_VARIES,
     MG_CACHE_HEAD_UNSHARED,
+    MG_CACHE_HEAD_WIDEST,
 };
 
 /* In the arena, at a multiple of 8. `fields` are those to be kept. */
 struct mg_str mg_cache_head_pack(const struct mg_message *response, const struct mg_fields *fields,
                                  const struct mg_cache_record *record, struct mg_arena *arena);
-/* `names`: those of Vary, normalised; for MG_CACHE_HEAD_VARIES. */
+/* `names`: those of Vary, normalised, for MG_CACHE_HEAD_VARIES; for MG_CACHE_HEAD_WIDEST the range
+ * that was asked for. */
 struct mg_str mg_cache_head_note(enum mg_cache_head_kind kind, struct mg_str names,
                                  struct mg_arena *arena);
 

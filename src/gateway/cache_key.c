@@ -130,6 +130,13 @@ struct mg_str mg_cache_key_part(struct mg_str variant, const struct mg_range_ask
     return join_parts(parts, sizeof parts / sizeof *parts, arena);
 }
 
+/* No range is written so. */
+struct mg_str mg_cache_key_widest(struct mg_str variant, struct mg_arena *arena)
+{
+    const struct mg_str parts[] = {variant, MG_STR("widest")};
+    return join_parts(parts, sizeof parts / sizeof *parts, arena);
+}
+
 /* --- URLs --- */
 
 bool mg_cache_key_of_url(struct mg_str url, bool prefix, struct mg_arena *arena, struct mg_str *out)

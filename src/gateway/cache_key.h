@@ -29,6 +29,8 @@ struct mg_str mg_cache_key_vary(struct mg_str variant, struct mg_str names,
 /* The variant where the part that is asked for is kept, beside the whole's. In the arena. */
 struct mg_str mg_cache_key_part(struct mg_str variant, const struct mg_range_asked *part,
                                 struct mg_arena *arena);
+/* The variant where a note tells which of the parts is the widest. In the arena. */
+struct mg_str mg_cache_key_widest(struct mg_str variant, struct mg_arena *arena);
 /* The primary key, in the arena. Its parts are separated by NUL, which none of them can hold. */
 struct mg_str mg_cache_key_text(const struct mg_cache_target *target, struct mg_arena *arena);
 /* The same of an absolute URL; false when it is none. With `prefix` it ends where the URL's path

@@ -19,6 +19,7 @@ void mg_cache_lookup(struct mg_cache *store, const struct mg_cache_key *key,
         out->unshared = e;
         return;
     case MG_CACHE_HEAD_VARIES:
+    case MG_CACHE_HEAD_WIDEST: /* at a key of its own */
         break;
     }
     out->place.variant =
@@ -30,6 +31,27 @@ void mg_cache_lookup(struct mg_cache *store, const struct mg_cache_key *key,
         out->unshared = e;
     else
         out->entry = e;
+}
+
+bool mg_cache_lookup_widest(struct mg_cache *store, const struct mg_cache_key *whole,
+                            uint64_t now_ns, struct mg_arena *arena, struct mg_range_asked *part)
+{
+    const struct mg_cache_key key = {whole->primary, mg_cache_key_widest(whole->variant, arena)};
+    struct mg_cache_entry *note = mg_cache_find(store, &key, now_ns);
+    bool known = note && mg_range_read_one(mg_cache_head_names(note->head), part);
+    mg_cache_unref(store, note);
+    return known;
+}
+
+bool mg_cache_lookup_extent(const struct mg_cache_entry *entry, struct mg_arena *arena,
+                            struct mg_range *part, uint64_t *length)
+{
+    struct mg_message head;
+    uint64_t bytes;
+    mg_cache_head_read(entry->head, arena, &head);
+    return mg_cache_is_complete(entry, &bytes) &&
+           mg_cache_part_read(head.status, &head.fields, part, length) && *length != MG_RANGE_END &&
+           mg_range_length(*part) == bytes;
 }
 
 void mg_cache_found_release(struct mg_cache *store, struct mg_cache_found *found)

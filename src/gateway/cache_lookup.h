@@ -21,8 +21,17 @@ struct mg_cache_found {
 void mg_cache_lookup(struct mg_cache *store, const struct mg_cache_key *key,
                      const struct mg_fields *asked, uint64_t now_ns, struct mg_arena *arena,
                      struct mg_cache_found *out);
+/* The widest part that is kept of what lies, or would lie, at the key: it is looked for as any
+ * other. `*part` is set when there is one, which may have gone meanwhile. */
+bool mg_cache_lookup_widest(struct mg_cache *store, const struct mg_cache_key *whole,
+                            uint64_t now_ns, struct mg_arena *arena, struct mg_range_asked *part);
 /* Gives the references back. Safe to call twice. */
 void mg_cache_found_release(struct mg_cache *store, struct mg_cache_found *found);
+
+/* The bytes that an entry has: of a complete part that says what it is of which representation, and
+ * is as long as it says. */
+bool mg_cache_lookup_extent(const struct mg_cache_entry *entry, struct mg_arena *arena,
+                            struct mg_range *part, uint64_t *length);
 
 /* What may be done with the entry; a soft purge takes its freshness, and nothing else. `now`:
  * seconds since 1970. */

@@ -4,7 +4,7 @@
  *     may it look? no ──▶ pass: the rest of the pipeline, as without a cache
  *       │
  *     find ──▶ good enough ──▶ answer from the store (and perhaps a refresh for nobody)
- *       │      (the whole; for one who asks for a part, then that part)
+ *       │      (the whole; for one who asks for a part, then that part, or one that has it)
  *       │
  *     lead ──▶ lead: a job asks the origin ──▶ outcome: from the store, or the response as it is
  *       │      (or, where no job can go the rest of the way: this request, and what it gets is
@@ -37,6 +37,7 @@ struct visit {
     struct mg_cache_key key; /* by URL and template: that of the whole */
     bool at_part;            /* what was looked for last, and may be stored, is the part: */
     struct mg_range_asked part;
+    bool wider; /* ... found is one that has it, and more */
     struct mg_cache_found found;
     unsigned looks;
     int64_t began; /* seconds since 1970 */
@@ -154,6 +155,7 @@ static void answer_from_store(struct visit *v)
                                    .loop = v->walk->ex->worker->loop,
                                    .store = v->o->store,
                                    .entry = v->found.entry,
+                                   .part = v->wider ? &v->part : NULL,
                                    .forwarded = !hit};
     struct mg_response *res = mg_cache_answer(&a);
     if (v->leader.job)
@@ -464,10 +466,42 @@ static bool will_do(const struct visit *v)
     return is_new(v);
 }
 
-/* The whole; then the part, for one who wants no more, where the whole will not do. */
+/* Is it fresh, and has it all that is asked for? */
+static bool has_part(struct visit *v, const struct mg_cache_entry *e, struct mg_cache_decision *d)
+{
+    struct mg_range has, range;
+    uint64_t length;
+    mg_cache_lookup_judge(e, &v->request, now_s(v), d);
+    return d->verdict == MG_CACHE_FRESH && mg_cache_lookup_extent(e, arena_of(v), &has, &length) &&
+           mg_range_within(&v->part, has, length, &range);
+}
+
+/* The widest part, in place of the very one, if it has all that is asked for. */
+static void find_wider(struct visit *v)
+{
+    struct mg_range_asked widest;
+    struct mg_cache_found found;
+    struct mg_cache_decision decision;
+    if (!mg_cache_lookup_widest(v->o->store, &v->key, now_ns(v), arena_of(v), &widest))
+        return;
+    const struct mg_cache_key key = {v->key.primary,
+                                     mg_cache_key_part(v->key.variant, &widest, arena_of(v))};
+    mg_cache_lookup(v->o->store, &key, &v->walk->req->msg->fields, now_ns(v), arena_of(v), &found);
+    v->wider = found.entry && has_part(v, found.entry, &decision);
+    if (!v->wider) {
+        mg_cache_found_release(v->o->store, &found);
+        return;
+    }
+    drop_entry(v);
+    v->found = found;
+    v->decision = decision;
+}
+
+/* The whole; then the part, for one who wants no more, where the whole will not do; then one that
+ * has it. */
 static void find_entry(struct visit *v)
 {
-    v->at_part = false;
+    v->at_part = v->wider = false;
     find_at_key(v);
     v->status.forward = v->found.varies ? MG_CACHE_VARY_MISS : MG_CACHE_URI_MISS;
     if (will_do(v))
@@ -479,6 +513,8 @@ static void find_entry(struct visit *v)
         v->status.forward = v->decision.forward;
     v->at_part = true;
     find_at_key(v);
+    if (!will_do(v))
+        find_wider(v);
 }
 
 static void unavailable(struct visit *v)

@@ -116,13 +116,19 @@ static bool has_several_parts(const struct mg_fields *fields)
     return f && f->value_len >= TYPE.n && mg_str_ieq(mg_str(f->value, TYPE.n), TYPE);
 }
 
-bool mg_cache_is_part(unsigned status, const struct mg_fields *fields)
+bool mg_cache_part_read(unsigned status, const struct mg_fields *fields, struct mg_range *out,
+                        uint64_t *length)
 {
     const struct mg_field *f = mg_fields_get(fields, MG_FIELD_CONTENT_RANGE);
+    return status == 206 && f && !mg_fields_next(fields, f) && !has_several_parts(fields) &&
+           mg_range_read_content(mg_field_value(f), out, length);
+}
+
+bool mg_cache_is_part(unsigned status, const struct mg_fields *fields)
+{
     struct mg_range range;
     uint64_t length;
-    return status == 206 && f && !mg_fields_next(fields, f) && !has_several_parts(fields) &&
-           mg_range_read_content(mg_field_value(f), &range, &length);
+    return mg_cache_part_read(status, fields, &range, &length);
 }
 
 /* Who asks for a part gets that, or the whole (RFC 9110 14.2). Anything else may be due to the

@@ -142,6 +142,9 @@ struct mg_cache_answer {
 /* Is it one part of a representation, which says where it belongs (RFC 9110 15.3.7.1)? Not so what
  * has several. */
 bool mg_cache_is_part(unsigned status, const struct mg_fields *fields);
+/* ... and where it belongs: see mg_range_read_content. */
+bool mg_cache_part_read(unsigned status, const struct mg_fields *fields, struct mg_range *out,
+                        uint64_t *length);
 
 /* May the response be kept (RFC 9111 3)? Fills `*out` for MG_CACHE_STORE. `sent` is when the
  * request went to the origin, `received` when the head of the response was here. Also for the

@@ -143,6 +143,12 @@ struct mg_str mg_range_text(struct mg_arena *arena, const struct mg_range_asked 
     return mg_arena_printf(arena, "bytes=%" PRIu64 "-%" PRIu64, asked->first, asked->last);
 }
 
+bool mg_range_within(const struct mg_range_asked *asked, struct mg_range part, uint64_t length,
+                     struct mg_range *out)
+{
+    return resolve(asked, length, out) && out->first >= part.first && out->last <= part.last;
+}
+
 struct mg_str mg_range_content(struct mg_arena *arena, struct mg_range r, uint64_t length)
 {
     return mg_arena_printf(arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,

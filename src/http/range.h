@@ -53,6 +53,11 @@ bool mg_range_read_one(struct mg_str field, struct mg_range_asked *out);
 /* It as a field, the same text for all ways to write it; in the arena. */
 struct mg_str mg_range_text(struct mg_arena *arena, const struct mg_range_asked *asked);
 
+/* What is asked for, of a representation of `length` bytes of which only `part` is at hand. False:
+ * no byte of it is asked for, or one that is not at hand. */
+bool mg_range_within(const struct mg_range_asked *asked, struct mg_range part, uint64_t length,
+                     struct mg_range *out);
+
 /* Content-Range of a 206, and of a 416 (14.4); in the arena. */
 struct mg_str mg_range_content(struct mg_arena *arena, struct mg_range r, uint64_t length);
 struct mg_str mg_range_content_unsatisfied(struct mg_arena *arena, uint64_t length);

@@ -19,6 +19,10 @@ static void check_one(struct mg_str line, struct mg_arena *arena)
         enum mg_range_verdict verdict = mg_range_choose(line, LENGTHS[i], &a);
         MG_BUG_ON(mg_range_choose(text, LENGTHS[i], &b) != verdict || verdict == MG_RANGE_WHOLE);
         MG_BUG_ON(verdict == MG_RANGE_PART && (a.first != b.first || a.last != b.last));
+        const struct mg_range half = {LENGTHS[i] / 4, LENGTHS[i] / 2};
+        bool within = mg_range_within(&asked, half, LENGTHS[i], &b);
+        MG_BUG_ON(within && (verdict != MG_RANGE_PART || a.first != b.first || a.last != b.last));
+        MG_BUG_ON(within && (b.first < half.first || b.last > half.last));
     }
 }
 

@@ -121,6 +121,38 @@ static void test_one(void **state)
     mg_pool_release(&pool);
 }
 
+/* Of a part from 4 to 9. */
+static const struct {
+    const char *field;
+    uint64_t length;
+    bool ok;
+    uint64_t first, last;
+} within[] = {
+    {"bytes=4-9", 20, true, 4, 9},    {"bytes=5-5", 20, true, 5, 5},
+    {"bytes=9-9", 20, true, 9, 9},    {"bytes=3-5", 20, false, 0, 0},
+    {"bytes=5-10", 20, false, 0, 0},  {"bytes=0-20", 20, false, 0, 0},
+    {"bytes=10-12", 20, false, 0, 0}, {"bytes=5-", 20, false, 0, 0},
+    {"bytes=-3", 20, false, 0, 0},    {"bytes=5-", 10, true, 5, 9},
+    {"bytes=5-99", 10, true, 5, 9},   {"bytes=-3", 10, true, 7, 9},
+    {"bytes=-7", 10, false, 0, 0},    {"bytes=-0", 10, false, 0, 0},
+    {"bytes=10-", 10, false, 0, 0},
+};
+
+static void test_within(void **state)
+{
+    (void)state;
+    const struct mg_range part = {4, 9};
+    for (size_t i = 0; i < sizeof within / sizeof within[0]; i++) {
+        struct mg_range_asked asked;
+        struct mg_range got;
+        assert_true(mg_range_read_one(mg_str_c(within[i].field), &asked));
+        bool ok = mg_range_within(&asked, part, within[i].length, &got);
+        if (ok != within[i].ok ||
+            (ok && (got.first != within[i].first || got.last != within[i].last)))
+            fail_msg("'%s' of %u: %d", within[i].field, (unsigned)within[i].length, ok);
+    }
+}
+
 static const struct {
     const char *field;
     bool ok;
@@ -174,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choose),
         cmocka_unit_test(test_one),
+        cmocka_unit_test(test_within),
         cmocka_unit_test(test_content),
     };
     return cmocka_run_group_tests_name("http/range", tests, NULL, NULL);

@@ -648,6 +648,10 @@ default_response:
     assert.equal("9090 a b c ${client_ip} ${auth.subject} ${PORT} ${PORT ", c.default_response.body)
   end)
 
+  it("is found behind escapes, too", function()
+    assert.equal("9090", load_ok(with 'default_response: { body: "\\x24{PORT}" }').default_response.body)
+  end)
+
   it("must have what has no default", function()
     assert.same({ "1:9: listen: environment variable 'NOPE' is not set" }, faults "listen: '${NOPE}'")
     assert.same({ "2:12: routes[0].match: environment variable 'NOPE' is not set" },

@@ -6,7 +6,6 @@
 
 local dialect = require "moongate.config.dialect"
 local env = require "moongate.config.env"
-local js = require "moongate.config.dialect.js"
 local json = require "moongate".json
 local walk = require "moongate.config.walk"
 
@@ -43,6 +42,7 @@ end
 
 -- A JavaScript file that exports an object.
 local function read_js(doc, yaml)
+  local js = require "moongate.config.dialect.js"
   local value, positions = js.parse(doc.text, yaml.null)
   if value ~= nil then return value, positions end
   for _, e in ipairs(positions) do
@@ -66,6 +66,11 @@ local function is_js(name, text)
   return name:match "%.[cm]?js$" ~= nil or ("\n" .. text):find "\nmodule%.exports%s*=" ~= nil
 end
 
+-- Whether there may be names of the environment in a text of YAML: what is not in it itself comes from escapes.
+local function may_name_env(text)
+  return text:find("${", 1, true) ~= nil or text:find("\\", 1, true) ~= nil
+end
+
 -- Reads a file; `text` may also be its table. `ctx` is what all files of one config share; each gets its own with file,
 -- positions and from_env. doc.value is nil when the file could not be read; doc.walk.errors tells why. With
 -- opts.verbatim names of the environment stay as they are written.
@@ -73,12 +78,14 @@ function M.read(name, text, opts, ctx)
   local own = setmetatable({ file = name, from_env = {} }, { __index = ctx })
   local doc = { name = name, text = text, walk = walk.new(own), notes = {}, warnings = {} }
   local value, positions
+  local has_env = not opts.verbatim
   if type(text) == "table" then
     value, positions = copy(text, {}), {}
   elseif name:match("%.lua$") then
     value, positions = read_lua(doc)
   else
     local read = is_js(name, text) and read_js or read_yaml
+    has_env = has_env and (read == read_js or may_name_env(text))
     value, positions = read(doc, opts.yaml or require "moongate.yaml")
     doc.walk.origin = 1 << 20 | 1
   end
@@ -87,7 +94,7 @@ function M.read(name, text, opts, ctx)
   doc.walk.positions, own.positions = positions, positions
   own.text = type(text) == "string" and text or nil
   doc.value = value
-  if not opts.verbatim then env.apply(doc.walk, value, opts.getenv or os.getenv) end
+  if has_env then env.apply(doc.walk, value, opts.getenv or os.getenv) end
   dialect.lift(doc, opts)
   return doc
 end

@@ -50,10 +50,6 @@ M.fields = {
   pipelines = s.any { required = true },
 }
 
-function M.recognise(value)
-  return value.apiEndpoints ~= nil or value.serviceEndpoints ~= nil
-end
-
 -- ------------------------------------------------------------------------------------------------ listeners
 
 local function address_of(part, usual)

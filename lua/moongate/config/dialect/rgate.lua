@@ -36,14 +36,6 @@ M.fields = {
   }, { required = true }),
 }
 
-function M.recognise(value)
-  if value.backends ~= nil then return true end
-  for _, route in ipairs(type(value.routes) == "table" and value.routes or {}) do
-    if type(route) == "table" and route.backend ~= nil then return true end
-  end
-  return false
-end
-
 -- ------------------------------------------------------------------------------------------------ backends
 
 local BY_LABEL = "containers are not looked up by label yet; "

@@ -22,14 +22,6 @@ M.fields = {
   }),
 }
 
-function M.recognise(value)
-  if type(value.routes) ~= "table" or value.services ~= nil then return false end
-  for _, route in ipairs(value.routes) do
-    if type(route) == "table" and route.path_pattern ~= nil then return true end
-  end
-  return false
-end
-
 local function signature(lift, route, place)
   local parts = { route.service, type(route.version) == "string" and route.version or "" }
   for backend in lift:each(route.backends, place) do parts[#parts + 1] = backend end

@@ -349,6 +349,7 @@ static void show(struct mg_admin *a, struct mg_inbound *in)
         respond_error(in, 404, "no such page");
         return;
     }
+    mg_generation_show(a->host.serving->gen);
     struct mg_page_view view = {.gen = a->host.serving->gen,
                                 .now_ns = mg_loop_now(a->host.loop),
                                 .state = a->host.state(a->host.arg)};

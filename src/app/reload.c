@@ -12,13 +12,14 @@
 
 struct mg_generation *mg_reload_read(const struct mg_options *options,
                                      const struct mg_stores *stores, struct mg_watch *watch,
-                                     struct mg_buf *diagnostics)
+                                     bool show_later, struct mg_buf *diagnostics)
 {
     struct mg_config_source source = {
         .file = options->config,
         .port_override = options->port,
         .workers_override = options->workers,
         .dev = options->dev,
+        .show_later = show_later,
         .stores = stores,
         .files = mg_watch_reading(watch),
     };
@@ -221,7 +222,7 @@ void mg_reload_start(struct mg_reload *r)
     r->on_begin(r->arg);
     r->started_ns = mg_loop_now(r->loop);
     mg_buf_reset(&r->said);
-    r->gen = mg_reload_read(r->options, r->stores, r->watch, &r->said);
+    r->gen = mg_reload_read(r->options, r->stores, r->watch, false, &r->said);
     if (!r->gen) {
         give_up(r, mg_buf_str(&r->said));
     } else {

@@ -78,10 +78,10 @@ void mg_reload_prepared(struct mg_reload *r, const struct mg_error *failure);
 void mg_reload_adopted(struct mg_reload *r);
 
 /* Reads the config that the command line names, with what it says besides. From now on its files
- * are watched, if it wants that. NULL: `diagnostics` has
- * the errors; otherwise it may have warnings. */
+ * are watched, if it wants that. `show_later`: who serves by it calls mg_generation_show. NULL:
+ * `diagnostics` has the errors; otherwise it may have warnings. */
 struct mg_generation *mg_reload_read(const struct mg_options *options,
                                      const struct mg_stores *stores, struct mg_watch *watch,
-                                     struct mg_buf *diagnostics);
+                                     bool show_later, struct mg_buf *diagnostics);
 
 #endif

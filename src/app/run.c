@@ -133,6 +133,7 @@ static void serve_when_ready(struct gateway *g)
     drop_leftovers(g);
     tell_parent(g, "ready");
     say(g, "ready", "gateway ready", g->started_ns);
+    mg_generation_show(g->serving.gen);
     mg_tls_accel_catch_up(); /* before a step of a worker connects by TLS, and has to wait for it */
     if (g->reload_when_ready)
         mg_reload_start(&g->reload);
@@ -346,7 +347,7 @@ static bool load_config(struct gateway *g)
 {
     struct mg_buf diagnostics;
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
-    g->serving.gen = mg_reload_read(g->options, &g->stores, &g->watch, &diagnostics);
+    g->serving.gen = mg_reload_read(g->options, &g->stores, &g->watch, true, &diagnostics);
     fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
     if (g->serving.gen)

@@ -38,6 +38,14 @@ void mg_generation_ref(struct mg_generation *g)
     atomic_fetch_add(&g->refs, 1);
 }
 
+void mg_generation_show(struct mg_generation *g)
+{
+    void (*show)(struct mg_generation * g) = g->show;
+    g->show = NULL;
+    if (show)
+        show(g);
+}
+
 void mg_generation_open_tallies(struct mg_generation *g, struct mg_tallies *registry)
 {
     uint32_t services = mg_generation_request_services(g);

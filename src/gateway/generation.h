@@ -164,9 +164,13 @@ struct mg_generation {
     struct mg_access_settings access;
     struct mg_public_page *publics;
     uint32_t public_count;
+    /* Set by mg_generation_show, or before, and read by the thread that calls it; by others where
+     * there are `publics`: then they are set once. */
     struct mg_str shown; /* the config as JSON, without what is secret; n 0: it is not kept */
     char hash[65];       /* SHA-256 of `shown`, in hex; "" then */
-    struct mg_tallies *tally_registry; /* of the process; borrowed; NULL: nobody counts */
+    void (*show)(struct mg_generation *g); /* sets these two; NULL: nothing was put off */
+    void *show_arg;                        /* its own, in the arena */
+    struct mg_tallies *tally_registry;     /* of the process; borrowed; NULL: nobody counts */
     /* Refs of the registry; all are there when it is. */
     struct mg_tally *tally;            /* of all requests */
     struct mg_tally **route_tallies;   /* by route index */
@@ -198,6 +202,10 @@ struct mg_generation {
 struct mg_generation *mg_generation_new(void);
 void mg_generation_ref(struct mg_generation *g);
 void mg_generation_unref(struct mg_generation *g);
+/* Sets `shown` and `hash` if that was put off, for it takes a while and nobody needs them to serve.
+ * For the thread that has loaded it, when there is time, and before it looks at them. Until then no
+ * other thread may have the last reference. */
+void mg_generation_show(struct mg_generation *g);
 /* Calls back for each generation of the process that has not been freed, oldest first, before it
  * returns. The callback makes and frees none. Any thread. */
 void mg_generations_each(void (*fn)(void *arg, const struct mg_generation *g), void *arg);

@@ -2,7 +2,8 @@
  * Loading a config: the control state, what the Lua side may ask for, and what it said. Control
  * thread.
  *
- * The state lives only for the call. What the workers need of it is in the generation.
+ * The state lives only for the call, or until the config is shown. What the workers need of it is
+ * in the generation.
  */
 #include "script/config.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/regex.h"
 #include "script/config_build.h"
 #include "script/module.h"
@@ -21,11 +23,14 @@
 #include "script/trial.h"
 #include "script/yaml.h"
 
+#define SHOWN_MAX ((size_t)64 << 20)
+
 struct load {
     struct mg_config_source source;
     struct mg_str text; /* of the main file */
     struct mg_config_report report;
     struct mg_generation *gen;
+    int checked; /* reference of the checked table; LUA_NOREF: it is needed no more */
 };
 
 /* --- what the Lua side may ask for --- */
@@ -352,10 +357,15 @@ static int run_load(lua_State *L)
     render(L, config, &load->report.notes_text, &notes);
     mark(L, "warning: ");
     render(L, config, &load->report.warnings_text, &load->report.warnings);
-    if (lua_toboolean(L, -2))
-        load->gen = mg_config_build(L, -2, &load->source, &load->report);
-    else
+    if (!lua_toboolean(L, -2)) {
         render(L, config, &load->report.errors_text, &load->report.errors);
+        return 0;
+    }
+    load->gen = mg_config_build(L, -2, &load->source, &load->report);
+    if (load->gen && load->source.show_later && !load->gen->shown.n) {
+        lua_pushvalue(L, -2);
+        load->checked = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     return 0;
 }
 
@@ -390,6 +400,59 @@ static void run_protected(lua_State *L, lua_CFunction fn, struct load *load)
     fail(load, text ? text : "cannot be loaded");
 }
 
+/* --- what is shown later --- */
+
+/* What that takes; in the generation's arena. */
+struct showing {
+    struct mg_script *script; /* NULL: it is done */
+    int checked;
+    struct mg_generation *gen;
+    struct mg_buf scratch;
+};
+
+static void forget_checked(void *arg)
+{
+    struct showing *s = arg;
+    mg_script_free(s->script);
+    s->script = NULL;
+}
+
+static int run_show(lua_State *L)
+{
+    struct showing *s = lua_touserdata(L, 1);
+    struct mg_error err;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->checked);
+    if (mg_config_show(L, lua_gettop(L), s->gen, &s->scratch, &err) != MG_OK)
+        return luaL_error(L, "%s", err.text);
+    return 0;
+}
+
+static void show(struct mg_generation *gen)
+{
+    struct showing *s = gen->show_arg;
+    lua_State *L = s->script->L;
+    mg_buf_init(&s->scratch, SHOWN_MAX);
+    lua_pushcfunction(L, run_show);
+    lua_pushlightuserdata(L, s);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        const char *why = lua_tostring(L, -1);
+        mg_log_warn("the config cannot be shown", MG_LOG_C("error", why ? why : "unknown"));
+    }
+    mg_buf_release(&s->scratch);
+    forget_checked(s);
+}
+
+/* Takes the state. */
+static void show_later(struct load *load, struct mg_script *script)
+{
+    struct mg_generation *gen = load->gen;
+    struct showing *s = mg_arena_calloc(&gen->arena, sizeof *s);
+    *s = (struct showing){.script = script, .checked = load->checked, .gen = gen};
+    mg_arena_on_release(&gen->arena, forget_checked, s);
+    gen->show_arg = s;
+    gen->show = show;
+}
+
 /* --- the whole --- */
 
 static void load_text(struct load *load)
@@ -402,7 +465,10 @@ static void load_text(struct load *load)
     }
     run_protected(script->L, mg_config_open, load);
     run_protected(script->L, run_load, load);
-    mg_script_free(script);
+    if (load->checked == LUA_NOREF)
+        mg_script_free(script);
+    else
+        show_later(load, script);
     try_generation(load);
 }
 
@@ -427,7 +493,7 @@ struct mg_generation *mg_config_load(const struct mg_config_source *source,
                                      struct mg_buf *diagnostics, unsigned *errors,
                                      unsigned *warnings)
 {
-    struct load load = {.source = *source};
+    struct load load = {.source = *source, .checked = LUA_NOREF};
     struct mg_config_report *r = &load.report;
     mg_config_report_init(r);
     if (source->text) {

@@ -26,6 +26,7 @@ struct mg_config_source {
     bool dev;                       /* whatever the file says */
     bool notes;                     /* tell who holds bodies in memory, too */
     bool shown;                     /* somebody asks for gen->shown; so does who serves */
+    bool show_later;                /* ... but not at once: mg_generation_show */
     bool check_only;                /* secrets need not be there: they are not read... */
     bool tries_secrets;             /* ... but for those that are; of others a warning */
     bool simulated;                 /* neither do files of certificates: nothing is encrypted */

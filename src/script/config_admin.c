@@ -38,28 +38,41 @@ static void hash_shown(struct mg_generation *g)
         snprintf(g->hash + 2 * i, 3, "%02x", digest[i]);
 }
 
-/* The config as moongate.config.show has it. Its fields are sorted, so that equal configs have
- * equal hashes; no secret is in it, so the hash gives none away. */
-static void show(struct mg_config_build *b)
+enum mg_rc mg_config_show(lua_State *L, int config, struct mg_generation *g, struct mg_buf *scratch,
+                          struct mg_error *err)
 {
     const struct mg_json_encode_options sorted = {.sort = true};
-    struct mg_error err;
-    int top = lua_gettop(b->L);
-    if (mg_sandbox_require(b->L, "moongate.config.show") != MG_OK)
-        lua_error(b->L);
-    lua_getfield(b->L, -1, "show");
-    lua_pushvalue(b->L, b->config);
-    if (mg_task_call(b->L, 1, 1) != MG_OK)
-        lua_error(b->L);
-    mg_buf_reset(&b->scratch);
-    if (mg_json_encode(b->L, -1, &b->scratch, &sorted, &err) == MG_OK) {
-        b->gen->shown = mg_arena_str(&b->gen->arena, mg_buf_str(&b->scratch));
-        hash_shown(b->gen);
-    } else {
-        struct mg_config_place place = {.path = MG_STR_NONE};
-        mg_config_error(b, &place, "%s", err.text);
+    int top = lua_gettop(L);
+    if (mg_sandbox_require(L, "moongate.config.show") != MG_OK)
+        lua_error(L);
+    lua_getfield(L, -1, "show");
+    lua_pushvalue(L, config);
+    if (mg_task_call(L, 1, 1) != MG_OK)
+        lua_error(L);
+    mg_buf_reset(scratch);
+    enum mg_rc rc = mg_json_encode(L, -1, scratch, &sorted, err);
+    if (rc == MG_OK) {
+        g->shown = mg_arena_str(&g->arena, mg_buf_str(scratch));
+        hash_shown(g);
     }
-    lua_settop(b->L, top);
+    lua_settop(L, top);
+    return rc;
+}
+
+static void show(struct mg_config_build *b)
+{
+    struct mg_error err;
+    struct mg_config_place place = {.path = MG_STR_NONE};
+    if (mg_config_show(b->L, b->config, b->gen, &b->scratch, &err) != MG_OK)
+        mg_config_error(b, &place, "%s", err.text);
+}
+
+/* Workers have pages of their own to answer: there is nobody to wait for. */
+static bool is_shown_now(const struct mg_config_build *b)
+{
+    const struct mg_config_source *source = b->source;
+    bool serves = !source->check_only && !source->simulated;
+    return source->shown || (serves && (!source->show_later || b->gen->public_count > 0));
 }
 
 void mg_config_build_admin(struct mg_config_build *b)
@@ -71,6 +84,6 @@ void mg_config_build_admin(struct mg_config_build *b)
     read_token(b, admin);
     read_publics(b, admin);
     lua_pop(b->L, 1);
-    if (b->source->shown || (!b->source->check_only && !b->source->simulated))
+    if (is_shown_now(b))
         show(b);
 }

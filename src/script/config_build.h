@@ -97,6 +97,12 @@ void mg_config_build_secrets(struct mg_config_build *b);
 
 /* How the running gateway is talked to, and what it shows. After the secrets. */
 void mg_config_build_admin(struct mg_config_build *b);
+/* Sets what the generation made of the checked table at `config` has to show: `shown`, as
+ * moongate.config.show has it, and `hash`. Fields are sorted, so that equal configs have equal
+ * hashes; no secret is in it, so the hash gives none away. MG_FAIL: there is something in it that
+ * JSON has not. May raise: the buffer must survive that. */
+enum mg_rc mg_config_show(lua_State *L, int config, struct mg_generation *g, struct mg_buf *scratch,
+                          struct mg_error *err) MG_MUST_CHECK;
 
 /* The access log. */
 void mg_config_build_access(struct mg_config_build *b);

@@ -556,6 +556,42 @@ static void test_check_tries_secrets(void **state)
     }
 }
 
+/* --- what is shown --- */
+
+static struct mg_generation *load_for_later(struct fixture *f, const char *text)
+{
+    struct mg_str s = mg_str_c(text);
+    return load_source(f,
+                       (struct mg_config_source){.file = "x.yaml", .text = &s, .show_later = true});
+}
+
+static void test_shown_later(void **state)
+{
+    static const char text[] = SMALL "listen: 1234\n",
+                      with_page[] = SMALL "admin: { public: { health: /h } }\n";
+    struct fixture *f = *state;
+    char hash[65];
+    struct mg_str s = mg_str_c(text);
+    load_source(f, (struct mg_config_source){.file = "x.yaml", .text = &s});
+    memcpy(hash, f->gen->hash, sizeof hash);
+    assert_int_equal(strlen(hash), 64);
+
+    assert_non_null(load_for_later(f, text));
+    assert_string_equal(f->gen->hash, "");
+    assert_int_equal(f->gen->shown.n, 0);
+    for (int i = 0; i < 2; i++) {
+        mg_generation_show(f->gen);
+        assert_string_equal(f->gen->hash, hash);
+        assert_true(mg_str_starts(f->gen->shown, MG_STR("{")));
+    }
+
+    load_for_later(f, text); /* and nobody ever looks */
+    load_for_later(f, with_page);
+    assert_int_equal(strlen(f->gen->hash), 64); /* other threads do */
+    assert_null(load_for_later(f, SMALL "listen: x\n"));
+    assert_null(load_for_later(f, SMALL "policies: [{ lua: 'error \"no\"' }]\n")); /* on trial */
+}
+
 /* --- the command line's word --- */
 
 static void test_overrides(void **state)
@@ -746,6 +782,7 @@ int main(void)
         TEST(test_warnings),
         TEST(test_steps_that_cannot_be_built),
         TEST(test_trial_is_quiet),
+        TEST(test_shown_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

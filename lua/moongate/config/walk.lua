@@ -415,7 +415,10 @@ compound.record = {
     check_present(schema, value, out, place, walk)
     for _, key in ipairs(expected_fields(schema)) do
       if M.is_absent(value[key]) then
-        out[key] = walk:field(schema.fields[key], nil, M.child(place, value, key), value)
+        local field = schema.fields[key]
+        local known = defaults[field] -- most are: routes by the thousand lack the same
+        if known == nil then known = walk:field(field, nil, M.child(place, value, key), value) end
+        out[key] = known
       end
     end
     if #walk.errors == before then run_checks(schema, value, out, place, walk) end

@@ -78,11 +78,14 @@ static struct mg_str read_secret_variable(struct mg_config_build *b, struct mg_s
     return mg_arena_str(&b->gen->arena, mg_str_c(value));
 }
 
-static void read_secret(struct mg_config_build *b, struct mg_plan_pair *out)
+static void read_secret(struct mg_config_build *b, struct mg_plan_secret *out)
 {
     int secret = lua_gettop(b->L);
     struct mg_str variable = mg_config_text(b, secret, "env");
     struct mg_str file = mg_config_text(b, secret, "file");
+    out->limited = lua_getfield(b->L, secret, "policies") != LUA_TNIL;
+    lua_pop(b->L, 1);
+    out->policies = mg_config_texts(b, secret, "policies", &out->policy_count);
     if (b->source->check_only && !b->source->tries_secrets)
         return;
     out->value = variable.n ? read_secret_variable(b, out->name, variable)
@@ -98,11 +101,11 @@ void mg_config_build_secrets(struct mg_config_build *b)
     plan->secrets = mg_arena_calloc(&b->gen->arena, count * sizeof *plan->secrets);
     plan->secrets_optional = b->source->check_only;
     while (plan->secret_count < count) {
-        struct mg_plan_pair *pair = &plan->secrets[plan->secret_count++];
+        struct mg_plan_secret *s = &plan->secrets[plan->secret_count++];
         lua_rawgeti(b->L, -1, plan->secret_count);
-        pair->name = mg_config_copy(b, -1);
+        s->name = mg_config_copy(b, -1);
         lua_rawget(b->L, -3);
-        read_secret(b, pair);
+        read_secret(b, s);
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 2);

@@ -38,18 +38,36 @@ static bool dict_size(void *arg, struct mg_str name, size_t *bytes)
     return false;
 }
 
-static bool secret(void *arg, struct mg_str name, struct mg_str *value)
+/* The step whose code runs: its task's, or the one that is being built. NULL: nobody's. */
+static const struct mg_step *who_runs(const struct mg_instances *all)
+{
+    const struct mg_task *task = all->script->current;
+    return task ? task->source : all->building;
+}
+
+static bool may_have(const struct mg_plan_secret *s, const struct mg_step *step)
+{
+    for (size_t i = 0; step && i < s->policy_count; i++)
+        if (mg_str_eq(s->policies[i], step->policy) || mg_str_eq(s->policies[i], step->id))
+            return true;
+    return !s->limited;
+}
+
+static const char *secret(void *arg, struct mg_str name, struct mg_str *value)
 {
     struct mg_instances *all = arg;
     const struct mg_plan *plan = all->plan;
     for (uint32_t i = 0; i < plan->secret_count; i++) {
-        if (mg_str_eq(plan->secrets[i].name, name)) {
-            *value = plan->secrets[i].value;
-            all->secret_missed |= value->n == 0;
-            return true;
-        }
+        const struct mg_plan_secret *s = &plan->secrets[i];
+        if (!mg_str_eq(s->name, name))
+            continue;
+        if (!may_have(s, who_runs(all)))
+            return "this policy may not have the secret";
+        *value = s->value;
+        all->secret_missed |= value->n == 0;
+        return NULL;
     }
-    return false;
+    return "unknown secret";
 }
 
 /* Of the config file; empty when it lies where we are. */
@@ -351,11 +369,13 @@ static void try_step(lua_State *L, struct mg_instances *all, uint32_t i)
 {
     int top = lua_gettop(L);
     all->secret_missed = false;
+    all->building = all->plan->steps[i].step;
     lua_pushcfunction(L, build_step);
     lua_pushlightuserdata(L, all);
     lua_pushinteger(L, i);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK)
         report_fault(L, all, &all->plan->steps[i]);
+    all->building = NULL;
     lua_settop(L, top);
 }
 

@@ -24,9 +24,10 @@ struct mg_instances {
     struct mg_script *script;
     const struct mg_plan *plan;
     struct mg_worker_generation *wg;
-    struct mg_instance *v; /* by step index */
-    uint32_t next;         /* the first that has not been built */
-    struct mg_buf scratch; /* for text that is built and copied on at once */
+    struct mg_instance *v;          /* by step index */
+    uint32_t next;                  /* the first that has not been built */
+    const struct mg_step *building; /* NULL: none at present */
+    struct mg_buf scratch;          /* for text that is built and copied on at once */
     struct mg_adhocs adhocs;
     struct mg_opened_cache *caches; /* of lib_cache.c */
     int module;                     /* reference of the `mg` table, for expressions */

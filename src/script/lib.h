@@ -25,8 +25,9 @@ struct mg_lib_env {
     /* Sets the size that the config gives the dictionary; false when it names no such one. */
     bool (*dict_size)(void *arg, struct mg_str name, size_t *bytes);
 
-    /* Sets the value, borrowed until the next call; false when there is no such secret. */
-    bool (*secret)(void *arg, struct mg_str name, struct mg_str *value);
+    /* Sets the value, borrowed until the next call. NULL; or why not, static, to stand before the
+     * name. */
+    const char *(*secret)(void *arg, struct mg_str name, struct mg_str *value);
 
     /* The consumers of the config, packed by mg_pack; borrowed; empty: there are none. */
     struct mg_str consumers;

@@ -11,8 +11,9 @@ static int l_secret(lua_State *L)
     struct mg_str name, value;
     name.p = lua_tolstring(L, 1, &name.n);
     const struct mg_lib_env *env = mg_lib_env(L);
-    if (!env->secret || !env->secret(env->arg, name, &value))
-        return luaL_error(L, "unknown secret '%s'", name.p);
+    const char *fault = env->secret ? env->secret(env->arg, name, &value) : "unknown secret";
+    if (fault)
+        return luaL_error(L, "%s '%s'", fault, name.p);
     lua_pushlstring(L, value.p, value.n);
     return 1;
 }

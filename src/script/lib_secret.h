@@ -1,6 +1,6 @@
 /*
- * mg.secret(name) -> the value of a secret of the config. Raises for a name that is not there, and
- * does not say which are.
+ * mg.secret(name) -> the value of a secret of the config. Raises for a name that is not there, or
+ * that is for other policies, and does not say which are.
  */
 #ifndef MG_SCRIPT_LIB_SECRET_H
 #define MG_SCRIPT_LIB_SECRET_H

@@ -45,8 +45,11 @@ struct mg_plan_place {
     uint32_t line, col; /* 0: unknown */
 };
 
-struct mg_plan_pair {
+struct mg_plan_secret {
     struct mg_str name, value;
+    bool limited; /* mg.secret gives it only to steps of these policies, or with these ids */
+    const struct mg_str *policies;
+    size_t policy_count;
 };
 
 struct mg_plan_keys {
@@ -66,7 +69,7 @@ struct mg_plan {
     struct mg_plan_place *route_places; /* by route index */
     struct mg_str *paths; /* lua.path, absolute or relative to the working directory */
     uint32_t path_count;
-    struct mg_plan_pair *secrets;
+    struct mg_plan_secret *secrets;
     uint32_t secret_count;
     bool secrets_optional; /* values may be missing (n 0), since nothing is going to run */
     struct mg_plan_keys *keys;

@@ -194,8 +194,12 @@ local limits = s.record({
   lua_memory = s.size { default = "256MiB", ge = 1 << 20, help = "each worker" },
 }, { default = {} })
 
-local secret = s.record { env = s.string { len = { 1 } }, file = s.string { len = { 1 } } }
-  :check(exactly_one("env", "file"))
+local secret = s.record {
+  env = s.string { len = { 1 }, help = "the environment variable that has it" },
+  file = s.string { len = { 1 }, help = "the file that has it" },
+  policies = s.list(s.string { len = { 1, 128 } }, { single = true, len = { 0, 100 },
+    help = "whose code may ask for it: policies, or ids of steps; all when left out" }),
+}:check(exactly_one("env", "file"))
 
 -- A user-id has no colon (RFC 7617 2), and all names end up in logs and headers.
 local consumer = s.record {

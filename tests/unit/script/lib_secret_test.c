@@ -1,12 +1,14 @@
 /* mg.secret. */
 #include "script/lua_test.h"
 
-static bool find_secret(void *arg, struct mg_str name, struct mg_str *value)
+static const char *find_secret(void *arg, struct mg_str name, struct mg_str *value)
 {
+    if (mg_str_eq(name, MG_STR("other")))
+        return "not for you:";
     if (!mg_str_eq(name, MG_STR("jwt")))
-        return false;
+        return "unknown secret";
     *value = mg_str_c(arg);
-    return true;
+    return NULL;
 }
 
 static char value[] = "s3cret";
@@ -18,6 +20,7 @@ static void test_secret(void **state)
     static const char *const code[] = {
         "gives('s3cret', mg.secret('jwt'))",
         "raises(\"unknown secret 'jwt2'\", mg.secret, 'jwt2')",
+        "raises(\"not for you: 'other'\", mg.secret, 'other')",
         "raises('string expected, got nil', mg.secret, nil)",
     };
     lua_test_run_each(&env, code, COUNT(code));

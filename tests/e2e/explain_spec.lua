@@ -33,6 +33,7 @@ routes:
   - { name: private, match: { path: /users/1, listener: inside }, service: v2 }
   - { name: other, match: { path: /users/1, host: other.example.com }, service: v2 }
   - { name: login, match: { path: /login, methods: POST }, policies: [{ respond: { body: hi } }] }
+admin: { address: "127.0.0.1:0" }
 ]]
 
 local function explain(...)

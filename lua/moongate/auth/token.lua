@@ -159,9 +159,9 @@ local function without_cookie(field, name)
   return table.concat(kept, "; ")
 end
 
--- Takes the token out of the request, for backends that should not see it.
+-- Takes the token out of the request, for backends that should not see it. What a header has for another scheme stays.
 function M.remove(req, where)
-  if where.header then req:del_header(where.header) end
+  if where.header and in_header(req, where.header) then req:del_header(where.header) end
   if where.query and req:arg(where.query) then req:set_arg(where.query, nil) end
   if where.cookie and req:cookie(where.cookie) then
     local kept = {}

@@ -141,6 +141,12 @@ describe("removing a token", function()
     assert.same({ "a=1; b=2" }, last:header_values "Cookie")
   end)
 
+  it("leaves what is for another scheme", function()
+    local last = seen { path = "/?access_token=abc", headers = { Authorization = "Basic YW5uOg==" } }
+    assert.equal("Basic YW5uOg==", last:header "Authorization")
+    assert.is_nil(last.query)
+  end)
+
   it("leaves requests without one as they are", function()
     local last = seen { path = "/?a=%31", headers = { Cookie = "a=1;b=2" } }
     assert.equal("a=%31", last.query)

@@ -110,6 +110,11 @@ function E.jwt(claims, opts) end
 ---@nodiscard
 function E.refused() end
 
+---A port for a program that has to be told one; nobody else gets it until the block ends.
+---@return integer
+---@nodiscard
+function E.free_port() end
+
 ---Listens on a free port; the function is called for each connection, and must not wait.
 ---@param on_connection fun(s: moongate.e2e.Socket, n: integer)
 ---@param options? { ip?: string, port?: integer }
@@ -129,7 +134,7 @@ function E.sleep(seconds) end
 ---@nodiscard
 function E.now() end
 
----Calls a function until it raises nothing more.
+---Calls a function until it raises nothing more and gives no `false`.
 ---@param fn fun(): ...
 ---@param seconds? number
 ---@return any ...

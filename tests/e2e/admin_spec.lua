@@ -28,19 +28,26 @@ describe("statistics", function()
   end)
 
   it("tell how long requests took, in milliseconds", function()
+    local slow = 0.25
     local up = E.upstream(function(req)
-      if req.path == "/slow" then E.sleep(0.25) end
+      if req.path == "/slow" then E.sleep(slow) end
       return {}
     end)
     local g = E.start { config = {
       services = { up = { backends = { up.address } } }, routes = { { match = "/*", service = "up" } },
     } }
-    for _ = 1, 19 do g:get "/" end
+    -- The last one is the slowest by far, whatever the others have taken on this machine.
+    for _ = 1, 19 do slow = math.max(slow, 4 * E.timed(function() g:get "/" end)) end
+    local began, least = E.now(), 980 * slow -- they are off by 1.6 % at most
     g:get "/slow"
-    local ms = g:stats().latency_ms
-    assert.is_true(ms.p99 >= 245 and ms.p99 < 2000, ms.p99)
-    assert.is_true(ms.p95 < 245, ms.p95)
-    assert.is_true(ms.average >= 12 and ms.average < ms.p99, ms.average)
+    local ms = E.eventually(function() -- its time is known when the client has its answer already
+      local latency = g:stats().latency_ms
+      assert.is_true(latency.p99 >= least, latency.p99)
+      return latency
+    end)
+    assert.is_true(ms.p99 < 1020 * (E.now() - began), ms.p99)
+    assert.is_true(ms.p95 < least, ms.p95)
+    assert.is_true(ms.average >= least / 20 and ms.average < ms.p99, ms.average)
   end)
 
   it("count what the gateway refuses by itself, and what no route takes", function()
@@ -116,8 +123,9 @@ describe("the listener", function()
   end)
 
   it("drains: what is under way is finished, and it is not ready any more", function()
+    local may_answer = false
     local up = E.upstream(function()
-      E.sleep(0.5)
+      E.until_true(function() return may_answer end)
       return { body = "late" }
     end)
     local g = E.start { config = {
@@ -128,6 +136,7 @@ describe("the listener", function()
     E.eventually(function() assert.called(up, 1) end)
     assert.status(g:ask_admin { method = "POST", path = "/drain" }, 202)
     assert.status(g:ask_admin "/ready", 503)
+    may_answer = true
     assert.equal("late", client:response():text())
     assert.equal(0, g:wait())
   end)
@@ -138,7 +147,7 @@ describe("the listener", function()
     assert.is_true(g:reload(config { admin = { address = "unix:%{folder}/admin.sock" } }))
     assert.match("^unix:", g.admin)
     assert.status(g:ask_admin "/ready", 200)
-    assert.is_nil((g:connect { port = tonumber(before:match ":(%d+)$") }))
+    E.eventually(function() assert.is_nil((g:connect { port = tonumber(before:match ":(%d+)$") })) end)
     assert.is_true(g:reload(config { admin = "off" }))
     assert.is_nil(g.admin)
   end)

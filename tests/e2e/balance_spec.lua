@@ -54,8 +54,8 @@ describe("requests are spread", function()
     local g = E.start { config = config { backends = backends(3, 2, 1), balance = "random" } }
     local counts = load(g, n)
     for name, share in pairs(shares) do
-      -- Five standard deviations: in two million runs one fails.
-      local spread = 5 * math.sqrt(n * share * (1 - share))
+      -- Six standard deviations: in a hundred million runs one fails.
+      local spread = 6 * math.sqrt(n * share * (1 - share))
       assert.is_true(math.abs(counts[name] - n * share) < spread, name .. " has " .. counts[name])
     end
   end)
@@ -89,8 +89,9 @@ describe("requests are spread", function()
         moved = moved + 1
       end
     end
-    -- A third, but for how evenly the ring is parted.
-    assert.is_true(moved > keys / 3 * 0.7 and moved < keys / 3 * 1.3, moved .. " keys have moved")
+    -- A third, but for how evenly the ring is parted, by addresses that are others each time: 160 points of each are a
+    -- standard deviation of 13 keys, and six of them are missed once in a hundred million runs.
+    assert.is_true(math.abs(moved - keys / 3) < 6 * 13, moved .. " keys have moved")
   end)
 end)
 
@@ -99,7 +100,7 @@ describe("the second pool", function()
     local a, b, c = backend "a", backend "b", backend "c"
     local g = E.start { config = config {
       backends = { a.address, b.address, { address = c.address, priority = 1 } },
-      health = { path = "/health", every = "100ms", healthy = 1, unhealthy = 2, timeout = "1s" },
+      health = { path = "/health", every = "100ms", healthy = 1, unhealthy = 2, timeout = "30s" },
       outliers = { errors = 5, eject_for = "1s", max_ejected = "100%" },
       retries = { attempts = 2, on = { "5xx" }, budget = "100%" },
       panic_threshold = "0%",
@@ -111,9 +112,11 @@ describe("the second pool", function()
     b.bad = true -- say its answers, which clients do not see
     load(g, 80)
     g:wait_log "backend ejected"
-    local served = b.served
-    assert.same({ c = 80 }, load(g, 80))
-    assert.equal(served, b.served)
+    E.eventually(function() -- it comes back after a second, to be ejected for longer
+      local served = b.served
+      assert.same({ c = 80 }, load(g, 80))
+      assert.equal(served, b.served)
+    end)
     a.ill, b.bad = false, false
     g:wait_log "backend is up again"
     E.eventually(function() assert.same({ a = 8, b = 8 }, load(g, 16)) end)

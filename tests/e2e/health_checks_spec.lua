@@ -1,7 +1,7 @@
 -- Active health checks of real backends.
 local E = require "moongate.e2e"
 
-local CHECK = { path = "/health", every = "100ms", healthy = 1, unhealthy = 2, timeout = "1s" }
+local CHECK = { path = "/health", every = "100ms", healthy = 1, unhealthy = 2, timeout = "30s" }
 
 describe("health checks", function()
   local function backend(name)

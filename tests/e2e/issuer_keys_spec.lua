@@ -99,13 +99,15 @@ describe("keys of an issuer", function()
     local served, signs = { "one" }, "one"
     local up = E.upstream(function() return keys(served) end)
     local g = E.start { config = config { jwks = up.url .. "/jwks", refresh = "1s" } }
-    local done, wrong, counts = false, {}, { one = 0, two = 0 }
+    local done, wrong, counts, under_way = false, {}, { one = 0, two = 0 }, { one = 0, two = 0 }
     local clients = {}
     for i = 1, 8 do
       clients[i] = E.spawn(function()
         while not done do
           local kid = signs
+          under_way[kid] = under_way[kid] + 1
           local got = status(g, token(kid))
+          under_way[kid] = under_way[kid] - 1
           if got ~= 200 then wrong[#wrong + 1] = kid .. " " .. got end
           counts[kid] = counts[kid] + 1
         end
@@ -116,6 +118,7 @@ describe("keys of an issuer", function()
     served = { "one", "two" } -- published, and used at once: before any refresh
     signs = "two"
     made("two", 50)
+    E.eventually(function() return under_way.one == 0 end)
     served = { "two" }
     made("two", 100)
     done = true
@@ -133,9 +136,9 @@ describe("keys of an issuer", function()
     local g = E.start { config = config(definition) }
     up:stop()
     g:wait_log "cannot fetch keys of issuer"
-    local before = E.now()
-    assert.is_true(g:reload(config(definition, { errors = { format = "simple" } })))
-    assert.is_true(E.now() - before < 4)
+    local took, done = E.timed(function() return g:reload(config(definition, { errors = { format = "simple" } })) end)
+    assert.is_true(done)
+    assert.is_true(took < E.limit(4.5), took) -- it waits 5 s for keys of which it has none
     assert.equal(200, status(g, token "one"))
   end)
 
@@ -155,7 +158,7 @@ describe("keys of an issuer", function()
     local res = g:request { path = "/", headers = { Authorization = "Bearer " .. token "one" } }
     assert.status(res, 503)
     assert.header(res, "Retry-After", "5")
-    assert.equal(1, #g:log "cannot fetch keys of issuer")
+    assert.is_true(#g:log "cannot fetch keys of issuer" >= 1) -- it tries again after a second
     away = false
     E.eventually(function() assert.equal(200, status(g, token "one")) end)
   end)
@@ -199,8 +202,7 @@ describe("keys of an issuer", function()
     local g = E.start { config = config { jwks = up.url .. "/jwks", refresh = "1s" } }
     slow = true
     E.eventually(function() assert.equal(2, #up.seen) end)
-    local before = E.now()
-    g:stop()
-    assert.is_true(E.now() - before < 2)
+    local took = E.timed(function() g:stop() end)
+    assert.is_true(took < E.limit(4.5), took) -- a fetch may take 5 s
   end)
 end)

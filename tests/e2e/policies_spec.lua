@@ -172,23 +172,22 @@ describe("steps", function()
   end)
 
   it("fetch from several services at once", function()
-    local a = E.upstream { json = { id = 7 }, delay = 0.15 }
-    local b = E.upstream { json = { n = 3 }, delay = 0.15 }
+    local a, b
+    local function when_both_are_asked() return E.until_true(function() return #a.seen + #b.seen == 2 end) end
+    a = E.upstream(function() return { status = when_both_are_asked() and 200, json = { id = 7 } } end)
+    b = E.upstream(function() return { status = when_both_are_asked() and 200, json = { n = 3 } } end)
     local c = E.upstream { status = 500 }
     local g = start({ ["/item/{id}"] = [[return { request = function(req)
       local got, failed = mg.fetch_all({
         a = { "a", path = "/a/" .. req.params.id, headers = { ["X-Own"] = "1" } },
         b = { "b", path = "/b", pass = { "authorization" } },
         c = { "c", path = "/c", optional = true },
-      }, { timeout = 2 })
+      }, { timeout = 20 })
       if not got then return mg.problem(502, "upstream-failed", failed.name .. ": " .. failed.reason) end
       return mg.reply_json(200, { a = got.a:json(), b = got.b:json(), c = got.c and "there" or mg.json.null })
     end }]] }, { a = a, b = b, c = c })
-    local took, res = E.timed(function()
-      return g:get("/item/7", { headers = { Authorization = "token", Cookie = "no" } })
-    end)
+    local res = g:get("/item/7", { headers = { Authorization = "token", Cookie = "no" } })
     assert.json(res, { a = { id = 7 }, b = { n = 3 }, c = E.null })
-    assert.is_true(took < E.limit(0.28), took)
     assert.equal("/a/7", a.seen[1].path)
     assert.equal("1", a.seen[1]:header("X-Own"))
     assert.equal("token", b.seen[1]:header("Authorization"))

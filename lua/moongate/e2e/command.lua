@@ -14,7 +14,7 @@ end
 
 -- E.command { "openssl", "s_client", "-connect", ..., input = "Q\n" } gives { status, stdout, stderr }; the status is
 -- nil when it was not done in time. Options: input (on its standard input, which has no end; empty when left out), env,
--- seconds (10).
+-- seconds (30).
 return function(options)
   local folder = process.folder()
   local pipe = options.input and feed(folder, options.input)

@@ -67,7 +67,7 @@ end
 local Gateway = {}
 Gateway.__index = Gateway
 
--- A connection to the gateway. options: port, or unix (a path); from (the address it comes from); ip; timeout (10 s);
+-- A connection to the gateway. options: port, or unix (a path); from (the address it comes from); ip; timeout (30 s);
 -- first (bytes to send before all else); tls (true, or options of moongate.e2e.tls; what E.start was told when left
 -- out; false: none). A TLS client has `tls` as its socket does.
 function Gateway:connect(options)
@@ -228,7 +228,7 @@ local ERRORS_SHOWN = 5
 function Gateway:close()
   local early = not self.stopping and self.process:status()
   self.process:signal("TERM")
-  local status = self.process:wait(5)
+  local status = self.process:wait()
   self.process:kill()
   local faults = {}
   if early then

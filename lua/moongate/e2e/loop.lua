@@ -15,13 +15,17 @@ local ready = {}                                 -- tasks that have yet to run f
 -- Sanitizers make the gateway many times slower: every limit is multiplied by this.
 M.patience = 1
 
+-- How long a wait lasts where a spec names no time. It is for what never comes: a machine that has much else to do must
+-- not reach it.
+local SECONDS = 30
+
 function M.now()
   return socket.gettime()
 end
 
 -- A deadline, from seconds that a spec named.
 function M.deadline(seconds)
-  return M.now() + (seconds or 10) * M.patience
+  return M.now() + (seconds or SECONDS) * M.patience
 end
 
 -- ------------------------------------------------------------------------------------------------ tasks
@@ -50,7 +54,7 @@ function M.spawn(fn, ...)
   return task
 end
 
--- What the function returned; raises what it raised. Waits at most `seconds` (10).
+-- What the function returned; raises what it raised. Waits at most `seconds` (30).
 function Task:wait(seconds)
   if not M.until_true(function() return self.done end, seconds) then error("the task is not done in time", 2) end
   if self.fault then error(self.fault, 0) end
@@ -192,13 +196,13 @@ function M.until_true(fn, seconds)
   return value
 end
 
--- Calls fn until it raises nothing more, at most `seconds`; gives what it returns. fn may wait.
+-- Calls fn until it raises nothing more and gives no `false`, at most `seconds`; gives what it returns. fn may wait.
 function M.eventually(fn, seconds)
   local deadline = M.deadline(seconds)
   while true do
     local results = table.pack(pcall(fn))
-    if results[1] then return table.unpack(results, 2, results.n) end
-    if M.now() >= deadline then error(results[2], 0) end
+    if results[1] and results[2] ~= false then return table.unpack(results, 2, results.n) end
+    if M.now() >= deadline then error(results[2] or "what was waited for is still false", 0) end
     M.sleep(POLL)
   end
 end

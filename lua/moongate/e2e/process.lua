@@ -72,6 +72,13 @@ function M.lives(pid)
   return state ~= nil and state ~= "Z" and state ~= "X"
 end
 
+-- How much time of processors it has taken so far, in seconds: what a busy machine does not change.
+function M.cpu_seconds(pid)
+  local stat = assert(read(("/proc/%d/stat"):format(pid)), "no such process")
+  local user, system = stat:match("^.*%) %a" .. (" %-?%d+"):rep(10) .. " (%d+) (%d+)")
+  return (user + system) / 100 -- USER_HZ
+end
+
 -- How many descriptors a process has open.
 function M.descriptors(pid)
   local pipe = assert(io.popen(("ls /proc/%d/fd | wc -l"):format(pid)))

@@ -8,14 +8,13 @@
 --
 -- Options: password, unix = true (a socket's path instead of a port), tls = { cert=, key=, ca= } (files; a port that
 -- speaks TLS), replica_of (another), monitors (another: it is a sentinel of that master, which it calls "main"),
--- args (more for its command line), port (one that another had).
+-- args (more for its command line). Its port stays its own while it is dead.
 
 local http = require "moongate.e2e.http"
 local loop = require "moongate.e2e.loop"
 local process = require "moongate.e2e.process"
 local scope = require "moongate.e2e.scope"
 local socket = require "moongate.e2e.socket"
-local tcp = require "socket"
 
 local M = {}
 
@@ -48,15 +47,6 @@ local function read_reply(s)
 end
 
 -- ------------------------------------------------------------------------------------------------ life
-
--- Of this machine, just now.
-function M.free_port()
-  local raw = assert(tcp.tcp4())
-  assert(raw:bind("127.0.0.1", 0))
-  local _, port = raw:getsockname()
-  raw:close()
-  return math.tointeger(tonumber(port))
-end
 
 -- A sentinel wants a file that it may write.
 local SENTINEL = [[
@@ -147,6 +137,7 @@ function Redis:close()
     self:resume()
     self:kill()
   end
+  self.reserved:close()
   process.remove_folder(self.folder)
 end
 
@@ -154,7 +145,7 @@ function M.start(options)
   options = options or {}
   local folder = process.folder()
   local self = setmetatable({ options = options, folder = folder, path = folder .. "/redis.sock" }, Redis)
-  self.port = options.port or M.free_port()
+  self.port, self.reserved = socket.reserve()
   self.address = options.unix and "unix:" .. self.path or "127.0.0.1:" .. self.port
   self:start()
   return scope.add(self)

@@ -10,6 +10,7 @@
 
 local loop = require "moongate.e2e.loop"
 local redis = require "moongate.e2e.redis"
+local socket = require "moongate.e2e.socket"
 
 local M = {}
 
@@ -23,7 +24,7 @@ local function start_node(options)
   for key, value in pairs(options) do own[key] = value end
   -- The usual port of the bus, 10000 above the other, may not exist.
   own.args = { "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000",
-    "--cluster-port", tostring(redis.free_port()), "--repl-diskless-sync-delay", "0" }
+    "--cluster-port", tostring(socket.free_port()), "--repl-diskless-sync-delay", "0" }
   table.move(options.args or {}, 1, #(options.args or {}), #own.args + 1, own.args)
   local node = redis.start(own)
   node.bus = own.args[8]

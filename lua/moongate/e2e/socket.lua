@@ -11,7 +11,7 @@
 --     s:reset()                     closes with a TCP reset
 --     s:close()
 --
--- Waits end after `s.timeout` seconds (10). moongate.e2e.tls makes TLS sockets of them.
+-- Waits end after `s.timeout` seconds (30). moongate.e2e.tls makes TLS sockets of them.
 
 local socket = require "socket"
 local unix = require "socket.unix"
@@ -29,7 +29,7 @@ local READ_SIZE = 65536
 local function wrap(raw)
   raw:settimeout(0)
   if raw.setoption then pcall(raw.setoption, raw, "tcp-nodelay", true) end
-  return setmetatable({ raw = raw, buffer = "", timeout = 10 }, Socket)
+  return setmetatable({ raw = raw, buffer = "", timeout = 30 }, Socket)
 end
 
 -- ------------------------------------------------------------------------------------------------ connections
@@ -163,7 +163,7 @@ local function connect(raw, ...)
   raw:settimeout(0)
   local ok, fault = raw:connect(...)
   if not ok and fault == "timeout" then
-    if loop.wait { write = raw, at = loop.deadline(5) } == "timeout" then return nil, "timeout" end
+    if loop.wait { write = raw, at = loop.deadline() } == "timeout" then return nil, "timeout" end
     ok, fault = raw:connect(...)
     ok = ok or fault == "already connected"
   end
@@ -183,6 +183,31 @@ function M.connect(to, options)
   local raw = assert(v6 and socket.tcp6() or socket.tcp4())
   if options.from then assert(raw:bind(options.from, 0)) end
   return connect(raw, options.ip or "127.0.0.1", to)
+end
+
+-- ------------------------------------------------------------------------------------------------ ports
+
+local function bind(raw, ip, port)
+  raw:setoption("reuseaddr", true)
+  assert(raw:bind(ip, port))
+  return raw
+end
+
+-- A free port of this machine, and the socket that reserves it: as long as that is open, and does not listen, others
+-- that name the port can listen there (as all do with SO_REUSEADDR), but nobody gets it by chance, as a listener on any
+-- port or as a client.
+function M.reserve(ip)
+  ip = ip or "127.0.0.1"
+  local raw = bind(assert(ip:find(":", 1, true) and socket.tcp6() or socket.tcp4()), ip, 0)
+  local _, port = raw:getsockname()
+  return math.tointeger(tonumber(port)), raw
+end
+
+-- A port for a program that has to be told one: nobody else gets it until the block ends.
+function M.free_port()
+  local port, raw = M.reserve()
+  scope.add { close = function() raw:close() end }
+  return port
 end
 
 -- ------------------------------------------------------------------------------------------------ listeners
@@ -209,20 +234,19 @@ end
 function M.listen(on_connection, options)
   options = options or {}
   local ip = options.ip or "127.0.0.1"
-  local raw = assert(ip:find(":", 1, true) and socket.tcp6() or socket.tcp4())
-  raw:setoption("reuseaddr", true)
-  assert(raw:bind(ip, options.port or 0))
+  local port, reserved = options.port, nil
+  if not port then port, reserved = M.reserve(ip) end
+  local raw = bind(assert(ip:find(":", 1, true) and socket.tcp6() or socket.tcp4()), ip, port)
   assert(raw:listen(128))
   raw:settimeout(0)
-  local _, port = raw:getsockname()
   local self = setmetatable({
-    raw = raw, ip = ip, port = math.tointeger(tonumber(port)), accepted = 0, connections = {},
+    raw = raw, reserved = reserved, ip = ip, port = port, accepted = 0, connections = {},
   }, Listener)
   self.task = loop.spawn(accept_all, self, on_connection)
   return self
 end
 
--- Stops listening; connections stay.
+-- Stops listening; connections stay, and nobody else gets the port.
 function Listener:stop()
   self.task:cancel()
   if self.raw then self.raw:close() end
@@ -231,6 +255,8 @@ end
 
 function Listener:close()
   self:stop()
+  if self.reserved then self.reserved:close() end
+  self.reserved = nil
   for _, connection in pairs(self.connections) do connection:close() end
 end
 

@@ -1,8 +1,10 @@
 -- mg.redis against a real redis-server.
 local E = require "moongate.e2e"
 
--- A gateway with a route for each text of `steps`, { [path] = Lua }, and one Redis.
+-- A gateway with a route for each text of `steps`, { [path] = Lua }, and one Redis. Its commands have all the time that a
+-- busy machine may need.
 local function start(steps, redis)
+  redis.timeout, redis.connect_timeout = redis.timeout or "30s", redis.connect_timeout or "30s"
   local routes = {}
   for path, text in pairs(steps) do routes[#routes + 1] = { match = path, policies = { { lua = text } } } end
   local config = { routes = routes, redis = { main = redis } }
@@ -155,35 +157,47 @@ describe("a connection", function()
 end)
 
 describe("a Redis in trouble", function()
-  local redis, g
-  before_each(function()
-    redis = E.redis()
-    g = start({ ["/"] = answering [[return r:command("INCR", "n")]] }, { address = redis.address, timeout = "300ms" })
-    assert.equal(1, g:get("/"):json()[1])
-  end)
+  local redis
+  before_each(function() redis = E.redis() end)
+
+  local function counting(more)
+    more = more or {}
+    more.address = redis.address
+    return start({ ["/"] = answering [[return r:command("INCR", "n")]] }, more)
+  end
+
+  -- Far less than the time-out of commands here, and far more than what takes no time at all.
+  local AT_ONCE = 10
 
   it("that is killed fails commands at once, and is used again when it is back", function()
+    local g = counting()
+    assert.equal(1, g:get("/"):json()[1])
     redis:kill()
     assert.is_true(g:get("/"):json()[2].code == "closed" or g:get("/"):json()[2].code == "down")
     local seconds, answer = E.timed(function() return g:get("/"):json() end)
     assert.equal("down", answer[2].code)
-    assert.is_true(seconds < E.limit(0.1))
+    assert.is_true(seconds < E.limit(AT_ONCE), seconds)
     redis:start()
     E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
   end)
 
   it("that hangs costs one time-out, then nothing, and is used again when it goes on", function()
+    local g = counting { timeout = "300ms" }
+    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
     redis:pause()
-    local answers = E.times(10, function() return g:get("/"):json() end)
-    for _, answer in ipairs(answers) do assert.equal("timeout", answer[2].code) end
-    local seconds, answer = E.timed(function() return g:get("/"):json() end)
-    assert.equal("down", answer[2].code)
-    assert.is_true(seconds < E.limit(0.1))
+    local codes = {}
+    for _, answer in ipairs(E.times(10, function() return g:get("/"):json() end)) do codes[answer[2].code] = true end
+    assert.is_true(codes.timeout)
+    codes.timeout, codes.down = nil, nil -- for who came when that was over
+    assert.same({}, codes)
+    for _ = 1, 10 do assert.equal("down", g:get("/"):json()[2].code) end -- without waiting for a time-out
     redis:resume()
     E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
   end)
 
   it("that is killed under load answers nobody late, and nobody wrongly", function()
+    local g = counting()
+    assert.equal(1, g:get("/"):json()[1])
     local stop, bad = false, {}
     local clients = {}
     for i = 1, 8 do
@@ -192,8 +206,8 @@ describe("a Redis in trouble", function()
           local seconds, res = E.timed(function() return g:get("/") end)
           local answer = res:json()
           local code = type(answer[2]) == "table" and answer[2].code
-          if seconds > E.limit(1) then bad[#bad + 1] = ("%.3f s"):format(seconds) end
-          if not math.tointeger(answer[1]) and code ~= "down" and code ~= "closed" and code ~= "timeout" then
+          if seconds > E.limit(AT_ONCE) then bad[#bad + 1] = ("%.3f s"):format(seconds) end
+          if not math.tointeger(answer[1]) and code ~= "down" and code ~= "closed" then
             bad[#bad + 1] = tostring(code)
           end
         end
@@ -253,7 +267,8 @@ describe("sentinels", function()
     assert.same({ 1 }, g:get("/"):json())
     assert.equal("1", first:command("GET", "n"))
     first:kill()
-    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end, E.limit(20))
+    sentinel:give_up()
+    E.eventually(function() assert.equal("number", type(g:get("/"):json()[1])) end)
     assert.is_true(tonumber(second:command("GET", "n")) >= 1)
     assert.is_true(#g:log "redis is down" > 0)
   end)
@@ -317,7 +332,7 @@ describe("a cluster", function()
       return done
     end, function(n)
       local before = done
-      E.until_true(function() return done >= before + n or #bad > 0 end, 20)
+      assert.is_truthy(E.until_true(function() return done >= before + n or #bad > 0 end, 60))
     end
   end
 
@@ -369,22 +384,22 @@ describe("a master of a cluster", function()
       return { request = function(req)
         local n, err = r:command("INCR", req.params.key)
         return mg.reply_json(200, { n = n, code = err and err.code })
-      end }]] }, { cluster = c.addresses, timeout = "300ms" })
+      end }]] }, { cluster = c.addresses })
     local keys, lost = {}, c.nodes[2]
     for i = 1, 20 do
       keys[i] = { name = "k" .. i, owner = c:owner(c:slot("k" .. i)) }
       assert.equal(1, g:get("/k" .. i):json().n)
     end
-    assert.equal(1, lost:command("WAIT", 1, 1000))
+    assert.equal(1, lost:command("WAIT", 1, 0))
     lost:kill()
     for _, key in ipairs(keys) do
       local seconds, answer = E.timed(function() return g:get("/" .. key.name):json() end)
-      assert.is_true(seconds < E.limit(1))
+      assert.is_true(seconds < E.limit(10), seconds) -- a third of a time-out
       if key.owner ~= lost then assert.equal(2, answer.n) end
     end
     E.eventually(function()
       for _, key in ipairs(keys) do assert.is_truthy(g:get("/" .. key.name):json().n) end
-    end, E.limit(30))
+    end)
     assert.is_true(#g:log "redis is down" > 0)
   end)
 end)
@@ -393,21 +408,24 @@ describe("a reload", function()
   it("keeps the connections of a Redis that stays as it is", function()
     local redis = E.redis()
     local steps = { ["/"] = answering [[return r:command("ECHO", "here")]] }
-    local g = start(steps, { address = redis.address })
+    local function here(database)
+      return { address = redis.address, timeout = "30s", connect_timeout = "30s", database = database }
+    end
+    local g = start(steps, here())
     local function clients()
       local ids = {}
       for id in redis:command("CLIENT", "LIST"):gmatch "id=(%d+)[^\n]-name=moongate" do ids[#ids + 1] = id end
       return ids
     end
-    g:get "/"
+    assert.same({ "here" }, g:get("/"):json())
     local before = clients()
     assert.equal(1, #before)
     g:reload { routes = { { match = "/*", policies = { { lua = steps["/"] } } } },
-      redis = { main = { address = redis.address } } }
+      redis = { main = here() } }
     assert.same({ "here" }, g:get("/other"):json())
     assert.same(before, clients())
     g:reload { routes = { { match = "/*", policies = { { lua = steps["/"] } } } },
-      redis = { main = { address = redis.address, database = 1 } } }
+      redis = { main = here(1) } }
     assert.same({ "here" }, g:get("/other"):json())
     E.eventually(function() assert.not_same(before, clients()) end)
     E.eventually(function() assert.equal(1, #clients()) end)

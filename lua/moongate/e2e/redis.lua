@@ -5,6 +5,7 @@
 --     r:command("GET", "key")         a reply: string, integer, list, E.null; an error reply is raised
 --     r:kill()  r:start()             as a crash, and again on the same port, with nothing in it
 --     r:pause()  r:resume()           it stops for a while: connections stay, and nothing is answered
+--     r:give_up()                     a sentinel that waits no longer for a master that does not answer
 --
 -- Options: password, unix = true (a socket's path instead of a port), tls = { cert=, key=, ca= } (files; a port that
 -- speaks TLS), replica_of (another), monitors (another: it is a sentinel of that master, which it calls "main"),
@@ -48,14 +49,14 @@ end
 
 -- ------------------------------------------------------------------------------------------------ life
 
--- A sentinel wants a file that it may write.
+-- A sentinel wants a file that it may write. It is told when a master is dead (give_up): what is only slow is not.
 local SENTINEL = [[
 port %d
 bind 127.0.0.1
 unixsocket %s
 dir %s
 sentinel monitor main 127.0.0.1 %d 1
-sentinel down-after-milliseconds main 300
+sentinel down-after-milliseconds main 600000
 sentinel failover-timeout main 2000
 ]]
 
@@ -105,6 +106,10 @@ function Redis:pause()
     local stat = process.read(("/proc/%d/stat"):format(self.process.pid)) or ""
     return stat:find "%) T " ~= nil
   end)
+end
+
+function Redis:give_up()
+  self:command("SENTINEL", "SET", "main", "down-after-milliseconds", 500)
 end
 
 function Redis:resume()

@@ -53,6 +53,13 @@ local function add_replicas(self, masters, replicas)
   end
 end
 
+-- From now on a node may be slow before others take it for dead: for long, where none can take its place.
+local function be_patient(nodes, replicas)
+  for _, node in ipairs(nodes) do
+    node:command("CONFIG", "SET", "cluster-node-timeout", replicas > 0 and 2000 or 600000)
+  end
+end
+
 -- Which of the masters has a slot.
 function Cluster:owner(slot)
   for _, range in ipairs(self.nodes[1]:command("CLUSTER", "SLOTS")) do
@@ -104,6 +111,7 @@ function M.start(options)
   end
   wait_until_whole(self.nodes, masters)
   add_replicas(self, masters, replicas)
+  be_patient(self.nodes, replicas)
   return self
 end
 

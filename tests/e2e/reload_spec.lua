@@ -56,8 +56,9 @@ describe("a reload", function()
   end)
 
   it("lets requests under way finish as they began, and connections go on", function()
+    local may_answer = false
     local up = E.upstream(function(req)
-      if req.path == "/slow" then E.sleep(0.3) end
+      if req.path == "/slow" then E.until_true(function() return may_answer end) end
       return { body = "slow" }
     end)
     local function config(header)
@@ -69,6 +70,7 @@ describe("a reload", function()
     connection:send "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
     E.eventually(function() return #up.seen == 1 end)
     assert.is_true(g:reload(config "two"))
+    may_answer = true
     assert.header(connection:response(), "X-Config", "one")
     connection:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     assert.header(connection:response(), "X-Config", "two")
@@ -119,8 +121,8 @@ describe("a reload", function()
     assert.equal("two", g:get("/", { unix = g.folder .. "/a.sock" }):text())
     assert.is_true(g:reload(answer("three", { listen = { "127.0.0.1:0" } })))
     assert.equal("three", g:get("/", { port = stays }):text())
-    assert.is_nil(g:connect { unix = g.folder .. "/a.sock" })
-    assert.is_nil(io.open(g.folder .. "/a.sock"))
+    E.eventually(function() assert.is_nil((g:connect { unix = g.folder .. "/a.sock" })) end)
+    E.eventually(function() assert.is_nil(io.open(g.folder .. "/a.sock")) end)
   end)
 
   it("that runs out of descriptors half-way changes nothing and keeps none", function()
@@ -137,7 +139,7 @@ describe("a reload", function()
       local ok, why = g:reload(answer("many", { workers = 2, listen = listen }))
       assert.is_nil(ok)
       assert.matches("Too many open files", why, 1, true)
-      E.eventually(function() assert.equal(before, process.descriptors(g:serving_pid())) end)
+      E.eventually(function() assert.is_true(process.descriptors(g:serving_pid()) <= before) end)
     end
     assert.same({ one = true }, asked(g))
     assert.is_true(g:reload(answer("two", { workers = 2, listen = { "127.0.0.1:0", "127.0.0.1:0" } })))
@@ -264,22 +266,22 @@ describe("a reload", function()
       return { shared = { counts = "128KiB" }, routes = routes }
     end
     local g = E.start { config = config(0) }
-    local seen = {}
-    local client = E.spawn(function()
+    local function built(connection) return tonumber(connection:request("/built"):text()) end
+    E.eventually(function() -- the client has to get its turn on this machine meanwhile
       local connection = g:connect()
-      repeat
-        local built = tonumber(connection:request("/built"):text())
-        seen[#seen + 1] = built
-      until built == 2 * STEPS
+      local before, between = built(connection), 0
+      local client = E.spawn(function()
+        local now
+        repeat
+          now = built(connection) - before
+          -- The control thread has built each once, to see whether it can be; then comes the worker.
+          if now > STEPS and now < 2 * STEPS then between = between + 1 end
+        until now == 2 * STEPS
+      end)
+      assert.is_true(g:reload(config(STEPS)))
+      client:wait()
+      assert.is_true(between > 0)
     end)
-    assert.is_true(g:reload(config(STEPS)))
-    client:wait()
-    -- The control thread has built each once, to see whether it can be; then comes the worker.
-    local between = 0
-    for _, built in ipairs(seen) do
-      if built > STEPS and built < 2 * STEPS then between = between + 1 end
-    end
-    assert.is_true(between > 0)
   end)
 
   it("says how large the heads of responses may be, where buffers are too small", function()
@@ -382,7 +384,7 @@ describe("a reload", function()
       local client = open(g)
       for i = 1, 3 do assert.is_true(g:reload(config(up.address, "again" .. i))) end
       assert.is_true(echoes(client, "still there"))
-      assert.equal(2, #generations(g))
+      E.eventually(function() assert.equal(2, #generations(g)) end)
       assert.is_true(generations(g)[1].lua_bytes > 0)
       client:close()
       g:wait_log "the socket has ended"

@@ -23,7 +23,7 @@ local function load(g, clients, n, between)
       end
     end)
   end
-  for _, task in ipairs(tasks) do task:wait(20) end
+  for _, task in ipairs(tasks) do task:wait(60) end
   return counts
 end
 
@@ -56,7 +56,7 @@ describe("a backend that dies under load", function()
         failed = failed + mine
       end)
     end
-    for _, task in ipairs(tasks) do task:wait(20) end
+    for _, task in ipairs(tasks) do task:wait(60) end
     assert.equal(clients * 100, ok + failed)
   end)
 end)
@@ -93,7 +93,7 @@ describe("max_requests", function()
       inside = inside - 1
       return { body = "ok" }
     end)
-    local g = start { backends = { up.address }, max_requests = 3, queue = { size = 100, timeout = "10s" } }
+    local g = start { backends = { up.address }, max_requests = 3, queue = { size = 100, timeout = "60s" } }
     assert.same({ [200] = 120 }, load(g, 12, 10))
     assert.is_true(most <= 3)
   end)

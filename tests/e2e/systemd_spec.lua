@@ -130,16 +130,9 @@ $ENV{LISTEN_FDNAMES} = join ":", @names;
 exec @ARGV or die;
 ]]
 
--- A port that nobody has.
-local function free_port()
-  local listener = E.listen(function() end)
-  listener:stop()
-  return listener.port
-end
-
 describe("sockets that systemd opened", function()
   it("are listened on, by address or by name, over falls and upgrades", function()
-    local by_address, by_name = free_port(), free_port()
+    local by_address, by_name = E.free_port(), E.free_port()
     local g = E.start { under = { "perl", "-e", ACTIVATE, ("a.socket=%d inside=%d"):format(by_address, by_name) },
       config = { workers = 2, listen = { "127.0.0.1:" .. by_address, { name = "inside", address = "127.0.0.1:0" } },
         routes = HELLO } }
@@ -161,16 +154,16 @@ describe("sockets that systemd opened", function()
   end)
 
   it("do not need the supervisor", function()
-    local port = free_port()
+    local port = E.free_port()
     local g = E.start { under = { "perl", "-e", ACTIVATE, "a=" .. port }, args = { "--no-supervisor" },
       config = { listen = "127.0.0.1:" .. port, routes = HELLO } }
     assert.equal("hello", g:get("/").body)
   end)
 
   it("that no listener is for are told", function()
-    local port = free_port()
+    local port = E.free_port()
     local g = E.start { under = { "perl", "-e", ACTIVATE, "a=" .. port }, config = { routes = HELLO } }
-    assert.equal(1, #g:log("no listener of the config is for a socket.*127.0.0.1:" .. port))
+    assert.equal(1, #g:wait_log("no listener of the config is for a socket.*127.0.0.1:" .. port))
     E.eventually(function() assert.is_nil((g:connect { port = port })) end)
   end)
 end)

@@ -21,13 +21,6 @@ local function read(path)
   return text
 end
 
--- A port that is free now.
-local function free_port()
-  local listener = E.listen(function() end)
-  listener:close()
-  return listener.port
-end
-
 -- What steps see of the client's certificate.
 local SHOWN = [[
   - match: { path: /tls, host: api.localhost }
@@ -50,7 +43,7 @@ describe("examples/tls-edge", function()
     folder = shell("mktemp -d"):match "%S+"
     local said, status = shell(EXAMPLE .. "certs.sh " .. folder .. "/certs")
     assert.equal(0, status, said)
-    ports = { HTTP_PORT = free_port(), HTTPS_PORT = free_port(), BACKEND_PORT = free_port() }
+    ports = { HTTP_PORT = E.free_port(), HTTPS_PORT = E.free_port(), BACKEND_PORT = E.free_port() }
     E.start {
       config = read(EXAMPLE .. "moongate.yaml"):gsub("certs/", folder .. "/certs/") .. SHOWN,
       env = ports,
@@ -63,7 +56,7 @@ describe("examples/tls-edge", function()
   -- A command of the README, here.
   local function here(command)
     command = command:gsub(":8080", ":" .. ports.HTTP_PORT):gsub(":8443", ":" .. ports.HTTPS_PORT)
-    command = command:gsub(":9443", ":" .. ports.BACKEND_PORT):gsub("curl ", "curl --no-progress-meter --max-time 10 ")
+    command = command:gsub(":9443", ":" .. ports.BACKEND_PORT):gsub("curl ", "curl --no-progress-meter --max-time 60 ")
     return ("cd %s && { %s; }"):format(folder, command)
   end
 

@@ -106,6 +106,6 @@ describe("a reload", function()
     assert.status(g:get "/", 200)
     assert.is_true(g:reload(with(ca.cert))) -- a session that was kept is worth nothing now
     assert.problem(g:get "/", 502, "bad-gateway")
-    assert.equal(2, #g:wait_log "unknown issuer")
+    E.eventually(function() assert.equal(2, #g:log "unknown issuer") end)
   end)
 end)

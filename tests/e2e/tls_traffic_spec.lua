@@ -25,7 +25,7 @@ for _, acceleration in ipairs { "on", "off" } do
     local function start(answer, config)
       up = E.upstream(answer, { tls = { cert = leaf.cert, key = leaf.key } })
       -- A hundred handshakes at once take their time under a sanitizer.
-      local whole = { services = { api = { url = up.url, tls = { ca = ca.cert }, timeouts = { connect = "10s" } } } }
+      local whole = { services = { api = { url = up.url, tls = { ca = ca.cert }, timeouts = { connect = "60s" } } } }
       for key, value in pairs(config or {}) do whole[key] = value end
       g = edge.proxy(edge.listener { leaf, rsa }, up, whole, { env = { MOONGATE_TLS_ACCEL = acceleration } })
     end
@@ -77,7 +77,7 @@ for _, acceleration in ipairs { "on", "off" } do
 
     it("stops a backend whose client does not read", function()
       start { body = ("x"):rep(30 * MIB) }
-      local client = g:connect()
+      local client = g:connect { timeout = 60 }
       client:send_request { path = "/" }
       E.eventually(function() assert.called(up, 1) end)
       E.sleep(0.3) -- all that goes into buffers has gone

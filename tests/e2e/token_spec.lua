@@ -111,17 +111,11 @@ describe("examples/jwt-rbac", function()
     return text
   end
 
-  local function free_port()
-    local listener = E.listen(function() end)
-    listener:close()
-    return listener.port
-  end
-
   setup(function()
     g = E.start {
       config = read(EXAMPLE), files = { ["services.yaml"] = read "examples/jwt-rbac/services.yaml" },
       args = { "--workers", "1" },
-      env = { JWT_SECRET = SECRET, AUTH_PORT = free_port(), USERS_PORT = free_port(), ADMIN_PORT = free_port() },
+      env = { JWT_SECRET = SECRET, AUTH_PORT = E.free_port(), USERS_PORT = E.free_port(), ADMIN_PORT = E.free_port() },
     }
     token = function(...)
       return { Authorization = "Bearer " .. run({ "-c", EXAMPLE, ... }).stdout:match "%S+" }

@@ -101,7 +101,7 @@ describe("refused as a smuggling risk", function()
 
   setup(function()
     up = E.upstream { body = "ok" }
-    g = E.start { config = { limits = { header_time = "1s" }, services = { api = { backends = { up.address } } },
+    g = E.start { config = { services = { api = { backends = { up.address } } },
       routes = { { match = "/*", service = "api" } } } }
   end)
 

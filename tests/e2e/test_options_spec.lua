@@ -321,7 +321,15 @@ end_of_record
     local function wait_for_run(n)
       assert.is_true(loop.until_true(function()
         return #lines_with(watcher:stdout(), "watching ") == n
-      end, 20))
+      end, 60))
+    end
+
+    -- At once: a run must not see half of it.
+    local function save(path, text)
+      local folder = process.folder()
+      process.write(folder .. "/file", text)
+      assert(os.rename(folder .. "/file", path))
+      process.remove_folder(folder)
     end
 
     it("runs again when a policy changes, and ends with the last status", function()
@@ -329,8 +337,8 @@ end_of_record
       watch(folder)
       wait_for_run(1)
       assert.matches("2 successes / 0 failures", watcher:stdout(), 1, true)
-      process.write(folder .. "/a.txt", "nobody cares")
-      process.write(folder .. "/policies/ratio.lua", (QUOTA:gsub("> 2", "> 3")))
+      save(folder .. "/a.txt", "nobody cares")
+      save(folder .. "/policies/ratio.lua", (QUOTA:gsub("> 2", "> 3")))
       wait_for_run(2)
       assert.matches("\npolicies/ratio.lua has changed\n", watcher:stdout(), 1, true)
       assert.not_matches("a.txt", watcher:stdout(), 1, true)
@@ -346,8 +354,8 @@ end_of_record
       }
       watch(folder, "policies/ratio_spec.lua")
       wait_for_run(1)
-      process.write(folder .. "/other/x.lua", "return 1")
-      process.write(folder .. "/policies/routes.yaml", "")
+      save(folder .. "/other/x.lua", "return 1")
+      save(folder .. "/policies/routes.yaml", "")
       wait_for_run(2)
       os.remove(folder .. "/policies/routes.yaml")
       wait_for_run(3)

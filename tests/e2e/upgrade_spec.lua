@@ -29,7 +29,8 @@ local function upgrade(g)
   return before
 end
 
--- Calls fn(step) beside the spec, again and again, until the result is called, which gives how often that was.
+-- Calls fn beside the spec, again and again, until the first result is called. The second one waits until it was called
+-- so many times more.
 local function again_and_again(fn)
   local over, count = false, 0
   local task = E.spawn(function()
@@ -41,7 +42,9 @@ local function again_and_again(fn)
   return function()
     over = true
     task:wait()
-    return count
+  end, function(n)
+    local enough = count + n
+    E.until_true(function() return count >= enough or task.done end)
   end
 end
 
@@ -87,8 +90,10 @@ describe("an upgrade", function()
     tunnel:send(UPGRADE)
     assert.status(tunnel:response(), 101)
     E.until_true(function() return downloads == 1 end)
-    local stop_new = again_and_again(function() assert.equal("hello", g:get("/").body) end)
-    local stop_kept = again_and_again(kept_alive(g))
+    local stop_new, more_new = again_and_again(function() assert.equal("hello", g:get("/").body) end)
+    local stop_kept, more_kept = again_and_again(kept_alive(g))
+    more_new(5)
+    more_kept(5)
     replace(g)
     local before = upgrade(g)
     assert.is_true(process.lives(before))
@@ -103,8 +108,10 @@ describe("an upgrade", function()
     go_on = true
     assert.equal("halffull", download:response().body)
     download:close() -- its head was written when the connection was to be kept
-    assert.is_true(stop_new() > 5)
-    assert.is_true(stop_kept() > 5)
+    more_new(5)
+    more_kept(5)
+    stop_new()
+    stop_kept()
     tunnel:send "y"
     assert.equal("y", tunnel:receive(1))
     tunnel:close()
@@ -177,13 +184,18 @@ describe("an upgrade", function()
   end)
 
   it("takes the place of one that fell while the new program started", function()
-    local g = start { config = { routes = { { match = "/*", policies = { { lua = [[
-      local from = os.clock()
-      while os.clock() - from < 0.1 do end
-      return function() return mg.reply(200, "hello") end]] } } } }, limits = { lua_run = "5s" } } }
+    local may_start = false
+    local issuer = E.upstream(function()
+      E.until_true(function() return may_start end)
+      return { json = { keys = {} } }
+    end)
+    local g = start { config = { routes = HELLO } }
+    g.write_config { routes = HELLO, keys = { main = { jwks = issuer.url .. "/keys" } } } -- which it waits for
     g.process:signal "USR2"
-    g:wait_log "starting a new program"
+    E.eventually(function() assert.called(issuer, 1) end)
     process.signal(g:serving_pids()[1], "KILL")
+    g:wait_log "the gateway process fell"
+    may_start = true
     assert.equal("hello", g:get("/").body)
     g:wait_log "the new program serves"
     assert.equal(1, #g:log "the gateway process fell")

@@ -25,7 +25,7 @@ local json = require "dkjson"
 local M = {}
 
 local FILE = "moongate.yaml"
-local PATIENCE = 10 -- seconds that a client waits for anything
+local PATIENCE = 10 -- seconds that a client in simulation waits for anything
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 
@@ -426,7 +426,7 @@ local function half_close(socket)
 end
 
 function Real:_connect(opts)
-  local socket = assert(self.g:connect { from = opts.from, timeout = PATIENCE }).socket
+  local socket = assert(self.g:connect { from = opts.from }).socket
   socket.how_it_ended, socket.half_close = how_it_ended, half_close
   return socket
 end
@@ -452,7 +452,7 @@ function Real:_log_lines()
 end
 
 function Real:_until(check)
-  require "moongate.e2e.loop".until_true(check, 2)
+  require "moongate.e2e.loop".until_true(check)
 end
 
 function Real:close() end

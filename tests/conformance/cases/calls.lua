@@ -14,7 +14,7 @@ return {
       users = function(req) return { json = { id = req:arg "id", header = req:header "x-a", body = req.body } } end,
       orders = { json = { 1, 2 }, delay = 0.01 },
       broken = { status = 500, body = "oh" },
-      slow = { body = "late", delay = 1 },
+      slow = { body = "late", delay = 60 },
       gone = { error = "refused" },
       cut = { body = ("x"):rep(100), close = "mid-body" },
       odd = { raw = "no HTTP at all\r\n\r\n" },
@@ -30,14 +30,14 @@ return {
           local res, err = mg.fetch(name)
           parts[#parts + 1] = name .. "=" .. (res and "?" or err.code)
         end
-        local _, err = mg.fetch("orders", { timeout = 0.001 })
+        local _, err = mg.fetch("slow", { timeout = 0.001 })
         parts[#parts + 1] = "timeout=" .. err.code
         return mg.reply(200, table.concat(parts, " "))]]),
       route("/all", [[
         local got, failed = mg.fetch_all({
           user = { "users", path = "/u?id=7" }, orders = { "orders" },
           extra = { "broken", optional = true }, late = { "slow", optional = true, timeout = 0.02 },
-        }, { timeout = 2 })
+        }, { timeout = 9 })
         if not got then return mg.problem(502, "upstream-failed", failed.name .. ": " .. failed.reason) end
         return mg.reply(200, mg.json.encode({ user = got.user:json(), orders = got.orders:json(),
           extra = got.extra ~= nil, late = got.late ~= nil }, { sort = true }))]]),

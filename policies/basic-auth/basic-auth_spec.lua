@@ -47,6 +47,17 @@ local function cost_of(t, request)
   return os.clock() - began
 end
 
+-- The least of some, each so many seconds after the one before: what else this process and this machine do is no part
+-- of it.
+local function least_cost(t, request, apart)
+  local least = math.huge
+  for _ = 1, 5 do
+    t:advance(apart)
+    least = math.min(least, cost_of(t, request))
+  end
+  return least
+end
+
 describe("basic-auth", function()
   describe("schema", function()
     it("has defaults", function()
@@ -235,16 +246,13 @@ describe("basic-auth", function()
 
     it("ends", function()
       local t = gateway({ remember = 10 }, slow)
-      local hashed = cost_of(t, as("ann", "open"))
-      assert.is_true(cost_of(t, as("ann", "open")) < hashed / 4)
-      t:advance(11)
-      assert.is_true(cost_of(t, as("ann", "open")) > hashed / 4)
+      local hashed = least_cost(t, as("ann", "open"), 11)
+      assert.is_true(least_cost(t, as("ann", "open"), 0) < hashed / 4)
     end)
 
     it("can be switched off", function()
-      local t = gateway({ remember = 0 }, slow)
-      local hashed = cost_of(t, as("ann", "open"))
-      assert.is_true(cost_of(t, as("ann", "open")) > hashed / 4)
+      local hashed = least_cost(gateway({ remember = 10 }, slow), as("ann", "open"), 11)
+      assert.is_true(least_cost(gateway({ remember = 0 }, slow), as("ann", "open"), 0) > hashed / 4)
     end)
 
     it("hashes, and no run of policy code is too long by that", function()
@@ -265,12 +273,14 @@ describe("basic-auth", function()
 
     it("does not tell who there is", function()
       local t = gateway({ tries = 1000 }, slow)
-      local known, unknown = math.huge, math.huge
-      for _ = 1, 10 do
+      local known, unknown, tries = math.huge, math.huge, 0
+      local function alike() return known < unknown * 1.5 and unknown < known * 1.5 end
+      repeat
         known = math.min(known, cost_of(t, as("ann", "wrong")))
         unknown = math.min(unknown, cost_of(t, as("zoe", "wrong")))
-      end
-      assert.is_true(known < unknown * 1.5 and unknown < known * 1.5)
+        tries = tries + 1
+      until tries >= 10 and alike() or tries == 400
+      assert.is_true(alike())
     end)
   end)
 

@@ -162,8 +162,8 @@ describe("the second tier of a cache", function()
   it("keeps the lock as long as the fetch takes", function()
     local up = origin(function() return { delay = 3 } end)
     local a, b = start(redis, up), start(redis, up)
-    -- A lock lasts 2 s and is prolonged each second. It may lapse where the machine holds up a gateway for as long: then
-    -- another try has to show it.
+    -- A lock lasts 2 s and is prolonged each second. It may lapse where the machine holds up a gateway for as long:
+    -- then another try has to show it.
     E.eventually(function()
       local before = #up.seen
       local path = "/slow" .. before

@@ -38,7 +38,8 @@ Crowd.__index = Crowd
 local function crowd(g, path)
   local self = setmetatable({ curls = {} }, Crowd)
   for i = 1, CURLS do
-    local args = { "-sZN", "--parallel-immediate", "--parallel-max", tostring(CONNECTIONS), "--max-time", tostring(E.limit(100)),
+    local args = { "-sZN", "--parallel-immediate", "--parallel-max", tostring(CONNECTIONS),
+      "--max-time", tostring(E.limit(100)),
       "-w", "%{stderr}%{exitcode} %{http_code} %header{cache-status}\n" }
     for _ = 1, CONNECTIONS do args[#args + 1] = ("http://127.0.0.1:%d%s"):format(g.port, path) end
     self.curls[i] = process.start(process.folder(), "curl", args)

@@ -1,8 +1,8 @@
 -- mg.redis against a real redis-server.
 local E = require "moongate.e2e"
 
--- A gateway with a route for each text of `steps`, { [path] = Lua }, and one Redis. Its commands have all the time that a
--- busy machine may need.
+-- A gateway with a route for each text of `steps`, { [path] = Lua }, and one Redis. Its commands have all the time that
+-- a busy machine may need.
 local function start(steps, redis)
   redis.timeout, redis.connect_timeout = redis.timeout or "30s", redis.connect_timeout or "30s"
   local routes = {}

@@ -152,7 +152,9 @@ describe("a backend that is not there", function()
   it("is no concern of others", function()
     local hung, good = E.upstream { hang = true }, named "good"
     local g = E.start { config = {
-      services = { a = { backends = { hung.address }, timeouts = { first_byte = "1h" } }, b = { backends = { good.address } } },
+      services = {
+        a = { backends = { hung.address }, timeouts = { first_byte = "1h" } }, b = { backends = { good.address } },
+      },
       routes = { { match = "/a", service = "a", timeout = "1h" }, { match = "/b", service = "b" } },
     } }
     local task = E.spawn(function()

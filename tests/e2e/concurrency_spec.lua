@@ -1,13 +1,15 @@
 -- One limit of requests under way for all workers, over real connections, whatever becomes of the requests.
 
 local E = require "moongate.e2e"
+local process = require "moongate.e2e.process"
 
 local WORKERS, MAX, CLIENTS = 4, 5, 24
 
 -- A backend that answers when it is told to, and knows how many it has had at a time.
 local function new_backend()
-  local b = { open = false, inside = 0, peak = 0 }
-  b.up = E.upstream(function()
+  local b = { open = false, inside = 0, peak = 0, asked = {} }
+  b.up = E.upstream(function(req)
+    b.asked[req.path] = true
     b.inside = b.inside + 1
     b.peak = math.max(b.peak, b.inside)
     E.until_true(function() return b.open end)
@@ -75,14 +77,25 @@ describe("concurrency of all workers", function()
 
   it("has the places again of clients that leave, and of those that waited", function()
     local b = new_backend()
-    local g = E.start { config = config(b, { queue = CLIENTS, timeout = "60s" }) }
+    local whole = config(b, { queue = CLIENTS, timeout = "60s" })
+    whole.log = { access = { to = "access.log", format = "${url}" } }
+    local g = E.start { config = whole }
     local clients = {}
     for i = 1, CLIENTS do
-      clients[i] = g:connect()
-      clients[i]:send_request { path = "/" }
+      local path = "/" .. i
+      clients[path] = g:connect()
+      clients[path]:send_request { path = path }
     end
     E.until_true(function() return b.inside == MAX end)
-    for _, client in ipairs(clients) do client:close() end
+    -- First those that wait: who has not been seen to leave gets a place that comes free.
+    for path, client in pairs(clients) do
+      if not b.asked[path] then client:close() end
+    end
+    E.eventually(function()
+      local _, gone = (process.read(g.folder .. "/access.log") or ""):gsub("\n", "")
+      assert.equal(CLIENTS - MAX, gone)
+    end)
+    for path in pairs(b.asked) do clients[path]:close() end
     -- The backend is still at those that nobody waits for any more.
     local count = ask(g, MAX)
     E.until_true(function() return b.inside == 2 * MAX end)
@@ -113,7 +126,7 @@ describe("concurrency of all workers", function()
     local up = E.upstream(nil, { serve = function(s)
       repeat local line = s:line() until not line or line == ""
       s:send "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-      s:until_close(60)
+      s:until_close(600)
       s:close()
     end })
     local g = E.start { config = config({ up = up }, {}) }

@@ -46,6 +46,7 @@ ptrdiff_t mg_str_find(struct mg_str s, char c)
 
 bool mg_str_split(struct mg_str *rest, char sep, struct mg_str *item)
 {
+    *item = MG_STR_NONE;
     if (!rest->p)
         return false;
     ptrdiff_t at = mg_str_find(*rest, sep);

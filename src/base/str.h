@@ -57,8 +57,8 @@ struct mg_str mg_str_trim(struct mg_str s);
 /* Position of the first `c`, or -1. */
 ptrdiff_t mg_str_find(struct mg_str s, char c);
 
-/* Takes the text up to the next `sep` off `*rest`. False when nothing was left. An empty item is an
- * item: "a,,b" gives three, "" gives none. */
+/* Takes the text up to the next `sep` off `*rest`. False, and an empty `*item`, when nothing was
+ * left. An empty item is an item: "a,,b" gives three, "" gives none. */
 bool mg_str_split(struct mg_str *rest, char sep, struct mg_str *item);
 
 /* Decimal digits only, no sign, no space; false on anything else and on overflow of `max`. */

@@ -167,6 +167,16 @@ describe("res:map_events", function()
     assert.header(res, "Content-Length", "9")
   end)
 
+  it("leaves a response without a content type as it is", function()
+    local will
+    local res = with(function(res)
+      will = res:map_events(error)
+      return res
+    end, { body = "data: 1\n\n" }):request "/"
+    assert.is_false(will)
+    assert.equal("data: 1\n\n", res:text())
+  end)
+
   it("has no length, and no strong tag", function()
     local res = mapped({ headers = { ["Content-Type"] = "text/event-stream", ETag = '"1"' }, body = "data: 1\n\n" },
       function(event) return event end)

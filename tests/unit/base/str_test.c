@@ -109,7 +109,9 @@ static void splitting(void **state)
         while (mg_str_split(&rest, ',', &item))
             n += (size_t)snprintf(items + n, sizeof items - n, "%.*s|", MG_STR_ARGS(item));
         assert_string_equal(items, cases[i].items);
+        item = MG_STR("old");
         assert_false(mg_str_split(&rest, ',', &item)); /* and it stays at the end */
+        assert_int_equal(item.n, 0);
     }
 }
 

@@ -138,10 +138,11 @@ function Message:content(limit) end
 
 ---The whole body, decoded. Waits. Errors: bad_json, and those of `text`.
 ---@async
+---@param options? moongate.JsonDecodeOptions
 ---@return any value
 ---@return moongate.Error? err
 ---@nodiscard
-function Message:json() end
+function Message:json(options) end
 
 ---`for piece in res:chunks() do`: the body in pieces. Waits; raises when the body breaks off.
 ---@async

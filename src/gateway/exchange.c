@@ -139,6 +139,17 @@ static void on_gone(struct mg_inbound *in, const char *reason)
 static struct mg_response *replace_broken(struct mg_exchange *ex, struct mg_response *res)
 {
     struct mg_str bytes;
+    if (mg_body_is_being_read(res->body)) {
+        mg_log_error(
+            "policy failed", MG_LOG_STR("route", ex->req.route ? ex->req.route->name : MG_STR_NONE),
+            MG_LOG_STR("request_id", mg_request_id(&ex->req)),
+            MG_LOG_C("error", "the response goes out while a task reads its body; wait for the "
+                              "task, or read the body before"));
+        struct mg_response *fault =
+            mg_problem(&ex->req, 500, "internal-error", MG_STR_NONE, "policy_error");
+        fault->fetch = res->fetch;
+        return fault;
+    }
     if (!res->body || mg_body_peek(res->body, &bytes) != MG_BODY_BROKEN)
         return res;
     unsigned status = res->body->status ? (unsigned)res->body->status : 502;

@@ -264,8 +264,8 @@ void mg_request_set_field(struct mg_request *req, enum mg_field_id id, struct mg
                           struct mg_str value);
 /* Gives the request a new body. Borrows the bytes. */
 void mg_request_set_body(struct mg_request *req, struct mg_str bytes);
-/* A body for one more reading: of a buffered one any number of times, of a stream once (NULL then).
- */
+/* A body for one more reading: of a buffered one any number of times, of a stream once. NULL then,
+ * and while somebody else reads it. */
 struct mg_body *mg_request_take_body(struct mg_request *req);
 
 /* A request as it was. */

@@ -145,18 +145,20 @@ static struct mg_response *failed(struct forward *f)
         return refused(f);
     unsigned status = (unsigned)mg_fetch_error_status(fetch);
     struct mg_str detail = MG_STR_NONE;
-    if (fetch->error == MG_FETCH_REQUEST_BODY)
+    bool ours = fetch->error == MG_FETCH_REQUEST_BODY && status == 500; /* a transform failed */
+    if (fetch->error == MG_FETCH_REQUEST_BODY && !ours)
         detail = mg_str_c(fetch->detail);
     else if (req->wg->gen->dev && fetch->backend)
         detail = mg_arena_printf(req->arena, "%s: %s", fetch->backend->label, fetch->detail);
     static const char *const slugs[] = {"bad-gateway", "service-unavailable", "gateway-timeout"};
     const char *slug = status >= 502 && status <= 504 ? slugs[status - 502] : "upstream-failed";
     if (fetch->error == MG_FETCH_REQUEST_BODY)
-        slug = status == 413   ? "content-too-large"
+        slug = ours            ? "internal-error"
+               : status == 413 ? "content-too-large"
                : status == 408 ? "request-timeout"
                                : "bad-request";
-    struct mg_response *res =
-        mg_problem(req, status, slug, detail, mg_fetch_error_code(fetch->error));
+    struct mg_response *res = mg_problem(req, status, slug, detail,
+                                         ours ? "policy_error" : mg_fetch_error_code(fetch->error));
     res->fetch = fetch;
     return res;
 }
@@ -256,19 +258,20 @@ static struct mg_response *answer_here(struct mg_request *req)
     return res;
 }
 
-/* Whoever called an onion's `next` once too often is told there; a step that has used the body up
- * is told here. */
+/* Whoever called an onion's `next` once too often is told there; a step that has used the body up,
+ * or has a task that reads it, is told here. */
 static void no_body_left(struct mg_walk *w)
 {
     struct mg_request *req = w->req;
+    const char *why = req->body_taken
+                          ? "the step has used the request's body up with chunks(), so there is "
+                            "none to forward; read it with text(), or give another with set_body()"
+                          : "the request goes on while a task of the step reads its body; wait for "
+                            "the task, or read the body before";
     if (req->body_reader)
         mg_walk_step_failed(
             w, req->body_reader, MG_FORWARD_BODY_TAKEN,
-            mg_arena_printf(req->arena,
-                            "%.*sthe step has used the request's body up with chunks(), so there "
-                            "is none to forward; read it with text(), or give another with "
-                            "set_body()",
-                            MG_STR_ARGS(req->body_read_at)));
+            mg_arena_printf(req->arena, "%.*s%s", MG_STR_ARGS(req->body_read_at), why));
     mg_walk_answer(
         w, w->res ? w->res
                   : mg_problem(req, 500, "internal-error", MG_STR_NONE, MG_FORWARD_BODY_TAKEN));

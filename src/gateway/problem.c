@@ -4,6 +4,23 @@
 #include "base/json.h"
 #include "gateway/worker.h"
 
+static const struct {
+    const char *name;
+    enum mg_problem_member member;
+} member_names[] = {
+    {"type", MG_PROBLEM_TYPE},     {"title", MG_PROBLEM_TITLE},
+    {"status", MG_PROBLEM_STATUS}, {"detail", MG_PROBLEM_DETAIL},
+    {"error", MG_PROBLEM_ERROR},   {"request_id", MG_PROBLEM_REQUEST_ID},
+};
+
+unsigned mg_problem_member_of(struct mg_str name)
+{
+    for (size_t i = 0; i < sizeof member_names / sizeof member_names[0]; i++)
+        if (mg_str_eq(name, mg_str_c(member_names[i].name)))
+            return member_names[i].member;
+    return 0;
+}
+
 static void add_member(struct mg_buf *b, const char *key, struct mg_str value)
 {
     size_t before = b->n;
@@ -49,25 +66,37 @@ struct mg_str mg_problem_content_type(const struct mg_generation *gen)
                                                   : MG_STR("application/problem+json");
 }
 
+static void add_ours(struct mg_buf *b, struct mg_request *req, unsigned status, struct mg_str slug,
+                     struct mg_str detail, unsigned given)
+{
+    struct mg_str title = title_of(status);
+    if (!(given & MG_PROBLEM_TYPE))
+        add_member(b, "type", type_of(req, slug));
+    if (!(given & MG_PROBLEM_TITLE))
+        add_member(b, "title", title);
+    if (!(given & MG_PROBLEM_STATUS))
+        mg_buf_printf(b, "%s\"status\":%u", b->n > 1 ? "," : "", status);
+    if (detail.n && !(given & MG_PROBLEM_DETAIL))
+        add_member(b, "detail", detail);
+    if (!(given & MG_PROBLEM_ERROR))
+        add_member(b, "error", slug.n ? word_of(slug) : title);
+    if (!(given & MG_PROBLEM_REQUEST_ID))
+        add_member(b, "request_id", mg_request_id(req));
+}
+
 struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg_str slug,
-                              struct mg_str detail, struct mg_str members)
+                              struct mg_str detail, struct mg_str members, unsigned given)
 {
     struct mg_buf b;
-    struct mg_str title = title_of(status);
-    mg_buf_init(&b, 65536);
+    /* A byte may become six: \u001f. */
+    mg_buf_init(&b, 4096 + members.n + 6 * (req->wg->gen->problem_base.n + 2 * slug.n + detail.n));
     mg_buf_add_char(&b, '{');
-    if (req->wg->gen->errors_format == MG_ERRORS_SIMPLE) {
-        add_member(&b, "error", detail.n ? detail : title);
-    } else {
-        add_member(&b, "type", type_of(req, slug));
-        add_member(&b, "title", title);
-        mg_buf_printf(&b, ",\"status\":%u", status);
-        if (detail.n)
-            add_member(&b, "detail", detail);
-        add_member(&b, "error", slug.n ? word_of(slug) : title);
-    }
-    if (req->wg->gen->errors_format == MG_ERRORS_PROBLEM)
-        add_member(&b, "request_id", mg_request_id(req));
+    if (req->wg->gen->errors_format != MG_ERRORS_SIMPLE)
+        add_ours(&b, req, status, slug, detail, given);
+    else if (!(given & MG_PROBLEM_ERROR))
+        add_member(&b, "error", detail.n ? detail : title_of(status));
+    if (b.n == 1 && members.n)
+        members = mg_str(members.p + 1, members.n - 1);
     mg_buf_add_str(&b, members);
     mg_buf_add_c(&b, "}");
     struct mg_str body = mg_arena_str(req->arena, mg_buf_str(&b));
@@ -84,7 +113,7 @@ struct mg_response *mg_problem_with(struct mg_request *req, unsigned status, con
     mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
                      mg_problem_content_type(req->wg->gen));
     mg_response_set_body(res, req->arena,
-                         mg_problem_body(req, status, mg_str_c(slug), detail, members));
+                         mg_problem_body(req, status, mg_str_c(slug), detail, members, 0));
     return res;
 }
 
@@ -100,7 +129,8 @@ struct mg_response *mg_problem_of_policy(struct mg_request *req, unsigned status
     struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_POLICY);
     mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
                      mg_problem_content_type(req->wg->gen));
-    mg_response_set_body(res, req->arena, mg_problem_body(req, status, slug, detail, MG_STR_NONE));
+    mg_response_set_body(res, req->arena,
+                         mg_problem_body(req, status, slug, detail, MG_STR_NONE, 0));
     return res;
 }
 

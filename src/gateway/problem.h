@@ -26,11 +26,23 @@ struct mg_response *mg_problem_of_policy(struct mg_request *req, unsigned status
 struct mg_response *mg_problem_overloaded(struct mg_request *req, unsigned status,
                                           struct mg_str detail);
 
+/* Members that a problem has by itself. */
+enum mg_problem_member {
+    MG_PROBLEM_TYPE = 1 << 0,
+    MG_PROBLEM_TITLE = 1 << 1,
+    MG_PROBLEM_STATUS = 1 << 2,
+    MG_PROBLEM_DETAIL = 1 << 3,
+    MG_PROBLEM_ERROR = 1 << 4,
+    MG_PROBLEM_REQUEST_ID = 1 << 5,
+};
+/* The one of that name, or 0. */
+unsigned mg_problem_member_of(struct mg_str name);
+
 /* The body alone, for responses that policies make: `members` (may be empty) is further JSON
- * members,
- * ",\"a\":1". In the arena. */
+ * members, ",\"a\":1"; `given` says which of those above are among them, so that none comes twice.
+ * In the arena. */
 struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg_str slug,
-                              struct mg_str detail, struct mg_str members);
+                              struct mg_str detail, struct mg_str members, unsigned given);
 /* "application/problem+json", or "application/json" for the simple form. */
 struct mg_str mg_problem_content_type(const struct mg_generation *gen);
 

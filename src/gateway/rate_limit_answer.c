@@ -174,7 +174,7 @@ struct mg_response *mg_rate_limit_refusal(const struct mg_rate_limit_options *o,
     else
         set_body(res, mg_problem_content_type(gen),
                  mg_problem_body(req, o->status, MG_STR(PROBLEMS "quota-exceeded"), MG_STR_NONE,
-                                 word->limit->members));
+                                 word->limit->members, 0));
     mg_rate_limit_tell(o, word, res, true);
     return res;
 }

@@ -98,6 +98,8 @@ struct mg_body *mg_request_take_body(struct mg_request *req)
         return mg_body_fixed(req->arena, req->buffered);
     if (req->body_taken) /* where there is nothing to read, it can be read again */
         return req->body->length == 0 ? mg_body_fixed(req->arena, MG_STR_NONE) : NULL;
+    if (mg_body_is_being_read(req->body))
+        return NULL;
     req->body_taken = true;
     return req->body;
 }

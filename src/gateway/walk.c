@@ -52,6 +52,8 @@ static void refuse_body(struct mg_walk *w, enum mg_collect_result result,
         w->res =
             mg_problem(w->req, 413, "content-too-large",
                        MG_STR("the body is larger than this route can hold"), "body_too_large");
+    else if (body->status == 500) /* a transform failed */
+        w->res = mg_problem(w->req, 500, "internal-error", MG_STR_NONE, "policy_error");
     else
         w->res = mg_problem(w->req, body->status ? (unsigned)body->status : 400, "bad-request-body",
                             mg_str_c(body->reason), "request_body");
@@ -76,10 +78,28 @@ static void on_request_collected(void *arg, enum mg_collect_result result)
     run(c->walk);
 }
 
+/* A task of a step that is over reads the body that another step wants whole. */
+static void refuse_second_reader(struct mg_walk *w, const char *whose)
+{
+    mg_log_error("policy failed",
+                 MG_LOG_STR("route", w->req->route ? w->req->route->name : MG_STR_NONE),
+                 MG_LOG_STR("request_id", mg_request_id(w->req)),
+                 MG_LOG_STR("error", mg_arena_printf(w->req->arena,
+                                                     "a task still reads the body of the %s; wait "
+                                                     "for it in the step that started it",
+                                                     whose)));
+    w->res = mg_problem(w->req, 500, "internal-error", MG_STR_NONE, "policy_error");
+    w->phase = MG_WALK_UP;
+}
+
 /* True when the walk can go on at once. */
 static bool collect_request(struct mg_walk *w)
 {
     struct mg_request *req = w->req;
+    if (mg_body_is_being_read(req->body)) {
+        refuse_second_reader(w, "request");
+        return true;
+    }
     struct collecting *c = mg_arena_alloc(req->arena, sizeof *c);
     enum mg_collect_result result;
     c->walk = w;
@@ -120,6 +140,10 @@ static void on_response_collected(void *arg, enum mg_collect_result result)
 
 static bool collect_response(struct mg_walk *w)
 {
+    if (mg_body_is_being_read(w->res->body)) {
+        refuse_second_reader(w, "response");
+        return true;
+    }
     mg_content_read_response(w->res, w->ex->worker, w->req->arena);
     struct collecting *c = mg_arena_alloc(w->req->arena, sizeof *c);
     enum mg_collect_result result;

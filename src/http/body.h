@@ -81,6 +81,12 @@ static inline void mg_body_ready(struct mg_body *b)
         b->on_ready(b->reader);
 }
 
+/* Does a reader wait for more of it? Another one would take bytes from that. */
+static inline bool mg_body_is_being_read(const struct mg_body *b)
+{
+    return b && b->on_ready;
+}
+
 /* A body that is there already. Borrows `bytes`, which live in the arena (or are static). In the
  * arena. */
 struct mg_body *mg_body_fixed(struct mg_arena *arena, struct mg_str bytes);

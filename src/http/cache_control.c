@@ -197,20 +197,27 @@ static void put_directive(struct mg_cache_control *cc, struct mg_str text, struc
         put_number(cc, d, seconds);
 }
 
+bool mg_cache_control_next(struct mg_str *rest, bool *quotes, struct mg_str *directive)
+{
+    if (rest->n == 0)
+        return false;
+    size_t n = directive_end(*rest, quotes);
+    *directive = mg_str_trim(mg_str(rest->p, n));
+    n += n < rest->n;
+    *rest = mg_str(rest->p + n, rest->n - n);
+    return true;
+}
+
 void mg_cache_control_read(const struct mg_fields *fields, struct mg_arena *arena,
                            struct mg_cache_control *out)
 {
     *out = (struct mg_cache_control){0};
     for (const struct mg_field *f = mg_fields_get(fields, MG_FIELD_CACHE_CONTROL); f;
          f = mg_fields_next(fields, f)) {
-        struct mg_str rest = mg_field_value(f);
+        struct mg_str rest = mg_field_value(f), directive;
         bool quotes = true;
-        while (rest.n > 0) {
-            size_t n = directive_end(rest, &quotes);
-            put_directive(out, mg_str_trim(mg_str(rest.p, n)), arena);
-            n += n < rest.n;
-            rest = mg_str(rest.p + n, rest.n - n);
-        }
+        while (mg_cache_control_next(&rest, &quotes, &directive))
+            put_directive(out, directive, arena);
     }
 }
 

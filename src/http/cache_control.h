@@ -53,6 +53,11 @@ static inline bool mg_cache_control_has(const struct mg_cache_control *cc,
     return cc->present & directive;
 }
 
+/* Takes the next directive off the text of a Cache-Control field, as it is written, without the
+ * blanks around it; commas in a quoted string are its own. `*quotes` is true at first, and kept
+ * between calls. False at the end; an empty one is one. */
+bool mg_cache_control_next(struct mg_str *rest, bool *quotes, struct mg_str *directive);
+
 /* Reads all Cache-Control fields. Directives that are not known are passed over. */
 void mg_cache_control_read(const struct mg_fields *fields, struct mg_arena *arena,
                            struct mg_cache_control *out);

@@ -10,6 +10,14 @@ static bool is_triplet(const char *p, const char *end)
            mg_chars_is(p[2], MG_CHARS_HEX);
 }
 
+bool mg_target_is_query(struct mg_str query)
+{
+    for (size_t i = 0; i < query.n; i++)
+        if (!mg_chars_is(query.p[i], MG_CHARS_QUERY))
+            return false;
+    return true;
+}
+
 bool mg_target_split(struct mg_str target, struct mg_str *path, struct mg_str *query)
 {
     if (target.n == 0 || target.p[0] != '/')
@@ -27,11 +35,8 @@ bool mg_target_split(struct mg_str target, struct mg_str *path, struct mg_str *q
     *query = MG_STR_NONE;
     if (p == end)
         return true;
-    const char *from = ++p;
-    while (p < end && mg_chars_is(*p, MG_CHARS_QUERY))
-        p++;
-    *query = mg_str(from, (size_t)(p - from));
-    return p == end;
+    *query = mg_str(p + 1, (size_t)(end - p) - 1);
+    return mg_target_is_query(*query);
 }
 
 /* Takes "http://" or "https://" off the front. */

@@ -16,6 +16,9 @@
  * is not of that form; the outputs are then undefined. */
 bool mg_target_split(struct mg_str target, struct mg_str *path, struct mg_str *query);
 
+/* Can it stand behind the '?' of a target? The empty text can. */
+bool mg_target_is_query(struct mg_str query);
+
 /* "http://authority/path?query" or https. `scheme` is one of two static strings in lower case, the
  * others borrow from `target`; the path may be empty. Userinfo is refused (RFC 9110 4.2.4), as is
  * an empty host. */

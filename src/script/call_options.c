@@ -2,6 +2,7 @@
 #include "script/call_options.h"
 
 #include "base/uri.h"
+#include "http/target.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 #include "script/table.h"
@@ -31,15 +32,11 @@ static struct mg_str text_option(lua_State *L, struct mg_context *ctx, const cha
  * or whom. */
 static void check_path(lua_State *L, const char *what, struct mg_str path)
 {
-    struct mg_str rest = path, segment;
+    struct mg_str rest, query, segment;
     if (path.n == 0 || path.p[0] != '/')
         luaL_error(L, "%s: path must begin with '/'", what);
-    for (size_t i = 0; i < path.n; i++)
-        if ((unsigned char)path.p[i] <= ' ' || (unsigned char)path.p[i] >= 0x7f || path.p[i] == '#')
-            luaL_error(L, "%s: path must be percent-encoded (mg.url escapes values)", what);
-    ptrdiff_t query = mg_str_find(path, '?');
-    if (query >= 0)
-        rest.n = (size_t)query;
+    if (!mg_target_split(path, &rest, &query))
+        luaL_error(L, "%s: path must be percent-encoded (mg.url escapes values)", what);
     while (mg_str_split(&rest, '/', &segment)) {
         struct mg_str plain = segment;
         char decoded[8];
@@ -69,6 +66,8 @@ static void set_method(lua_State *L, struct mg_context *ctx, const char *what,
     if (!mg_is_token(o->request.method))
         luaL_error(L, "%s: method: not a method", what);
     o->request.method_id = mg_method_id(o->request.method);
+    if (o->request.method_id == MG_METHOD_CONNECT) /* it asks for a tunnel, and names no path */
+        luaL_error(L, "%s: method cannot be CONNECT", what);
 }
 
 /* A string as it is, or a table of names and values. */
@@ -78,27 +77,28 @@ static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
     struct mg_arena *arena = ctx->arena;
     if (!lua_istable(L, -1)) {
         o->request.query = text_option(L, ctx, what, "query");
-        for (size_t i = 0; i < o->request.query.n; i++)
-            if ((unsigned char)o->request.query.p[i] <= ' ' ||
-                (unsigned char)o->request.query.p[i] >= 0x7f || o->request.query.p[i] == '#')
-                luaL_error(L, "%s: query must be percent-encoded; or give a table", what);
+        if (!mg_target_is_query(o->request.query))
+            luaL_error(L, "%s: query must be percent-encoded; or give a table", what);
         return;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_error(L, "%s: query: expected names and strings or numbers", what);
-    struct mg_str all = MG_STR_NONE;
+    struct mg_instances *instances = ctx->wg->script;
+    struct mg_buf *all = &instances->scratch;
+    mg_buf_reset(all);
     mg_table_push_keys(L, -1); /* in order: a backend, or its cache, sees the same text each time */
     for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
         struct mg_str k = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
         lua_rawget(L, -3);
         struct mg_str v = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
         lua_pop(L, 1);
-        all = mg_arena_printf(arena, "%.*s%s%.*s=%.*s", MG_STR_ARGS(all), all.n ? "&" : "",
-                              MG_STR_ARGS(k), MG_STR_ARGS(v));
+        mg_buf_printf(all, "%s%.*s=%.*s", all->n ? "&" : "", MG_STR_ARGS(k), MG_STR_ARGS(v));
     }
     lua_pop(L, 2);
-    o->request.query = all;
+    if (all->failed)
+        luaL_error(L, "%s: query is too large", what);
+    o->request.query = all->n ? mg_arena_str(arena, mg_buf_str(all)) : MG_STR_NONE;
 }
 
 static void set_body(lua_State *L, struct mg_context *ctx, const char *what,
@@ -115,6 +115,14 @@ static void set_json(lua_State *L, struct mg_context *ctx, struct mg_call_option
     if (!mg_fields_get(&o->request.fields, MG_FIELD_CONTENT_TYPE))
         mg_fields_add_id(&o->request.fields, ctx->arena, MG_FIELD_CONTENT_TYPE,
                          MG_STR("application/json"));
+}
+
+static void set_headers(lua_State *L, struct mg_context *ctx, const char *what,
+                        struct mg_call_options *o)
+{
+    if (!lua_istable(L, -1))
+        luaL_error(L, "%s: headers: expected table, got %s", what, luaL_typename(L, -1));
+    mg_lib_message_add_table(L, -1, ctx, &o->request);
 }
 
 /* Copies fields of the client's request. */
@@ -211,7 +219,7 @@ static void read_option(lua_State *L, struct mg_context *ctx, const char *what, 
     else if (strcmp(key, "method") == 0)
         set_method(L, ctx, what, o);
     else if (strcmp(key, "headers") == 0)
-        mg_lib_message_add_table(L, -1, ctx, &o->request);
+        set_headers(L, ctx, what, o);
     else if (strcmp(key, "body") == 0)
         set_body(L, ctx, what, o);
     else if (strcmp(key, "timeout") == 0)
@@ -269,6 +277,9 @@ static void read_target(lua_State *L, int index, struct mg_context *ctx, const c
         luaL_error(L, "%s: there is no service '%s'", what, name.p);
     if (rc != MG_URI_OK)
         luaL_error(L, "%s: bad URL: %s", what, mg_uri_rc_text(rc));
+    struct mg_str path, query;
+    if (!mg_target_split(uri.path, &path, &query) || !mg_target_is_query(uri.query))
+        luaL_error(L, "%s: bad URL: %s", what, mg_uri_rc_text(MG_URI_BAD_BYTE));
     struct mg_error err;
     struct mg_instances *all = ctx->wg->script;
     o->adhoc = mg_adhoc_get(&all->adhocs, &uri, &err);

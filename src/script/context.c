@@ -15,7 +15,8 @@
 /* Registry keys of the metatables: the addresses count. */
 static const char metatable_keys[MG_HANDLE_KINDS];
 
-static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response", "next", "hit"};
+static const char *const kind_names[MG_HANDLE_KINDS] = {"request", "response", "next", "stream",
+                                                        "hit"};
 
 /* --- contexts --- */
 
@@ -319,10 +320,10 @@ static struct mg_handle *any_handle(lua_State *L, int arg)
     const void *meta = lua_topointer(L, -1);
     lua_pop(L, 1);
     const void *const *ours = mg_script_of(L)->handle_metas;
-    return meta == ours[MG_HANDLE_REQUEST] || meta == ours[MG_HANDLE_RESPONSE] ||
-                   meta == ours[MG_HANDLE_NEXT] || meta == ours[MG_HANDLE_HIT]
-               ? h
-               : NULL;
+    for (int kind = 0; kind < MG_HANDLE_KINDS; kind++)
+        if (meta == ours[kind])
+            return h;
+    return NULL;
 }
 
 static bool has_kind(lua_State *L, int arg, enum mg_handle_kind kind)
@@ -362,7 +363,7 @@ struct mg_handle *mg_handle_check(lua_State *L, int arg, enum mg_handle_kind kin
 struct mg_handle *mg_handle_check_any(lua_State *L, int arg)
 {
     struct mg_handle *h = any_handle(L, arg);
-    if (!h || h->kind == MG_HANDLE_NEXT)
+    if (!h || (h->kind != MG_HANDLE_REQUEST && h->kind != MG_HANDLE_RESPONSE))
         luaL_typeerror(L, arg, "request or response");
     return alive(L, h, h->kind);
 }
@@ -446,12 +447,18 @@ void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_
     lua_pop(L, 1);
 }
 
-void mg_handle_register_next(lua_State *L)
+static void register_bare(lua_State *L, enum mg_handle_kind kind, const char *name)
 {
     lua_newtable(L);
-    lua_pushliteral(L, "moongate.Next");
+    lua_pushstring(L, name);
     lua_setfield(L, -2, "__name");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
-    register_metatable(L, MG_HANDLE_NEXT);
+    register_metatable(L, kind);
+}
+
+void mg_handle_register_bare(lua_State *L)
+{
+    register_bare(L, MG_HANDLE_NEXT, "moongate.Next");
+    register_bare(L, MG_HANDLE_STREAM, "moongate.Stream");
 }

@@ -31,11 +31,13 @@ struct mg_context {
     bool over; /* handles are dead */
 };
 
-/* MG_HANDLE_NEXT is an onion's way inward; it has no methods. */
+/* NEXT is an onion's way inward, STREAM a body that Lua writes: they have no methods, but stand
+ * behind a function. */
 enum mg_handle_kind {
     MG_HANDLE_REQUEST,
     MG_HANDLE_RESPONSE,
     MG_HANDLE_NEXT,
+    MG_HANDLE_STREAM,
     MG_HANDLE_HIT, /* of a cache (lib_cache.c) */
     MG_HANDLE_KINDS
 };
@@ -55,6 +57,7 @@ struct mg_handle {
     struct mg_context *ctx;
     void *object; /* struct mg_request, mg_response, or what the kind is of; NULL: dead */
     int ref;      /* keeps it while the context lives */
+    struct mg_body_reading *reading; /* a task is reading its body (lib_body.c); NULL: none is */
     enum mg_handle_kind kind;
 };
 
@@ -94,7 +97,7 @@ struct mg_handle *mg_handle_find(struct mg_context *ctx, const void *object);
 
 /* The live handle at `arg`, or an error: wrong type, or "request has ended". */
 struct mg_handle *mg_handle_check(lua_State *L, int arg, enum mg_handle_kind kind);
-/* The same for either kind. */
+/* The same for a request or a response. */
 struct mg_handle *mg_handle_check_any(lua_State *L, int arg);
 /* NULL when the value is no live handle of that kind. Never raises. */
 struct mg_handle *mg_handle_peek(lua_State *L, int index, enum mg_handle_kind kind);
@@ -124,8 +127,8 @@ struct mg_handle_type {
 };
 void mg_handle_register(lua_State *L, enum mg_handle_kind kind, const struct mg_handle_type *type);
 
-/* The same for MG_HANDLE_NEXT, which has neither methods nor fields. */
-void mg_handle_register_next(lua_State *L);
+/* The same for those that have neither methods nor fields. */
+void mg_handle_register_bare(lua_State *L);
 
 /* Text of a string or number argument copied into the context's arena. */
 struct mg_str mg_context_copy(struct mg_context *ctx, lua_State *L, int index);

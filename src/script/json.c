@@ -747,13 +747,19 @@ static bool read_encode_option(lua_State *L, const char *name, void *options)
     return true;
 }
 
+void mg_json_check_options(lua_State *L, int index, struct mg_json_options *out)
+{
+    *out = (struct mg_json_options){0};
+    each_option(L, index, read_decode_option, out);
+}
+
 /* json.decode(text [, {big = "float"|"error", depth = integer}]) -> value | nil, error */
 static int lua_decode(lua_State *L)
 {
-    struct mg_json_options options = {0};
+    struct mg_json_options options;
     struct mg_error err;
     luaL_checktype(L, 1, LUA_TSTRING);
-    each_option(L, 2, read_decode_option, &options);
+    mg_json_check_options(L, 2, &options);
     if (mg_json_push(L, string_at(L, 1), &options, &err) != MG_OK)
         return mg_fail_push(L, MG_JSON_BAD, err.text);
     return 1;

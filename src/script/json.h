@@ -66,6 +66,10 @@ enum mg_rc mg_json_encode(lua_State *L, int index, struct mg_buf *out,
                           const struct mg_json_encode_options *o,
                           struct mg_error *err) MG_MUST_CHECK;
 
+/* Reads the options of decode from the table at `index`, which may be nil; raises when there are
+ * others, or values that they do not take. */
+void mg_json_check_options(lua_State *L, int index, struct mg_json_options *out);
+
 void mg_json_push_null(lua_State *L);
 bool mg_json_is_null(lua_State *L, int index);
 

@@ -77,16 +77,72 @@ static void decode_response(const struct mg_handle *h)
 
 /* --- reading all of it --- */
 
-struct collecting {
+/* How a whole body is asked for. */
+struct reader {
+    const char *what;
+    lua_KFunction done; /* called with the text (or nil, err) on top */
+    bool limited;       /* a limit may stand at 2 */
+};
+
+struct mg_body_reading {
     struct mg_body_collector collector;
     struct mg_task *task;
     struct mg_handle *handle;
+    struct mg_link others; /* of struct awaiting.link */
 };
 
-static void cancel_collecting(void *arg)
+/* A task that wants a body which another one is reading. It reads when that has ended. */
+struct awaiting {
+    struct mg_link link;
+    struct mg_soon soon;
+    struct mg_task *task;
+    const struct reader *reader;
+};
+
+static void on_other_ended(void *arg)
 {
-    struct collecting *c = arg;
-    mg_body_cancel(c->collector.body);
+    struct awaiting *a = arg;
+    mg_task_resume(a->task, 0);
+}
+
+static void cancel_awaiting(void *arg)
+{
+    struct awaiting *a = arg;
+    mg_list_remove(&a->link);
+    mg_soon_cancel(&a->soon);
+}
+
+static void end_reading(struct mg_body_reading *c)
+{
+    c->handle->reading = NULL;
+    MG_LIST_FOREACH_SAFE(it, &c->others)
+    {
+        struct awaiting *a = MG_CONTAINER_OF(it, struct awaiting, link);
+        mg_list_remove(&a->link);
+        mg_soon_run(c->handle->ctx->script->loop, &a->soon);
+    }
+}
+
+/* Is it still the handle's body? Another task may have set one meanwhile. */
+static bool is_current(const struct mg_body_reading *c)
+{
+    return *body_of(c->handle) == c->collector.body;
+}
+
+/* What was read stands in front again: the body can still go on as a stream. */
+static void put_back(struct mg_body_reading *c)
+{
+    struct mg_str bytes = mg_str(c->collector.bytes, c->collector.n);
+    if (is_current(c))
+        *body_of(c->handle) = mg_body_chain(c->handle->ctx->arena, bytes, c->collector.body);
+}
+
+static void cancel_reading(void *arg)
+{
+    struct mg_body_reading *c = arg;
+    c->collector.body->on_ready = NULL;
+    put_back(c);
+    end_reading(c);
 }
 
 const char *mg_lib_body_error_code(const struct mg_body *b, bool request)
@@ -117,17 +173,17 @@ static int push_broken(lua_State *L, const struct mg_handle *h, const struct mg_
     return 2;
 }
 
-static int collected(lua_State *L, struct collecting *c, enum mg_collect_result result)
+static int collected(lua_State *L, struct mg_body_reading *c, enum mg_collect_result result)
 {
     struct mg_str bytes = mg_str(c->collector.bytes, c->collector.n);
     switch (result) {
     case MG_COLLECT_DONE:
-        set_buffered(c->handle, bytes);
+        if (is_current(c))
+            set_buffered(c->handle, bytes);
         lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
         return 1;
     case MG_COLLECT_TOO_LARGE:
-        /* What was read stands in front again: the body can still go on as a stream. */
-        *body_of(c->handle) = mg_body_chain(c->handle->ctx->arena, bytes, c->collector.body);
+        put_back(c);
         return push_too_large(L, c->collector.limit);
     case MG_COLLECT_BROKEN:
         break;
@@ -137,10 +193,12 @@ static int collected(lua_State *L, struct collecting *c, enum mg_collect_result 
 
 static void on_collected(void *arg, enum mg_collect_result result)
 {
-    struct collecting *c = arg;
+    struct mg_body_reading *c = arg;
     if (!c->handle->object)
         return;
-    mg_task_resume(c->task, collected(c->task->co, c, result));
+    int n = collected(c->task->co, c, result);
+    end_reading(c);
+    mg_task_resume(c->task, n);
 }
 
 static size_t usual_limit(const struct mg_handle *h)
@@ -158,33 +216,80 @@ static size_t check_limit(lua_State *L, const struct mg_handle *h)
     return (size_t)limit;
 }
 
-/* Continues with the text (or nil, err) on the stack. */
-static int read_all(lua_State *L, const char *what, lua_KFunction k)
+static int read_all(lua_State *L, const struct reader *r);
+
+static int read_again(lua_State *L, int status, lua_KContext ctx)
+{
+    const struct awaiting *a = (const struct awaiting *)ctx;
+    (void)status;
+    return read_all(L, a->reader);
+}
+
+static int await_other(lua_State *L, const struct mg_handle *h, const struct reader *r)
+{
+    struct awaiting *a = mg_arena_alloc(h->ctx->arena, sizeof *a);
+    *a = (struct awaiting){.task = mg_task_check_wait(L, r->what), .reader = r};
+    mg_soon_init(&a->soon, on_other_ended, a);
+    mg_list_push_back(&h->reading->others, &a->link);
+    return mg_task_wait_k(a->task, cancel_awaiting, a, (lua_KContext)a, read_again);
+}
+
+/* Is the code of a transform of this body running now? It would wait for itself. */
+static bool is_running_transform(const struct mg_body *b);
+
+/* A body has one reader at a time: a second one would take pieces from it. */
+static void check_unread(lua_State *L, const struct mg_body *b, const char *what)
+{
+    if (mg_body_is_being_read(b) || (b && is_running_transform(b)))
+        luaL_error(L, "%s: other code is reading the body right now", what);
+}
+
+/* Whose fault it is, should there be no body to forward. */
+static void note_reader(lua_State *L, const struct mg_handle *h)
+{
+    struct mg_request *req = h->object;
+    luaL_where(L, 1);
+    req->body_read_at = mg_context_copy(h->ctx, L, -1);
+    req->body_reader = mg_context_step(L);
+    lua_pop(L, 1);
+}
+
+/* Goes on with the text (or nil, err) on the stack. */
+static int read_all(lua_State *L, const struct reader *r)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
-    size_t limit = check_limit(L, h);
+    bool limited = r->limited && !lua_isnoneornil(L, 2);
+    size_t limit = limited ? check_limit(L, h) : usual_limit(h);
     struct mg_str bytes;
     if (h->kind == MG_HANDLE_RESPONSE)
         decode_response(h);
     if (buffered(h, &bytes)) {
-        if (bytes.n > limit && !lua_isnoneornil(L, 2))
+        if (bytes.n > limit && limited)
             return push_too_large(L, limit);
         lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
-        return k(L, LUA_OK, 0);
+        return r->done(L, LUA_OK, 0);
     }
     check_declared(L, h);
-    if (h->kind == MG_HANDLE_REQUEST && ((struct mg_request *)h->object)->body_taken)
-        return luaL_error(L, "%s: the body has been read as a stream already", what);
-    struct collecting *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
+    const struct mg_request *req = h->kind == MG_HANDLE_REQUEST ? h->object : NULL;
+    if (req && req->body_taken && req->body->length != 0)
+        return luaL_error(L, "%s: the body has been read as a stream already", r->what);
+    if (h->reading)
+        return await_other(L, h, r);
+    check_unread(L, *body_of(h), r->what);
+    struct mg_body_reading *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
     enum mg_collect_result result;
     c->handle = h;
+    mg_list_init(&c->others);
     if (mg_body_collect(&c->collector, *body_of(h), h->ctx->arena, limit, on_collected, c,
                         &result)) {
         int n = collected(L, c, result);
-        return n == 1 ? k(L, LUA_OK, 0) : n;
+        return n == 1 ? r->done(L, LUA_OK, 0) : n;
     }
-    c->task = mg_task_check_wait(L, what);
-    return mg_task_wait_k(c->task, cancel_collecting, c, 0, k);
+    c->task = mg_task_check_wait(L, r->what);
+    h->reading = c;
+    if (h->kind == MG_HANDLE_REQUEST)
+        note_reader(L, h);
+    return mg_task_wait_k(c->task, cancel_reading, c, 0, r->done);
 }
 
 static int whole_text(lua_State *L, int status, lua_KContext ctx)
@@ -195,10 +300,9 @@ static int whole_text(lua_State *L, int status, lua_KContext ctx)
 
 int mg_lib_body_text(lua_State *L)
 {
+    static const struct reader text = {"text", whole_text, .limited = true};
     lua_settop(L, 2);
-    if (lua_isnil(L, 2))
-        lua_settop(L, 1);
-    return read_all(L, "text", whole_text);
+    return read_all(L, &text);
 }
 
 /* The content of a body that is in memory. Where it cannot be had, pushes nil and an error. */
@@ -236,14 +340,18 @@ static int whole_content(lua_State *L, int status, lua_KContext ctx)
 
 int mg_lib_body_content(lua_State *L)
 {
+    static const struct reader content = {"content", whole_content, .limited = true};
     lua_settop(L, 2); /* the limit, which is looked at twice */
-    return read_all(L, "content", whole_content);
+    return read_all(L, &content);
 }
 
+/* By the options at 2. */
 static int push_json(lua_State *L, struct mg_str text)
 {
+    struct mg_json_options options;
     struct mg_error err;
-    if (mg_json_push(L, text, NULL, &err) == MG_OK)
+    mg_json_check_options(L, 2, &options);
+    if (mg_json_push(L, text, &options, &err) == MG_OK)
         return 1;
     return mg_fail_push(L, MG_JSON_BAD, err.text);
 }
@@ -260,17 +368,20 @@ static int parse_json(lua_State *L, int status, lua_KContext ctx)
 
 int mg_lib_body_json(lua_State *L)
 {
+    static const struct reader json = {"json", parse_json, .limited = false};
     struct mg_handle *h = mg_handle_check_any(L, 1);
+    struct mg_json_options options;
     struct mg_str bytes;
-    lua_settop(L, 1);
+    lua_settop(L, 2);
+    mg_json_check_options(L, 2, &options); /* before it waits */
     if (h->kind == MG_HANDLE_RESPONSE)
         decode_response(h);
     if (!buffered(h, &bytes))
-        return read_all(L, "json", parse_json);
+        return read_all(L, &json);
     if (!find_content(L, h, usual_limit(h), &bytes))
         return 2;
     int n = push_json(L, bytes); /* straight from the buffer: no Lua string in between */
-    if (n == 1 && h->kind == MG_HANDLE_RESPONSE && h->object)
+    if (n == 1 && lua_isnil(L, 2) && h->kind == MG_HANDLE_RESPONSE && h->object)
         ((struct mg_response *)h->object)->is_json = true;
     return n;
 }
@@ -330,6 +441,7 @@ static int next_piece(lua_State *L)
     struct mg_handle *h = mg_handle_check_any(L, lua_upvalueindex(1));
     struct pieces *p = lua_touserdata(L, lua_upvalueindex(2));
     bool wait;
+    check_unread(L, p->body, "chunks");
     int n = push_piece(L, p->body, &wait);
     if (!wait)
         return n;
@@ -338,16 +450,6 @@ static int next_piece(lua_State *L)
     p->body->on_ready = on_piece_ready;
     p->body->reader = p;
     return mg_task_wait_k(p->task, cancel_piece, p, 0, piece_came);
-}
-
-/* The request's body is used up from here on, should it be forwarded. */
-static void note_reader(lua_State *L, const struct mg_handle *h)
-{
-    struct mg_request *req = h->object;
-    luaL_where(L, 1);
-    req->body_read_at = mg_context_copy(h->ctx, L, -1);
-    req->body_reader = mg_context_step(L);
-    lua_pop(L, 1);
 }
 
 int mg_lib_body_chunks(lua_State *L)
@@ -410,7 +512,7 @@ static void replace_body(struct mg_handle *h, struct mg_str bytes, bool recode)
     struct mg_str rest;
     *again = recode ? mg_content_codings(mg_lib_message_of(h), again) : (struct mg_codings){.n = 0};
     forget_old_body(h);
-    if (h->kind == MG_HANDLE_RESPONSE && old && !mg_body_is_fixed(old, &rest))
+    if (h->kind == MG_HANDLE_RESPONSE && old && !h->reading && !mg_body_is_fixed(old, &rest))
         mg_body_cancel(old);
     set_buffered(h, bytes);
 }
@@ -492,13 +594,13 @@ struct made {
     struct mg_body base;
     struct mg_context *ctx;
     const struct mg_step *step;
-    struct mg_body *inner;  /* transform: what is rewritten; NULL: a written body */
-    int fn;                 /* reference */
-    int output;             /* reference of the piece that waits for the reader */
-    struct mg_str rest;     /* of that piece */
-    struct mg_task *task;   /* runs or waits; of a written body for its whole life */
-    struct mg_task *writer; /* written: waits in write() until its piece is taken */
-    struct mg_soon soon;    /* written: bytes for the reader, or room for the writer */
+    struct mg_body *inner; /* transform: what is rewritten; NULL: a written body */
+    int fn;                /* reference */
+    int output;            /* reference of the piece that waits for the reader */
+    struct mg_str rest;    /* of that piece */
+    struct mg_task *task;  /* transform: runs or waits */
+    struct mg_link writes; /* written: of struct write.link, in order; the first one's is `rest` */
+    struct mg_soon soon;   /* written: bytes for the reader, or room for the next piece */
     bool began, ended, failed;
 };
 
@@ -588,9 +690,11 @@ static void run_transform(struct made *m, struct mg_str bytes, bool eof)
     mg_list_push_back(&m->ctx->tasks, &t->owned);
     m->task = t;
     t->source = m->step;
+    m->ctx->script->memory_lenient++; /* what is pushed here nobody could catch an error of */
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
     lua_pushlstring(t->co, bytes.p ? bytes.p : "", bytes.n);
     lua_pushboolean(t->co, eof);
+    m->ctx->script->memory_lenient--;
     enum mg_task_status status = mg_task_start(t, 2, on_transform_done, m);
     if (status != MG_TASK_WAITING)
         transform_ended(m, t, status);
@@ -638,12 +742,8 @@ static void made_consume(struct mg_body *b, size_t n)
     if (m->rest.n)
         return;
     drop_output(m);
-    if (m->writer) {
-        struct mg_task *t = m->writer;
-        m->writer = NULL;
-        m->task = t;
+    if (!m->inner)
         mg_soon_run(m->ctx->script->loop, &m->soon);
-    }
 }
 
 static void transform_cancel(struct mg_body *b)
@@ -661,6 +761,16 @@ struct editor_ref {
 static const struct mg_body_ops transform_ops = {
     .peek = transform_peek, .consume = made_consume, .cancel = transform_cancel};
 
+static bool is_running_transform(const struct mg_body *b)
+{
+    for (; b->ops == &transform_ops; b = MG_CONTAINER_OF(b, struct made, base)->inner) {
+        const struct mg_task *t = MG_CONTAINER_OF(b, struct made, base)->task;
+        if (t && !t->waiting)
+            return true;
+    }
+    return false;
+}
+
 static void on_inner_ready(void *arg)
 {
     struct made *m = arg;
@@ -672,8 +782,11 @@ static void made_release(void *arg)
 {
     struct made *m = arg;
     drop_output(m);
+    mg_soon_cancel(&m->soon);
     luaL_unref(m->ctx->script->L, LUA_REGISTRYINDEX, m->fn);
 }
+
+static void on_written_soon(void *arg);
 
 static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
 {
@@ -682,6 +795,8 @@ static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
     m->step = mg_context_step(L);
     m->base.length = -1;
     m->output = OUTPUT_NONE;
+    mg_list_init(&m->writes);
+    mg_soon_init(&m->soon, on_written_soon, m);
     lua_pushvalue(L, fn_index);
     m->fn = luaL_ref(L, LUA_REGISTRYINDEX);
     mg_arena_on_release(ctx->arena, made_release, m);
@@ -691,6 +806,7 @@ static struct made *new_made(lua_State *L, int fn_index, struct mg_context *ctx)
 /* Takes the message's body out, for one that reads it to stand in its place. */
 static struct mg_body *take_body(lua_State *L, struct mg_handle *h)
 {
+    check_unread(L, *body_of(h), "transform");
     if (h->kind == MG_HANDLE_RESPONSE) {
         struct mg_response *res = h->object;
         res->is_buffered = false;
@@ -757,51 +873,81 @@ int mg_lib_body_transform(lua_State *L)
 
 /* --- written bodies: mg.stream --- */
 
-static void wake_writer(void *arg)
+/* A call of write that waits until its piece is taken: a value on its task's stack. Several tasks
+ * of a request may write; their pieces go out in the order of the calls. */
+struct write {
+    struct mg_link link;
+    struct mg_task *task;
+    struct mg_str text;
+    int ref;      /* of the text, until it is offered */
+    bool offered; /* it became m->rest */
+};
+
+static struct write *first_write(const struct made *m)
 {
-    struct made *m = arg;
-    if (m->task)
-        mg_task_resume(m->task, 0);
+    return mg_list_empty(&m->writes) ? NULL : MG_CONTAINER_OF(m->writes.next, struct write, link);
 }
 
-static void cancel_write(void *arg)
+static void offer(struct made *m, struct write *w)
 {
-    struct made *m = arg;
-    m->writer = NULL;
-    mg_soon_cancel(&m->soon);
-}
-
-static int l_write(lua_State *L)
-{
-    struct made *m = lua_touserdata(L, lua_upvalueindex(1));
-    size_t n;
-    luaL_checklstring(L, 1, &n);
-    lua_settop(L, 1);
-    struct mg_task *t = mg_task_check_wait(L, "write");
-    if (t->context != m->ctx || m->rest.n)
-        return luaL_error(L, "write: not from another task");
-    if (n == 0)
-        return 0;
-    take_output(m, L);
-    m->writer = t;
-    /* The reader is told when this call is out of the way. */
+    m->rest = w->text;
+    m->output = w->ref;
+    w->offered = true;
+    /* The reader is told when the call is out of the way. */
     mg_soon_run(m->ctx->script->loop, &m->soon);
-    return mg_task_wait(t, cancel_write, m);
 }
 
-/* One wake-up for both: bytes for the reader, or room for the writer. */
 static void on_written_soon(void *arg)
 {
     struct made *m = arg;
-    if (m->writer)
+    struct write *w = first_write(m);
+    if (m->rest.n) {
         mg_body_ready(&m->base);
-    else
-        wake_writer(m);
+    } else if (w && !w->offered) {
+        offer(m, w);
+    } else if (w) {
+        mg_list_remove(&w->link);
+        if (first_write(m))
+            mg_soon_run(m->ctx->script->loop, &m->soon);
+        mg_task_resume(w->task, 0);
+    }
+}
+
+/* A piece that was offered still goes out. */
+static void cancel_write(void *arg)
+{
+    struct write *w = arg;
+    mg_list_remove(&w->link);
+    if (!w->offered)
+        luaL_unref(w->task->script->L, LUA_REGISTRYINDEX, w->ref);
+}
+
+/* Code may keep write for longer than there is something to write to. */
+static int l_write(lua_State *L)
+{
+    struct made *m = mg_handle_check(L, lua_upvalueindex(1), MG_HANDLE_STREAM)->object;
+    struct mg_str text;
+    text.p = luaL_checklstring(L, 1, &text.n);
+    struct mg_task *t = mg_task_check_wait(L, "write");
+    if (t->context != m->ctx)
+        return luaL_error(L, "write: only tasks of its own request may call it");
+    if (m->ended)
+        return luaL_error(L, "write: the stream has ended");
+    if (text.n == 0)
+        return 0;
+    lua_settop(L, 1);
+    struct write *w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = (struct write){.task = t, .text = text};
+    lua_pushvalue(L, 1);
+    w->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    mg_list_push_back(&m->writes, &w->link);
+    if (first_write(m) == w && !m->rest.n)
+        offer(m, w);
+    return mg_task_wait(t, cancel_write, w);
 }
 
 static void written_ended(struct made *m, struct mg_task *t, enum mg_task_status status)
 {
-    m->task = NULL;
     m->ended = true;
     if (status == MG_TASK_FAILED)
         made_failed(m, t->message);
@@ -825,9 +971,11 @@ static void start_writer(struct made *m)
     }
     mg_list_push_back(&m->ctx->tasks, &t->owned);
     t->source = m->step;
+    m->ctx->script->memory_lenient++;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, m->fn);
-    lua_pushlightuserdata(t->co, m);
+    mg_handle_push(t->co, m->ctx, MG_HANDLE_STREAM, m);
     lua_pushcclosure(t->co, l_write, 1);
+    m->ctx->script->memory_lenient--;
     enum mg_task_status status = mg_task_start(t, 1, on_written_done, m);
     if (status != MG_TASK_WAITING)
         written_ended(m, t, status);
@@ -852,6 +1000,5 @@ struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *
 {
     struct made *m = new_made(L, index, ctx);
     m->base.ops = &written_ops;
-    mg_soon_init(&m->soon, on_written_soon, m);
     return &m->base;
 }

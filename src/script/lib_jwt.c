@@ -59,11 +59,13 @@ struct verifier {
 
 /* --- options --- */
 
-static const char *const known[] = {"keys",      "algorithms", "issuer", "audience", "subject",
-                                    "typ",       "required",   "leeway", "profile",  "max_age",
-                                    "max_bytes", "no_expiry",  NULL};
+static const char *const verify_options[] = {
+    "keys",   "algorithms", "issuer",  "audience",  "subject",   "typ", "required",
+    "leeway", "profile",    "max_age", "max_bytes", "no_expiry", NULL};
 
-static void check_known(lua_State *L, int options)
+static const char *const sign_options[] = {"key", "algorithm", "kid", "typ", NULL};
+
+static void check_known(lua_State *L, int options, const char *const *known)
 {
     lua_pushnil(L);
     while (lua_next(L, options)) {
@@ -486,7 +488,7 @@ static int collect(lua_State *L)
 static void push_verifier(lua_State *L, int options)
 {
     luaL_checktype(L, options, LUA_TTABLE);
-    check_known(L, options);
+    check_known(L, options, verify_options);
     struct verifier *v = lua_newuserdatauv(L, sizeof *v, 0);
     *v = (struct verifier){.cache = mg_lib_env(L)->tokens};
     mg_pool_init(&v->pool, CHUNK);
@@ -590,6 +592,7 @@ static int l_sign(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
+    check_known(L, 2, sign_options);
     struct mg_str algorithm = option_text(L, 2, "algorithm"), key = option_text(L, 2, "key");
     struct signing *s = push_signing(L);
     if (key.n == 0)

@@ -64,7 +64,7 @@ static struct name check_name(lua_State *L, int arg)
     name.id = mg_field_id(name.text);
     /* A known name is a token. */
     if (name.id == MG_FIELD_OTHER && (name.text.n > 1024 || !mg_is_token(name.text)))
-        luaL_argerror(L, arg, "not a header name");
+        luaL_error(L, "not a header name: '%s'", name.text.n > 64 ? "..." : name.text.p);
     if (is_ours(name.id))
         luaL_error(L, "header '%s' is set by the gateway itself", name.text.p);
     return name;

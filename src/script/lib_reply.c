@@ -62,16 +62,39 @@ static int l_reply_json(lua_State *L)
     return push_response(L, ctx, res);
 }
 
-/* { a = 1 } as ",\"a\":1": members to follow others in an object. */
-static struct mg_str extra_members(lua_State *L, int index, struct mg_context *ctx)
+/* What of { a = 1 } a problem has by itself (enum mg_problem_member). */
+static unsigned given_members(lua_State *L, int index)
 {
+    unsigned given = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING)
+            given |= mg_problem_member_of(mg_str_c(lua_tostring(L, -2)));
+    return given;
+}
+
+/* { a = 1 } as ",\"a\":1": members to follow others in an object. */
+static struct mg_str extra_members(lua_State *L, int index, struct mg_context *ctx, unsigned *given)
+{
+    *given = 0;
     if (lua_isnil(L, index))
         return MG_STR_NONE;
-    luaL_checktype(L, index, LUA_TTABLE);
+    if (!lua_istable(L, index))
+        luaL_error(L, "mg.problem: members: expected table, got %s", luaL_typename(L, index));
+    *given = given_members(L, index);
     struct mg_str json = mg_lib_body_encode_json(L, index, ctx);
     if (json.n <= 2 || json.p[0] != '{')
         return MG_STR_NONE;
     return mg_arena_printf(ctx->arena, ",%.*s", (int)json.n - 2, json.p + 1);
+}
+
+static void check_problem_options(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        if (strcmp(name, "headers") != 0 && strcmp(name, "members") != 0)
+            luaL_error(L, "mg.problem: unknown option '%s'", luaL_tolstring(L, -2, NULL));
+    }
 }
 
 static int l_problem(lua_State *L)
@@ -82,18 +105,19 @@ static int l_problem(lua_State *L)
     slug.p = luaL_checklstring(L, 2, &slug.n);
     if (!lua_isnoneornil(L, 3))
         detail.p = luaL_checklstring(L, 3, &detail.n);
+    unsigned given = 0;
     lua_settop(L, 4);
     if (!lua_isnil(L, 4)) {
-        luaL_checktype(L, 4, LUA_TTABLE);
+        check_problem_options(L, 4);
         lua_getfield(L, 4, "headers");
         mg_lib_message_add_table(L, 5, ctx, res->msg);
         lua_getfield(L, 4, "members");
-        members = extra_members(L, 6, ctx);
+        members = extra_members(L, 6, ctx, &given);
     }
     if (!ctx->req)
         return luaL_error(L, "mg.problem can only be called while a request is served");
     mg_response_set_body(res, ctx->arena,
-                         mg_problem_body(ctx->req, res->msg->status, slug, detail, members));
+                         mg_problem_body(ctx->req, res->msg->status, slug, detail, members, given));
     default_type(ctx, res, mg_problem_content_type(ctx->wg->gen));
     return push_response(L, ctx, res);
 }

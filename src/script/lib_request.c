@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/uri.h"
 #include "gateway/cookie.h"
+#include "http/target.h"
 #include "net/security.h"
 #include "script/expr.h"
 #include "script/fail.h"
@@ -255,13 +256,21 @@ static void get(lua_State *L, struct mg_handle *h, int field)
 
 /* --- setting fields --- */
 
+static void check_kind(lua_State *L, enum field field, const char *kind, bool fits)
+{
+    if (!fits)
+        luaL_error(L, "req.%s: expected %s, got %s", fields[field], kind, luaL_typename(L, 3));
+}
+
 static void set_method(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
-    luaL_checkstring(L, 3);
+    check_kind(L, F_METHOD, "string", lua_isstring(L, 3));
     struct mg_str method = mg_context_copy(h->ctx, L, 3);
     if (!mg_is_token(method) || method.n > 32)
         luaL_error(L, "req.method: not a method");
+    if (mg_method_id(method) == MG_METHOD_CONNECT) /* it asks for a tunnel, and names no path */
+        luaL_error(L, "req.method: cannot be CONNECT");
     req->msg->method = method;
     req->msg->method_id = mg_method_id(method);
 }
@@ -270,7 +279,7 @@ static void set_host(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
     struct mg_uri_authority at;
-    luaL_checkstring(L, 3);
+    check_kind(L, F_HOST, "string", lua_isstring(L, 3));
     struct mg_str authority = mg_context_copy(h->ctx, L, 3);
     if (mg_uri_parse_authority(authority, false, &at) != MG_URI_OK)
         luaL_error(L, "req.host: not a host name");
@@ -280,24 +289,19 @@ static void set_host(lua_State *L, struct mg_handle *h)
 static void set_path(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
-    struct mg_str normal;
-    luaL_checkstring(L, 3);
+    struct mg_str normal, whole, query;
+    check_kind(L, F_PATH, "string", lua_isstring(L, 3));
     struct mg_str path = mg_context_copy(h->ctx, L, 3);
-    enum mg_uri_rc rc =
-        path.n ? mg_uri_path_normalize(h->ctx->arena, path, &normal) : MG_URI_NOT_ABSOLUTE;
+    enum mg_uri_rc rc = MG_URI_NOT_ABSOLUTE;
+    if (path.n)
+        rc = mg_uri_path_normalize(h->ctx->arena, path, &normal);
+    if (rc == MG_URI_OK && (!mg_target_split(path, &whole, &query) || query.p))
+        rc = MG_URI_BAD_BYTE;
     if (rc != MG_URI_OK)
         luaL_error(L, "req.path: %s (mg.url escapes values)", mg_uri_rc_text(rc));
     req->msg->path = path;
     req->path = normal;
     req->path_set = true;
-}
-
-static bool is_query(struct mg_str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '#')
-            return false;
-    return true;
 }
 
 static void set_query(lua_State *L, struct mg_handle *h)
@@ -307,9 +311,9 @@ static void set_query(lua_State *L, struct mg_handle *h)
         req->msg->query = MG_STR_NONE;
         return;
     }
-    luaL_checkstring(L, 3);
+    check_kind(L, F_QUERY, "string", lua_isstring(L, 3));
     struct mg_str query = mg_context_copy(h->ctx, L, 3);
-    if (!is_query(query))
+    if (!mg_target_is_query(query))
         luaL_error(L, "req.query: must be percent-encoded (req:set_arg does that)");
     req->msg->query = query;
 }
@@ -318,7 +322,8 @@ static void set_service(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
     size_t n;
-    const char *name = luaL_checklstring(L, 3, &n);
+    check_kind(L, F_SERVICE, "string", lua_isstring(L, 3));
+    const char *name = lua_tolstring(L, 3, &n);
     int32_t service = mg_generation_service(req->wg->gen, mg_str(name, n));
     if (service == MG_NO_SERVICE)
         luaL_error(L, "req.service: there is no service '%s'", name);
@@ -328,7 +333,7 @@ static void set_service(lua_State *L, struct mg_handle *h)
 static void set_id(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
-    luaL_checkstring(L, 3);
+    check_kind(L, F_ID, "string", lua_isstring(L, 3));
     struct mg_str id = mg_context_copy(h->ctx, L, 3);
     if (!mg_request_is_id(id))
         luaL_error(L, "req.id: expected 1 to 128 of letters, digits, '.', '_' and '-'");
@@ -337,15 +342,15 @@ static void set_id(lua_State *L, struct mg_handle *h)
 
 static void set_auth(lua_State *L)
 {
-    if (!lua_isnil(L, 3))
-        luaL_checktype(L, 3, LUA_TTABLE);
+    check_kind(L, F_AUTH, "table or nil", lua_isnil(L, 3) || lua_istable(L, 3));
     lua_pushvalue(L, 3);
     lua_setiuservalue(L, 1, MG_HANDLE_AUTH);
 }
 
 static void set_deadline(lua_State *L, struct mg_handle *h)
 {
-    lua_Number at = luaL_checknumber(L, 3);
+    check_kind(L, F_DEADLINE, "number", lua_isnumber(L, 3));
+    lua_Number at = lua_tonumber(L, 3);
     struct mg_exchange *ex = h->ctx->ex;
     struct mg_loop *loop = h->ctx->script->loop;
     double wait = at - mg_loop_wall(loop);

@@ -1,6 +1,7 @@
 /* The response as policies see it. Worker thread. */
 #include "script/lib_response.h"
 
+#include "http/cache_control.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
 #include "script/lib_sse.h"
@@ -88,9 +89,10 @@ static void set(lua_State *L, struct mg_handle *h, int field)
     struct mg_response *res = h->object;
     if (field != F_STATUS)
         luaL_error(L, "res.%s cannot be set", fields[field]);
-    lua_Integer status = luaL_checkinteger(L, 3);
-    if (status < 200 || status > 599)
-        luaL_error(L, "res.status: expected 200 to 599, got %I", status);
+    int is_integer;
+    lua_Integer status = lua_tointegerx(L, 3, &is_integer);
+    if (!is_integer || status < 200 || status > 599)
+        luaL_error(L, "res.status: expected 200 to 599, got %s", luaL_tolstring(L, 3, NULL));
     if (h->ctx->ex && h->ctx->ex->answered)
         luaL_error(L, "the response's headers have left already");
     res->msg->status = (uint16_t)status;
@@ -108,10 +110,10 @@ static int l_cache_control(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check(L, 1, MG_HANDLE_RESPONSE);
     struct mg_str list = MG_STR_NONE, item;
+    bool quotes = true;
     lua_newtable(L);
     mg_fields_joined(&mg_lib_message_of(h)->fields, MG_STR("cache-control"), h->ctx->arena, &list);
-    while (mg_str_split(&list, ',', &item)) {
-        item = mg_str_trim(item);
+    while (mg_cache_control_next(&list, &quotes, &item)) {
         ptrdiff_t eq = mg_str_find(item, '=');
         struct mg_str name = eq < 0 ? item : mg_str(item.p, (size_t)eq);
         if (name.n == 0)

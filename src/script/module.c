@@ -24,7 +24,7 @@ void mg_lua_module_open(lua_State *L)
     mg_claims_open(L);
     mg_lib_request_open(L);
     mg_lib_response_open(L);
-    mg_handle_register_next(L);
+    mg_handle_register_bare(L);
     lua_newtable(L);
     mg_lib_open_pure(L);
     mg_lib_time_open(L);

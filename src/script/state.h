@@ -68,7 +68,7 @@ struct mg_script {
     bool retired;                /* its config is in force no more: mg.every ends */
     uint32_t background;         /* of these, tasks of mg.background and what they spawned */
     struct mg_link tasks;        /* all that wait, for cancelling at the end */
-    const void *handle_metas[4]; /* metatables of the handles' kinds; see context.h */
+    const void *handle_metas[5]; /* metatables of the handles' kinds; see context.h */
     bool ending;                 /* mg_script_free has begun; no new tasks */
     bool trial;      /* built only to see whether it can be: it starts no tasks, and logs nothing */
     uint64_t random; /* state of mg_script_random */

@@ -53,6 +53,18 @@ local function echo(req)
 end
 
 describe("a request's field", function()
+  it("says what it takes", function()
+    on_request(function(req)
+      raises("req.id: expected string, got boolean", function() req.id = true end)
+      for _, field in ipairs { "id", "method", "host", "path", "service" } do
+        raises("req." .. field .. ": expected string, got table", function() req[field] = {} end)
+        raises("req." .. field .. ": expected string, got nil", function() req[field] = nil end)
+      end
+      raises("req.auth: expected table or nil, got string", function() req.auth = "ann" end)
+      raises("req.deadline: expected number, got nil", function() req.deadline = nil end)
+    end)
+  end)
+
   it("id is new for each, or chosen", function()
     local ids = {}
     local t = gateway(function(req)
@@ -78,7 +90,7 @@ describe("a request's field", function()
       for _, bad in ipairs { "", "A B", "GET\r\n", ("X"):rep(33) } do
         raises("not a method", function() req.method = bad end)
       end
-      raises("string expected", function() req.method = nil end)
+      raises("cannot be CONNECT", function() req.method = "CONNECT" end)
       req.method = "PURGE"
       return next(req)
     end, echo)
@@ -192,6 +204,7 @@ describe("a request's field", function()
       raises("req.raw_path cannot be set", function() req.raw_path = "/" end)
       for _, bad in ipairs { "x", "", "/a b", "/a\r\n", "/../x", "/a?b=c", "/a#b", "/%0", "/%00" } do
         raises("req.path: ", function() req.path = bad end)
+        raises("req.path: has a byte that must be percent-encoded", function() req.path = "/a\\b" end)
       end
       req.path = "/new%20path/../x%2Fy"
       assert.equal("/x%2Fy", req.path)
@@ -205,6 +218,7 @@ describe("a request's field", function()
       assert.equal("a=1&b=%20", req.query)
       for _, bad in ipairs { "a b", "a#b", "a\r\nb", "\xff" } do
         raises("req.query: must be percent-encoded", function() req.query = bad end)
+        raises("req.query: must be percent-encoded", function() req.query = "a<b" end)
       end
       req.query = "c=3"
       return next(req)
@@ -253,7 +267,7 @@ describe("a request's field", function()
     local t = T.new { upstreams = { api = {} }, policies = {
       function(req, next)
         assert.is_nil(req.auth)
-        raises("table expected", function() req.auth = "ann" end)
+        raises("req.auth: expected table or nil, got string", function() req.auth = "ann" end)
         req.auth = { subject = "ann" }
         req.ctx.n = 1
         raises("cannot be set", function() req.ctx = {} end)
@@ -275,7 +289,7 @@ describe("a request's field", function()
     local t = gateway(function(req, next)
       assert.near(mg.now(), req.started, 1e-6)
       assert.near(req.started + 7, req.deadline, 1e-6)
-      raises("number expected", function() req.deadline = "soon" end)
+      raises("req.deadline: expected number, got string", function() req.deadline = "soon" end)
       raises("too far away", function() req.deadline = math.huge end)
       req.deadline = mg.now() + 0.5
       return next(req)
@@ -629,7 +643,9 @@ describe("a response's field", function()
       for _, bad in ipairs { 99, 100, 199, 600, 0, -1 } do
         raises("expected 200 to 599", function() res.status = bad end)
       end
-      raises("number expected", function() res.status = "many" end)
+      for _, bad in ipairs { "many", 201.5, {} } do
+        raises("res.status: expected 200 to 599, got ", function() res.status = bad end)
+      end
       res.status = 206
       assert.equal(206, res.status)
     end)
@@ -697,6 +713,9 @@ describe("a response", function()
       { headers = { ["Cache-Control"] = { 'Max-Age=60, no-store,  private="a"', "s-maxage=5" } } })
     assert.same({ ["max-age"] = "60", ["no-store"] = true, private = "a", ["s-maxage"] = "5" }, cc)
     assert.same({}, (select(2, on_response(function(res) return res:cache_control() end))))
+    local _, quoted = on_response(function(res) return res:cache_control() end,
+      { headers = { ["Cache-Control"] = 'private="set-cookie, x-a", max-age=5' } })
+    assert.same({ private = "set-cookie, x-a", ["max-age"] = "5" }, quoted)
   end)
 
   it("is copied when its body is there", function()
@@ -1038,6 +1057,21 @@ describe("a body", function()
   end)
 end)
 
+describe("a body's JSON", function()
+  it("is read by the options of mg.json.decode", function()
+    on_request(function(req, next)
+      local big, err = req:json()
+      assert.is_nil(big)
+      assert.equal("bad_json", err.code)
+      assert.equal(2 ^ 64, req:json { big = "float" }[1])
+      assert.equal(2 ^ 64, next(req):json { big = "float" }[1])
+      assert.is_nil((req:json { big = "float", depth = 1 }))
+      raises("unknown option 'bigg'", req.json, req, { bigg = "float" })
+      raises("table expected", req.json, req, "float")
+    end, { body = "[18446744073709551616, [2]]" }, { body = "[18446744073709551616]" })
+  end)
+end)
+
 describe("mg.reply", function()
   it("makes responses", function()
     local t = gateway(function(req)
@@ -1133,6 +1167,36 @@ describe("mg.problem", function()
       { config = { errors = { format = "simple" } } }):request "/"
     assert.header(res, "Content-Type", "application/json")
     assert.equal('{"error":"so bad"}', res:text())
+  end)
+
+  it("has members of the policy in place of its own", function()
+    local own = { type = "/p", title = "T", detail = "D", instance = "/i", error = "E", request_id = "7" }
+    local function answer(members, more)
+      local function step() return mg.problem(400, "bad", "so bad", { members = members }) end
+      return gateway(step, nil, more):request "/"
+    end
+    local all = answer(own):json()
+    own.status = 400
+    assert.same(own, all)
+    local res, req = answer { status = "x" }
+    assert.same({ type = "about:blank", title = "Bad Request", status = "x", detail = "so bad", error = "bad",
+      request_id = req.id }, res:json())
+    local simple = { config = { errors = { format = "simple" } } }
+    assert.equal('{"error":"E"}', (answer({ error = "E" }, simple)):text())
+  end)
+
+  it("may be large", function()
+    local long = ("\1"):rep(30000)
+    local res = gateway(function() return mg.problem(400, "bad", long, { members = { x = long } }) end):request "/"
+    assert.equal(long, res:json().detail)
+    assert.equal(long, res:json().x)
+  end)
+
+  it("checks its options", function()
+    on_request(function()
+      raises("mg.problem: unknown option 'header'", mg.problem, 400, "bad", nil, { header = {} })
+      raises("mg.problem: members: expected table, got number", mg.problem, 400, "bad", nil, { members = 5 })
+    end)
   end)
 
   it("cannot be made to say what it does not", function()

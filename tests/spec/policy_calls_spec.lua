@@ -96,15 +96,21 @@ describe("mg.fetch", function()
   it("refuses what would ask for something else", function()
     on_request(function()
       for _, bad in ipairs { "/a b", "/a\r\nX: y", "/a\0", "/a#b", "/../x", "/a/../b", "/a/%2e%2e/b", "/./a",
-        "/%2E/", "/ä" } do
+        "/%2E/", "/ä", "/a\\b", "/a%2", "/a\"b", "/a?b=\"" } do
         raises("mg.fetch: path must", mg.fetch, "api", { path = bad })
       end
       raises("path must begin with '/'", mg.fetch, "api", { path = "x" })
       raises("path must begin with '/'", mg.fetch, "api", { path = "" })
+      for _, bad in ipairs { "http://api/a\\b", "http://api/a?\"" } do
+        raises("bad URL: has a byte that must be percent-encoded", mg.fetch, bad)
+      end
       raises("query must be percent-encoded", mg.fetch, "api", { query = "a b" })
+      raises("query must be percent-encoded", mg.fetch, "api", { query = "a<b" })
       raises("line break", mg.fetch, "api", { headers = { ["X-A"] = "a\r\nb" } })
       raises("not a header name", mg.fetch, "api", { headers = { ["X A"] = "a" } })
+      raises("headers: expected table, got number", mg.fetch, "api", { headers = 5 })
       raises("method: not a method", mg.fetch, "api", { method = "GET /\r\n" })
+      raises("method cannot be CONNECT", mg.fetch, "api", { method = "CONNECT" })
     end, { api = {} })
   end)
 

@@ -161,6 +161,27 @@ static void print_json(struct mg_str json)
     mg_buf_release(&scratch);
 }
 
+/* What is wrong, as `check` would print it; an answer that does not say so as it is. */
+static void print_fault(struct mg_str json)
+{
+    struct mg_json_reader r;
+    struct mg_buf scratch;
+    enum mg_json_token token;
+    bool told = false;
+    mg_buf_init(&scratch, ANSWER_MAX);
+    mg_json_reader_init(&r, json, NULL, &scratch);
+    while (!told && (token = mg_json_next(&r)) > MG_JSON_END) {
+        if (token != MG_JSON_KEY || !mg_str_eq(r.text, MG_STR("error")))
+            continue;
+        told = mg_json_next(&r) == MG_JSON_STRING;
+        if (told)
+            fprintf(stderr, "%.*s", MG_STR_ARGS(r.text));
+    }
+    if (!told)
+        fprintf(stderr, "%.*s\n", MG_STR_ARGS(json));
+    mg_buf_release(&scratch);
+}
+
 /* --- status --- */
 
 static void on_services(void *arg, const struct mg_agent_answer *a)
@@ -201,7 +222,10 @@ static void on_reloaded(void *arg, const struct mg_agent_answer *a)
     struct remote *r = arg;
     if (failed(r, a))
         return;
-    print_json(a->body);
+    if (a->head->status == 200)
+        print_json(a->body);
+    else
+        print_fault(a->body);
     end(r, a->head->status == 200 ? 0 : 1);
 }
 
@@ -231,24 +255,22 @@ static void on_draining(void *arg, const struct mg_agent_answer *a)
 
 /* --- the whole --- */
 
-/* The gateway keeps the config that it has; one that is broken would only be refused. */
+/* What is wrong with the rest of the config is for the gateway to say: it has the environment. */
 static bool read_config(struct remote *r)
 {
     struct mg_buf diagnostics;
-    const struct mg_config_source source = {.file = r->options->config};
+    const struct mg_config_source source = {.file = r->options->config, .admin_only = true};
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
     r->gen = mg_config_load(&source, &diagnostics, NULL, NULL);
-    bool refused = !r->gen && (r->options->command == MG_COMMAND_RELOAD || !r->options->admin);
-    if (refused)
+    r->address = r->options->admin;
+    if (!r->gen && !r->address)
         fwrite(diagnostics.p, 1, diagnostics.n, stderr);
     mg_buf_release(&diagnostics);
-    if (r->options->admin)
-        r->address = r->options->admin;
-    else if (r->gen)
-        r->address = r->gen->admin.address.n ? r->gen->admin.address.p : NULL;
-    if (refused)
-        return false;
-    if (!r->address)
+    if (r->address || !r->gen)
+        return r->address != NULL;
+    if (r->gen->admin.address.n)
+        r->address = r->gen->admin.address.p;
+    else
         fprintf(stderr, "moongate: the config has no admin listener; SIGHUP and SIGTERM work\n");
     return r->address != NULL;
 }

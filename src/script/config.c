@@ -218,6 +218,8 @@ static void push_options(lua_State *L, const struct mg_config_source *source)
     lua_setfield(L, -2, "dev");
     lua_pushboolean(L, source->notes);
     lua_setfield(L, -2, "notes");
+    lua_pushboolean(L, source->admin_only);
+    lua_setfield(L, -2, "admin_only");
 }
 
 /* --- the state --- */

@@ -29,6 +29,7 @@ struct mg_config_source {
     bool show_later;                /* ... but not at once: mg_generation_show */
     bool check_only;                /* secrets need not be there: they are not read... */
     bool tries_secrets;             /* ... but for those that are; of others a warning */
+    bool admin_only;                /* only `admin` counts, for those who talk to who serves */
     bool simulated;                 /* neither do files of certificates: nothing is encrypted */
     const struct mg_stores *stores; /* NULL: none, since nothing is going to run */
     struct mg_config_files *files;  /* gets the names of what is read; NULL: nobody asks */

@@ -71,9 +71,21 @@ local function may_name_env(text)
   return text:find("${", 1, true) ~= nil or text:find("\\", 1, true) ~= nil
 end
 
+-- Leaves what says where the running gateway is talked to, and with which token. The rest may be wrong by now, or need
+-- what is in the gateway's environment alone.
+local function leave_admin(value)
+  local token = type(value.admin) == "table" and value.admin.token
+  for key in pairs(value) do
+    if key ~= "admin" and key ~= "secrets" then value[key] = nil end
+  end
+  for name in pairs(type(value.secrets) == "table" and value.secrets or {}) do
+    if name ~= token then value.secrets[name] = nil end
+  end
+end
+
 -- Reads a file; `text` may also be its table. `ctx` is what all files of one config share; each gets its own with file,
 -- positions and from_env. doc.value is nil when the file could not be read; doc.walk.errors tells why. With
--- opts.verbatim names of the environment stay as they are written.
+-- opts.verbatim names of the environment stay as they are written, with opts.admin_only nothing else is left.
 function M.read(name, text, opts, ctx)
   local own = setmetatable({ file = name, from_env = {} }, { __index = ctx })
   local doc = { name = name, text = text, walk = walk.new(own), notes = {}, warnings = {} }
@@ -94,6 +106,7 @@ function M.read(name, text, opts, ctx)
   doc.walk.positions, own.positions = positions, positions
   own.text = type(text) == "string" and text or nil
   doc.value = value
+  if opts.admin_only and type(value) == "table" then leave_admin(value) end
   if has_env then env.apply(doc.walk, value, opts.getenv or os.getenv) end
   dialect.lift(doc, opts)
   return doc

@@ -1,7 +1,9 @@
-/* The limit of descriptors. */
+/* The limit of descriptors, and the first three. */
 #include "app/descriptors.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 void mg_descriptors_raise(void)
 {
@@ -10,4 +12,15 @@ void mg_descriptors_raise(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* open(2) gives the lowest number that is free. */
+void mg_descriptors_fill_standard(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/check.h"
+#include "app/descriptors.h"
 #include "app/ndjson.h"
 #include "app/options.h"
 #include "app/parent.h"
@@ -32,6 +33,7 @@ int main(int argc, char **argv)
     struct mg_options options;
     struct mg_error err;
     int status;
+    mg_descriptors_fill_standard();
     if (argc > 0 && !mg_options_is_rgate(argv[0]) && mg_tools_run(argc, argv, &status))
         return status;
     if (mg_options_parse(argc, argv, &options, &err) != MG_OK) {

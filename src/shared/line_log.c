@@ -63,6 +63,8 @@ struct mg_line_log {
     /* The thread's, while it runs. */
     struct sink sink;
     uint64_t told_dropped;
+    uint64_t lost; /* lines that could not be written since that was told */
+    bool failing;
     /* Under lock. */
     pthread_mutex_t lock;
     struct sink next; /* `changing`: to be taken over */
@@ -165,24 +167,46 @@ static bool wait_writable(const struct mg_line_log *l)
     return true;
 }
 
-/* Gives false when there is no use in going on. */
-static bool write_all(const struct mg_line_log *l, struct mg_str s)
+/* Gives 0, or an errno when there is no use in going on; `s` is what is left then. */
+static int write_all(const struct mg_line_log *l, struct mg_str *s)
 {
-    while (s.n) {
-        size_t piece = s.n;
+    while (s->n) {
+        size_t piece = s->n;
         if (l->sink.to != MG_LINE_TO_FILE) {
             if (!wait_writable(l))
-                return false;
+                return ETIMEDOUT;
             piece = piece < PIPE_PIECE ? piece : PIPE_PIECE;
         }
-        ssize_t n = write(l->sink.fd, s.p, piece);
+        ssize_t n = write(l->sink.fd, s->p, piece);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n <= 0)
-            return false;
-        s = mg_str(s.p + n, s.n - (size_t)n);
+            return n < 0 ? errno : EIO;
+        *s = mg_str(s->p + n, s->n - (size_t)n);
     }
-    return true;
+    return 0;
+}
+
+static uint64_t count_lines(struct mg_str s)
+{
+    uint64_t count = 0;
+    struct mg_str line;
+    while (s.n && mg_str_split(&s, '\n', &line))
+        count++;
+    return count;
+}
+
+/* A disk that is full is told of once, and once more when it is written again. */
+static void tell_outcome(struct mg_line_log *l, int error, struct mg_str left)
+{
+    l->lost += count_lines(left);
+    if (error && !l->failing)
+        mg_log_error("the access log cannot be written", MG_LOG_C("error", strerror(error)));
+    if (!error && l->failing) {
+        mg_log_warn("the access log is written again", MG_LOG_INT("lost", (int64_t)l->lost));
+        l->lost = 0;
+    }
+    l->failing = error != 0;
 }
 
 static void send_line(const struct mg_line_log *l, struct mg_str line)
@@ -196,13 +220,14 @@ static void send_line(const struct mg_line_log *l, struct mg_str line)
 }
 
 /* Whole lines, gathered by the caller. */
-static void pass(const struct mg_line_log *l, struct mg_str lines)
+static void pass(struct mg_line_log *l, struct mg_str lines)
 {
     struct mg_str line;
     if (l->sink.fd < 0)
         return;
     if (l->sink.to != MG_LINE_TO_SYSLOG) {
-        write_all(l, lines);
+        int error = write_all(l, &lines);
+        tell_outcome(l, error, lines);
         return;
     }
     while (mg_str_split(&lines, '\n', &line))
@@ -211,7 +236,7 @@ static void pass(const struct mg_line_log *l, struct mg_str lines)
 
 /* What is in a ring, in two pieces at most. A line that goes around the end of the array is put
  * together first. */
-static bool empty_ring(const struct mg_line_log *l, struct mg_line_ring *r, char *joined)
+static bool empty_ring(struct mg_line_log *l, struct mg_line_ring *r, char *joined)
 {
     size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     size_t n = atomic_load(&r->head) - tail;

@@ -3,11 +3,14 @@
 #include "shared/line_log.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +136,51 @@ static void drops_are_told(void **state)
     assert_int_equal(told, 1);
 }
 
+struct told {
+    atomic_uint failures, recoveries;
+};
+
+static void count_told(void *arg, enum mg_log_level level, struct mg_str line)
+{
+    static const char failure[] = "cannot be written\",\"error\":\"No space left on device\"";
+    static const char recovery[] = "written again\",\"lost\":";
+    struct told *told = arg;
+    if (level == MG_LOG_ERROR && memmem(line.p, line.n, failure, sizeof failure - 1))
+        atomic_fetch_add(&told->failures, 1);
+    if (level == MG_LOG_WARN && memmem(line.p, line.n, recovery, sizeof recovery - 1))
+        atomic_fetch_add(&told->recoveries, 1);
+}
+
+static void put_until(struct mg_line_ring *ring, atomic_uint *count)
+{
+    while (atomic_load(count) == 0) {
+        mg_line_ring_put(ring, MG_STR("line\n"));
+        sched_yield();
+    }
+}
+
+static void a_full_disk_is_told_of_once(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct mg_error err;
+    const struct mg_line_target full = {MG_LINE_TO_FILE, MG_STR("/dev/full")};
+    const struct mg_line_target good = {MG_LINE_TO_FILE, mg_str_c(path)};
+    struct mg_line_log *l = mg_line_log_new();
+    struct mg_line_ring *ring = mg_line_log_ring(l, 0);
+    mg_log_set_sink(count_told, &told);
+    assert_int_equal(mg_line_log_prepare(l, &full, &err), MG_OK);
+    mg_line_log_adopt(l);
+    put_until(ring, &told.failures);
+    assert_int_equal(mg_line_log_prepare(l, &good, &err), MG_OK);
+    mg_line_log_adopt(l);
+    put_until(ring, &told.recoveries);
+    mg_line_log_free(l);
+    mg_log_set_sink(NULL, NULL);
+    assert_int_equal(told.failures, 1);
+    assert_int_equal(told.recoveries, 1);
+}
+
 static void a_file_that_cannot_be_opened(void **state)
 {
     (void)state;
@@ -177,6 +225,7 @@ int main(void)
         cmocka_unit_test(lines_of_many_writers),
         cmocka_unit_test(what_finds_no_room_is_dropped_and_counted),
         cmocka_unit_test(drops_are_told),
+        cmocka_unit_test(a_full_disk_is_told_of_once),
         cmocka_unit_test(a_file_that_cannot_be_opened),
         cmocka_unit_test(a_target_is_given_up),
     };

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "script/sandbox.h"
 #include "script/table.h"
+#include "script/task.h"
 
 /* Longer lines are not quoted. */
 #define LINE_SHOWN_MAX 200
@@ -128,29 +130,58 @@ void mg_config_report_warning(struct mg_config_report *r, const struct mg_config
     r->warnings++;
 }
 
+/* Calls moongate.config.locate: leaves file, line and column. Whoever simulates builds in a state
+ * of his own, which does not have the module. */
+static bool ask_place(struct mg_config_build *b, struct mg_str path)
+{
+    if (b->source->simulated || mg_sandbox_require(b->L, "moongate.config") != MG_OK)
+        return false;
+    lua_getfield(b->L, -1, "locate");
+    lua_pushvalue(b->L, b->config);
+    lua_pushlstring(b->L, path.p, path.n);
+    return mg_task_call(b->L, 2, 3) == MG_OK;
+}
+
+/* What is known by its path alone gets the line where the files have that path, if they have any.
+ */
+static struct mg_config_place locate(struct mg_config_build *b, const struct mg_config_place *place)
+{
+    struct mg_config_place found = *place;
+    int top = lua_gettop(b->L);
+    if (!found.line && found.path.n && ask_place(b, found.path)) {
+        found.file = mg_config_copy(b, -3);
+        found.line = lua_tointeger(b->L, -2);
+        found.col = lua_tointeger(b->L, -1);
+    }
+    lua_settop(b->L, top);
+    return found;
+}
+
 void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
                      const char *format, ...)
 {
+    struct mg_config_place found = locate(b, place);
     struct mg_error text;
     va_list args;
     va_start(args, format);
     vsnprintf(text.text, sizeof text.text, format, args);
     va_end(args);
-    mg_config_report_error(b->report, b->source, place, mg_str_c(text.text));
+    mg_config_report_error(b->report, b->source, &found, mg_str_c(text.text));
 }
 
 void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *place,
                        const char *format, ...)
 {
+    struct mg_config_place found = locate(b, place);
     struct mg_error text;
     va_list args;
     va_start(args, format);
     vsnprintf(text.text, sizeof text.text, format, args);
     va_end(args);
-    mg_config_report_warning(b->report, b->source, place, mg_str_c(text.text));
+    mg_config_report_warning(b->report, b->source, &found, mg_str_c(text.text));
 }
 
-/* An error at a path of the main file. */
+/* An error at a path of the config. */
 static void fail_at(struct mg_config_build *b, struct mg_str path, const char *message)
 {
     mg_config_error(b, &(struct mg_config_place){.path = path}, "%s", message);

@@ -60,6 +60,7 @@ struct mg_config_build {
     struct mg_buf scratch; /* for packing */
 };
 
+/* Where the line is not known it is looked for by the path. */
 void mg_config_error(struct mg_config_build *b, const struct mg_config_place *place,
                      const char *format, ...) __attribute__((format(printf, 3, 4)));
 void mg_config_warning(struct mg_config_build *b, const struct mg_config_place *place,

@@ -197,7 +197,7 @@ routes: []
       local short = ca:issue(options)
       local res = E.run { args = { "check", "CONFIG" }, config = certificate(short.cert, short.key) }
       assert.equal(0, res.status)
-      return (res.stdout .. res.stderr):match "moongate.yaml: ([^\n]*certificate of[^\n]*)"
+      return (res.stdout .. res.stderr):match "moongate.yaml:1:%d+: ([^\n]*certificate of[^\n]*)"
     end
 
     it("soon are warned of", function()

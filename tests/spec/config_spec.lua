@@ -173,6 +173,9 @@ describe("a Lua file", function()
   it("tells where it is broken", function()
     assert.same({ "2:1: unexpected symbol near '}'" }, faults("return {\n  a = }", nil, "moongate.lua"))
     assert.same({ "1:1: no" }, faults("error 'no'", nil, "moongate.lua"))
+    assert.same({ "listen.port: is no item of the list", "trusted_proxies[2]: is no item of the list" },
+      faults("return { listen = { 80, port = 81 }, trusted_proxies = { '10.0.0.0/8', [3] = '::1' } }", nil,
+        "moongate.lua"))
     assert.same({ "must return a table, returned nil" }, faults("local _ = 1", nil, "moongate.lua"))
   end)
 end)
@@ -636,6 +639,56 @@ describe("errors", function()
     assert.equal("a.json:1:318: dev: expected boolean, got number 1", lines[4])
     assert.is_true(#lines[5] <= 120)
     assert.equal("1", lines[5]:sub(#lines[6], #lines[6]))
+  end)
+
+  it("show a part of a long line by characters", function()
+    local _, errors = config.load('{"a": "' .. ("é"):rep(300) .. '\tx", "dev": 1}', "a.json", options())
+    local lines = {}
+    for line in config.render(errors):gmatch("[^\n]*") do lines[#lines + 1] = line end
+    assert.equal("a.json:1:320: dev: expected boolean, got number 1", lines[4])
+    assert.equal(("é"):rep(48) .. '\tx", "dev": 1}', lines[5])
+    assert.equal((" "):rep(48) .. "\t" .. (" "):rep(11) .. "^", lines[6])
+  end)
+
+  it("are a thousand at most, and counted", function()
+    local lines = { "services: { a: { backends: [a] } }", "routes:" }
+    for i = 1, 1002 do lines[#lines + 1] = ("- { match: r%d, service: a }"):format(i) end
+    local _, errors = config.load(table.concat(lines, "\n"), "moongate.yaml", options())
+    assert.equal(1002, #errors)
+    local text = config.render(errors)
+    assert.matches("routes%[999%]%.match: must begin with '/'", text)
+    assert.matches("%^\n%.%.%. and 2 more\n$", text)
+  end)
+end)
+
+describe("what has a path", function()
+  local MORE = { read = function() return 'services:\n  b.c: { url: "https://b.c", tls: { ca: b.pem } }\n' end }
+
+  local function place(path, text, name)
+    local file, line, col = config.locate(load_ok(text, MORE, name), path)
+    return line and ("%s:%d:%d"):format(file, line, col) or file
+  end
+
+  it("is found again in the files", function()
+    local text = [[
+include: more.yaml
+listen: { address: 8443, tls: { certificates: [{ cert: a.pem, key: a.key }] } }
+services:
+  a: { url: "https://a", tls: { ca: a.pem } }
+  b: { url: "https://b", tls: { ca: a.pem } }
+routes: [{ match: /*, service: a }]
+]]
+    assert.equal("moongate.yaml:2:68", place("listen[0].tls.certificates[0].key", text))
+    assert.equal("moongate.yaml:2:31", place("listen[0].tls.none", text))
+    assert.equal("moongate.yaml:4:37", place("services.a.tls.ca", text))
+    assert.equal("moongate.yaml:5:37", place("services.b.tls.ca", text))
+    assert.equal("more.yaml:2:41", place("services.b.c.tls.ca", text))
+    assert.equal("moongate.yaml:6:32", place("routes[0].service", text))
+    assert.equal("moongate.yaml:1:1", place("keys.none", text))
+  end)
+
+  it("has only a file where there are no lines", function()
+    assert.equal("a.lua", place("listen[0].tls", "return { listen = { 8080 } }", "a.lua"))
   end)
 end)
 

@@ -20,6 +20,7 @@
 --     yaml                               the reader, default require "moongate.yaml"
 --     notes                              true: also tell who holds bodies in memory
 --     dev                                true sets `dev`, whatever the file says
+--     admin_only                         true: of the file only `admin` counts, with the secret that it names
 --
 -- The checked table is plain data, all defaults filled in: durations are numbers of seconds, sizes whole bytes, lists
 -- sequences. What differs from the written form:
@@ -48,6 +49,7 @@
 
 local document = require "moongate.config.document"
 local guards = require "moongate.config.guards"
+local locate = require "moongate.config.locate"
 local net = require "moongate.config.net"
 local pipelines = require "moongate.config.pipelines"
 local report = require "moongate.config.report"
@@ -416,6 +418,8 @@ end
 
 -- ------------------------------------------------------------------------------------------------ load
 
+local written = setmetatable({}, { __mode = "k" }) -- by checked table: the documents it is from
+
 local function collect_errors(docs)
   local out = {}
   for _, doc in ipairs(docs) do
@@ -511,7 +515,15 @@ function M.load(text, name, opts)
   for _, list in ipairs { errors, warnings, notes } do report.quote_sources(report.sort(list, order), sources) end
   if #errors > 0 then return nil, errors, warnings, notes end
   parts.files = order
-  return finish(docs[1], parts, opts), {}, warnings, notes
+  local checked = finish(docs[1], parts, opts)
+  written[checked] = docs
+  return checked, {}, warnings, notes
+end
+
+-- Where in its files what has that path stands: file, line?, col?; nothing for a table that is not from here.
+function M.locate(checked, path)
+  local docs = written[checked]
+  if docs then return locate.find(docs, path) end
 end
 
 return M

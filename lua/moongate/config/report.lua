@@ -7,6 +7,7 @@
 local M = {}
 
 local WIDTH = 120 -- longer lines (JSON without breaks) are cut to the part around the column
+local SHOWN_MAX = 1000 -- nobody reads more
 
 -- Lines as the reader of YAML counts them: it takes Unicode's separators for line breaks too.
 local function lines_of(text)
@@ -44,19 +45,22 @@ function M.sort(errors, order)
   return errors
 end
 
+-- The part of a long line around character `col`, and which character of the part that one is. Lines may be as long as
+-- the file, and each of them have thousands of errors.
+local function part_around(line, col)
+  local length = #line <= WIDTH and WIDTH or utf8.len(line, 1, -1, true) or #line
+  if length <= WIDTH then return line, col end
+  local first = math.max(1, col - WIDTH // 2)
+  local from = utf8.offset(line, first) or #line + 1
+  local upto = utf8.offset(line, WIDTH + 1, from)
+  return line:sub(from, upto and upto - 1), col - first + 1
+end
+
 -- The line and, below it, a caret under character `col`. Tabs stay tabs, so the caret keeps its place.
 local function quoted(line, col)
-  local chars = {}
-  for char in line:gmatch("[\0-\x7F\xC2-\xFD][\x80-\xBF]*") do chars[#chars + 1] = char end
-  local first, last = 1, #chars
-  if #chars > WIDTH then
-    first = math.max(1, col - WIDTH // 2)
-    last = math.min(#chars, first + WIDTH - 1)
-  end
-  local pad = {}
-  for i = first, math.min(col - 1, last) do pad[#pad + 1] = chars[i] == "\t" and "\t" or " " end
-  for _ = last + 1, col - 1 do pad[#pad + 1] = " " end
-  return table.concat(chars, "", first, last) .. "\n" .. table.concat(pad) .. "^"
+  local part, at = part_around(line, col)
+  local before = part:sub(1, (utf8.offset(part, at) or #part + 1) - 1):gsub("[\x80-\xBF]", ""):gsub("[^\t]", " ")
+  return part .. "\n" .. before .. (" "):rep(at - 1 - #before) .. "^"
 end
 
 -- One error in one line, without its source.
@@ -69,10 +73,12 @@ end
 
 function M.render(errors)
   local out = {}
-  for _, e in ipairs(errors) do
+  for i = 1, math.min(#errors, SHOWN_MAX) do
+    local e = errors[i]
     out[#out + 1] = M.line(e)
     if e.source then out[#out + 1] = quoted(e.source, e.col) end
   end
+  if #errors > SHOWN_MAX then out[#out + 1] = ("... and %d more"):format(#errors - SHOWN_MAX) end
   return table.concat(out, "\n") .. (#out > 0 and "\n" or "")
 end
 

@@ -88,15 +88,16 @@ local function give_names(routes)
       taken[name] = route
     end
   end
+  local numbers = {} -- by pattern: the last one given, for thousands of hosts may have the same
   for _, route in ipairs(routes) do
     if not route.checked.name then
       local base = route.match.paths[1] or "?"
-      local name, n = base, 1
+      local name, n = base, numbers[base] or 1
       while taken[name] do
         n = n + 1
         name = ("%s #%d"):format(base, n)
       end
-      taken[name] = route
+      taken[name], numbers[base] = route, n
       route.checked.name = name
     end
   end

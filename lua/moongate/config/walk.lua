@@ -428,8 +428,18 @@ compound.record = {
 
 -- ------------------------------------------------------------------------------------------------ list and map
 
+-- Tables of a Lua config may have more than the `n` items in a row: names, and what comes behind a hole.
+local function check_strays(value, n, place, walk)
+  for key in pairs(value) do -- in any order: errors are sorted
+    local index = math.type(key) == "integer"
+    if not index or key < 1 or key > n then
+      walk:fail(M.child(place, value, index and key or tostring(key)), "is no item of the list")
+    end
+  end
+end
+
 local function check_items(schema, value, place, walk)
-  local out = json.array()
+  local out, n = json.array(), 0
   for i, item in ipairs(value) do
     local at = M.child(place, value, i)
     if M.is_absent(item) then
@@ -437,7 +447,9 @@ local function check_items(schema, value, place, walk)
     else
       out[i] = walk:check(schema.item, item, at)
     end
+    n = i
   end
+  if not walk.positions[value] then check_strays(value, n, place, walk) end
   return out
 end
 

@@ -432,7 +432,8 @@ static void test_secrets(void **state)
         {"secrets: { s: { env: MOONGATE_TEST_SECRET } }\n", NULL},
         {"secrets: { s: { file: secret } }\n", NULL},
         {"secrets: { s: { env: MOONGATE_TEST_NOTHING } }\n",
-         "moongate.yaml: secrets.s: environment variable 'MOONGATE_TEST_NOTHING' is not set\n"},
+         "moongate.yaml:3:15: secrets.s: environment variable 'MOONGATE_TEST_NOTHING' is not "
+         "set\n"},
         {"secrets: { s: { env: MOONGATE_TEST_EMPTY } }\n",
          "secrets.s: environment variable 'MOONGATE_TEST_EMPTY' is empty\n"},
         /* A key that is one says nothing more about it. */
@@ -636,7 +637,7 @@ static void test_errors(void **state)
     } cases[] = {
         {"routes: 1\n", "moongate.yaml:1:9: routes: expected list, got number 1\n"},
         {"a: [\n", "moongate.yaml:"},
-        {SMALL "trusted_proxies: [10.0.0.1/8]\n", "moongate.yaml: trusted_proxies: "},
+        {SMALL "trusted_proxies: [10.0.0.1/8]\n", "moongate.yaml:3:18: trusted_proxies: "},
         {SMALL "shared: { x: 64KiB }\n", "moongate.yaml:3:14: shared.x: must be >= 131072\n"},
         {SMALL "default_response: { headers: { Content-Length: '3' } }\n",
          "default_response.headers.Content-Length: is set by the gateway itself\n"},

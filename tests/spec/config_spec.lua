@@ -650,6 +650,11 @@ describe("errors", function()
     assert.equal((" "):rep(48) .. "\t" .. (" "):rep(11) .. "^", lines[6])
   end)
 
+  it("show what is no UTF-8 as well", function()
+    local _, errors = config.load("a: " .. ("\x80"):rep(200) .. "\n", "a.yaml", options())
+    assert.matches("^a%.yaml:1:4: invalid leading UTF%-8 octet\na: [?]+\n   ^\n$", config.render(errors))
+  end)
+
   it("are a thousand at most, and counted", function()
     local lines = { "services: { a: { backends: [a] } }", "routes:" }
     for i = 1, 1002 do lines[#lines + 1] = ("- { match: r%d, service: a }"):format(i) end

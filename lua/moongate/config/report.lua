@@ -12,6 +12,7 @@ local SHOWN_MAX = 1000 -- nobody reads more
 -- Lines as the reader of YAML counts them: it takes Unicode's separators for line breaks too.
 local function lines_of(text)
   text = text:gsub("^\xEF\xBB\xBF", ""):gsub("\r\n?", "\n"):gsub("\xC2\x85", "\n"):gsub("\xE2\x80[\xA8\xA9]", "\n")
+  if not utf8.len(text, 1, -1, true) then text = text:gsub("[\x80-\xFF]", "?") end
   local lines = {}
   for line in (text .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = line end
   return lines
@@ -48,8 +49,7 @@ end
 -- The part of a long line around character `col`, and which character of the part that one is. Lines may be as long as
 -- the file, and each of them have thousands of errors.
 local function part_around(line, col)
-  local length = #line <= WIDTH and WIDTH or utf8.len(line, 1, -1, true) or #line
-  if length <= WIDTH then return line, col end
+  if not utf8.offset(line, WIDTH + 2) then return line, col end
   local first = math.max(1, col - WIDTH // 2)
   local from = utf8.offset(line, first) or #line + 1
   local upto = utf8.offset(line, WIDTH + 1, from)

@@ -20,10 +20,11 @@ usage: moongate convert FILE
 
 local command = commands.new("convert", USAGE)
 
--- Says what is wrong with a file of another program. False when something is. Variables need not be set here; what else
--- is said of their places is a consequence.
+-- Says what is wrong with a file of another program; of others it says nothing. False when something is. Variables need
+-- not be set here; what else is said of their places is a consequence.
 local function check(name, text)
   local doc = document.read(name, text, {}, {})
+  if not doc.dialect then return true end
   local errors, unset = {}, {}
   for _, e in ipairs(doc.walk.errors) do unset[e.path] = unset[e.path] or e.alone end
   for _, e in ipairs(doc.walk.errors) do
@@ -36,10 +37,10 @@ end
 local function convert(name)
   local text, why = commands.read(name)
   if not text then return nil, why end
-  local doc = document.read(name, text, { verbatim = true }, {})
-  if doc.dialect and not check(name, text) then return nil, ("%s cannot be converted"):format(name) end
+  if not check(name, text) then return nil, ("%s cannot be converted"):format(name) end
+  local doc = document.read(name, text, { verbatim = true }, {}) -- which takes for granted that it is right
   if doc.value == nil then
-    io.stderr:write(config.render(doc.walk.errors))
+    io.stderr:write(config.render(report.quote_sources(doc.walk.errors, { [name] = text })))
     return nil, ("%s cannot be read"):format(name)
   end
   local ok, out = pcall(yaml_text, doc.value, {

@@ -531,11 +531,11 @@ static void test_check_tries_secrets(void **state)
         const char *file, *said; /* file NULL: there is none */
         unsigned errors, warnings;
     } cases[] = {
-        {NULL, "x.yaml: secrets.s: warning: ", 0, 1},
-        {"\n", "x.yaml: secrets.s: warning: the file is empty\n", 0, 1},
+        {NULL, "x.yaml:3:15: secrets.s: warning: ", 0, 1},
+        {"\n", "x.yaml:3:15: secrets.s: warning: the file is empty\n", 0, 1},
         {STRONG, "", 0, 0},
-        {"short", "x.yaml: keys.k: its secret has fewer than 32 bytes; only `dev` takes it\n", 1,
-         0},
+        {"short", "x.yaml:4:12: keys.k: its secret has fewer than 32 bytes; only `dev` takes it\n",
+         1, 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[PATH_MAX + 400];

@@ -197,10 +197,8 @@ routes:
 end)
 
 describe("the admin's /explain", function()
-  local WITH_ADMIN = CONFIG .. "admin: { address: 127.0.0.1:0 }\n"
-
   it("tells the same of the config in force", function()
-    local g = E.start { config = WITH_ADMIN }
+    local g = E.start { config = CONFIG }
     local e = g:ask_admin("/explain?method=GET&url=%2Fusers%2F1%3Fa%3D1&header=X-Beta%3Ayes"):json()
     assert.equal("beta", e.route.name)
     local body = json.encode { method = "PUT", url = "http://api.example.com/users/7", headers = { ["X-A"] = "b" } }
@@ -211,7 +209,7 @@ describe("the admin's /explain", function()
   end)
 
   it("refuses what is no request", function()
-    local g = E.start { config = WITH_ADMIN }
+    local g = E.start { config = CONFIG }
     for _, path in ipairs {
       "/explain", "/explain?url=x", "/explain?url=/&header=x", "/explain?url=/&more=1", "/explain?url=/&client=me",
     } do

@@ -49,7 +49,6 @@
 
 local document = require "moongate.config.document"
 local guards = require "moongate.config.guards"
-local locate = require "moongate.config.locate"
 local net = require "moongate.config.net"
 local pipelines = require "moongate.config.pipelines"
 local report = require "moongate.config.report"
@@ -523,7 +522,7 @@ end
 -- Where in its files what has that path stands: file, line?, col?; nothing for a table that is not from here.
 function M.locate(checked, path)
   local docs = written[checked]
-  if docs then return locate.find(docs, path) end
+  if docs then return require("moongate.config.locate").find(docs, path) end -- most configs need it not
 end
 
 return M

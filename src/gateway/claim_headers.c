@@ -58,7 +58,7 @@ static void remove_copies(const struct mg_claim_headers *o, struct mg_request *r
 static bool find_claims(const struct mg_claim_headers *o, struct mg_walk *w, struct mg_claim *out)
 {
     const struct mg_script_hooks *hooks = w->ex->worker->hooks;
-    return hooks && hooks->request_claims(w->ex, w->req, o->claims, o->count, out);
+    return hooks && hooks->request_claims(w->req, o->claims, o->count, out);
 }
 
 static enum mg_step_result pass_on(const struct mg_step *step, struct mg_walk *w,

@@ -342,7 +342,7 @@ static struct mg_exchange *new_exchange(struct mg_worker_generation *wg, struct 
     ex->wg = wg;
     ex->in = in;
     in->exchange = ex;
-    ex->req.ex = ex;
+    ex->req.ex = ex->req.seen_in = ex;
     ex->req.wg = wg;
     ex->req.arena = &in->arena;
     ex->req.msg = &in->request;

@@ -154,7 +154,7 @@ bool mg_expr_value(struct mg_request *req, const struct mg_response *res, struct
 /* NULL: it knows nothing of the request. */
 static const struct mg_script_hooks *hooks_of(const struct mg_request *req)
 {
-    return req->ex ? req->wg->worker->hooks : NULL;
+    return req->seen_in ? req->wg->worker->hooks : NULL;
 }
 
 struct mg_str mg_expr_subject(struct mg_request *req)

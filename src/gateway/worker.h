@@ -45,10 +45,10 @@ struct mg_script_hooks {
                          struct mg_str *item);
     /* The same of auth.subject, who has logged in, which is asked most. */
     struct mg_str (*request_subject)(struct mg_request *req);
-    /* What the identity of a request, one of the exchange or a copy, says under these names; `out`
-     * has a place for each, in the request's arena. False: nobody is known. */
-    bool (*request_claims)(struct mg_exchange *ex, struct mg_request *req,
-                           const struct mg_claim_name *names, size_t count, struct mg_claim *out);
+    /* What the identity says under these names; `out` has a place for each, in the request's arena.
+     * False: nobody is known. */
+    bool (*request_claims)(struct mg_request *req, const struct mg_claim_name *names, size_t count,
+                           struct mg_claim *out);
     /* Tasks that belong to no exchange and have not ended. */
     uint32_t (*background_count)(const struct mg_worker_generation *wg);
     /* Bytes in its Lua state. */

@@ -152,10 +152,10 @@ static void read_all(lua_State *L, int auth, struct mg_arena *arena,
     }
 }
 
-bool mg_claims_of_request(struct mg_exchange *ex, struct mg_request *req,
-                          const struct mg_claim_name *names, size_t count, struct mg_claim *out)
+bool mg_claims_of_request(struct mg_request *req, const struct mg_claim_name *names, size_t count,
+                          struct mg_claim *out)
 {
-    struct mg_context *ctx = ex->script;
+    struct mg_context *ctx = req->seen_in->script;
     const struct mg_handle *h = ctx ? mg_handle_find(ctx, req) : NULL;
     if (!h)
         return false; /* no step has seen the request, so none has put anything there */

@@ -9,7 +9,7 @@
 void mg_claims_open(lua_State *L);
 
 /* For mg_script_hooks.request_claims. Runs no code of a policy. */
-bool mg_claims_of_request(struct mg_exchange *ex, struct mg_request *req,
-                          const struct mg_claim_name *names, size_t count, struct mg_claim *out);
+bool mg_claims_of_request(struct mg_request *req, const struct mg_claim_name *names, size_t count,
+                          struct mg_claim *out);
 
 #endif

@@ -263,7 +263,7 @@ struct mg_request *mg_context_keep_request(lua_State *L, struct mg_context *ctx,
 {
     struct mg_request *req = mg_handle_request(L, arg);
     if (!req->ex) {
-        mg_lib_request_keep(req, ctx->arena);
+        mg_lib_request_keep(req, ctx->ex, ctx->arena);
         share_values(L, ctx, req, arg);
     }
     return req;

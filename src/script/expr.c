@@ -104,7 +104,7 @@ int mg_expr_method(lua_State *L)
  * none keeps anything there. The limit on memory rests until `drop`: no error could be caught. */
 static lua_State *push_handle(const struct mg_request *req)
 {
-    struct mg_context *ctx = req->ex->script;
+    struct mg_context *ctx = req->seen_in->script;
     const struct mg_handle *h = ctx ? mg_handle_find(ctx, req) : NULL;
     if (!h)
         return NULL;
@@ -117,7 +117,7 @@ static lua_State *push_handle(const struct mg_request *req)
 /* All from the handle on. */
 static void drop(const struct mg_request *req, lua_State *L, int handle)
 {
-    struct mg_context *ctx = req->ex->script;
+    struct mg_context *ctx = req->seen_in->script;
     lua_settop(L, handle - 1);
     ctx->script->memory_lenient--;
 }

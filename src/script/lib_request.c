@@ -580,11 +580,29 @@ static int box_gc(lua_State *L)
     return 0;
 }
 
-void mg_lib_request_keep(struct mg_request *copy, struct mg_arena *arena)
+/* Of a copy in an exchange; in its arena. */
+struct stay {
+    struct box *box;
+    const struct mg_exchange *ex;
+};
+
+static void end_stay(void *arg)
+{
+    const struct stay *s = arg;
+    if (s->box->req.seen_in == s->ex)
+        s->box->req.seen_in = NULL;
+    unref_box(s->box);
+}
+
+void mg_lib_request_keep(struct mg_request *copy, struct mg_exchange *ex, struct mg_arena *arena)
 {
     struct box *b = MG_CONTAINER_OF(copy, struct box, req);
+    struct stay *s = mg_arena_alloc(arena, sizeof *s);
+    *s = (struct stay){b, ex};
     b->refs++;
-    mg_arena_on_release(arena, unref_box, b);
+    if (ex)
+        copy->seen_in = ex;
+    mg_arena_on_release(arena, end_stay, s);
 }
 
 /* Pushes what keeps it. */
@@ -624,7 +642,7 @@ static int l_copy(lua_State *L)
     struct box *b = new_box(L, h->ctx->wg);
     struct mg_arena *arena = &b->arena;
     b->req = *req;
-    b->req.ex = NULL;
+    b->req.ex = b->req.seen_in = NULL;
     b->req.arena = arena;
     b->req.msg = &b->msg;
     b->req.security = mg_security_ref(req->security);

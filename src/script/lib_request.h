@@ -10,8 +10,7 @@
 void mg_lib_request_open(lua_State *L);
 
 /* A copy of a request (its `ex` is NULL) stays as long as the arena, whatever becomes of its
- * handle.
- */
-void mg_lib_request_keep(struct mg_request *copy, struct mg_arena *arena);
+ * handle, and steps see it in the exchange whose arena it is; NULL: it is none's. */
+void mg_lib_request_keep(struct mg_request *copy, struct mg_exchange *ex, struct mg_arena *arena);
 
 #endif

@@ -703,11 +703,6 @@ void mg_json_edit_end(struct mg_json_edit *e, struct mg_buf *out)
         on_event(e, nothing, mg_json_lex_end(&e->_lexer));
 }
 
-bool mg_json_edit_failed(const struct mg_json_edit *e)
-{
-    return e->_failed;
-}
-
 bool mg_json_edit_text(const struct mg_json_rules *rules, struct mg_str *values, struct mg_str text,
                        struct mg_buf *out)
 {

@@ -124,9 +124,6 @@ size_t mg_json_edit_feed(struct mg_json_edit *e, struct mg_str piece, size_t sof
 /* The text is at its end. Appends what was held. */
 void mg_json_edit_end(struct mg_json_edit *e, struct mg_buf *out);
 
-/* The text was no JSON; after the end: or not all of it was there. */
-bool mg_json_edit_failed(const struct mg_json_edit *e);
-
 /* All in one: the edited text is appended to `out`. False when `text` is no JSON, or `out` failed;
  * it then holds a part. */
 bool mg_json_edit_text(const struct mg_json_rules *rules, struct mg_str *values, struct mg_str text,

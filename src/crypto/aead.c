@@ -11,14 +11,13 @@
 
 struct algorithm {
     const char *name;
-    size_t key_bytes;
     EVP_CIPHER *cipher; /* set once, by fetch(); NULL when libcrypto lacks it */
 };
 
 static struct algorithm algorithms[] = {
-    [MG_AEAD_AES_128_GCM] = {"AES-128-GCM", 16, NULL},
-    [MG_AEAD_AES_256_GCM] = {"AES-256-GCM", 32, NULL},
-    [MG_AEAD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", 32, NULL},
+    [MG_AEAD_AES_128_GCM] = {"AES-128-GCM", NULL},
+    [MG_AEAD_AES_256_GCM] = {"AES-256-GCM", NULL},
+    [MG_AEAD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", NULL},
 };
 static pthread_once_t algorithms_once = PTHREAD_ONCE_INIT;
 
@@ -53,11 +52,6 @@ static bool finish(EVP_CIPHER_CTX *ctx)
 static bool in_range(struct mg_str aad, struct mg_str text)
 {
     return aad.n <= INT_MAX && text.n <= INT_MAX;
-}
-
-size_t mg_aead_key_bytes(enum mg_aead_kind kind)
-{
-    return algorithms[kind].key_bytes;
 }
 
 struct mg_aead *mg_aead_new(enum mg_aead_kind kind, const uint8_t *key)

@@ -21,11 +21,8 @@ enum mg_aead_kind { MG_AEAD_AES_128_GCM, MG_AEAD_AES_256_GCM, MG_AEAD_CHACHA20_P
 
 struct mg_aead;
 
-/* How long a key of this kind is: 16 or 32. */
-size_t mg_aead_key_bytes(enum mg_aead_kind kind);
-
-/* `key` is borrowed for the call and has mg_aead_key_bytes(). NULL when memory is out or libcrypto
- * does not have the algorithm. */
+/* `key` is borrowed for the call; it has 16 bytes for AES-128, else 32. NULL when memory is out or
+ * libcrypto does not have the algorithm. */
 struct mg_aead *mg_aead_new(enum mg_aead_kind kind, const uint8_t *key);
 
 /* Wipes the key. NULL is allowed. */

@@ -277,15 +277,3 @@ enum mg_rc mg_password_verify(struct mg_str text, struct mg_str password)
     OPENSSL_cleanse(hash, sizeof hash);
     return same && fit ? MG_OK : MG_FAIL;
 }
-
-void mg_password_waste(const struct mg_password_cost *cost, struct mg_str password)
-{
-    static const uint8_t salt[NEW_SALT_BYTES];
-    uint8_t hash[NEW_HASH_BYTES];
-    if (mg_password_cost_check(cost, NULL) != MG_OK)
-        return;
-    if (password.n > MG_PASSWORD_BYTES_MAX)
-        password.n = MG_PASSWORD_BYTES_MAX;
-    (void)derive(cost, password, salt, sizeof salt, hash, sizeof hash);
-    OPENSSL_cleanse(hash, sizeof hash);
-}

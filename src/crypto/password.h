@@ -62,8 +62,4 @@ size_t mg_password_hash(struct mg_str password, const struct mg_password_cost *c
  * no; or the text is no such hash, or libcrypto fails. */
 MG_MUST_CHECK enum mg_rc mg_password_verify(struct mg_str text, struct mg_str password);
 
-/* Takes as long as checking a hash of that cost: for users that are not there, so that nobody
- * learns by the clock who is. */
-void mg_password_waste(const struct mg_password_cost *cost, struct mg_str password);
-
 #endif

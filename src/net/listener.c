@@ -28,7 +28,7 @@
 struct mg_listener {
     struct mg_loop *loop;
     int fd;
-    bool paused;
+    bool closed;
     mg_accept_fn on_accept;
     void *arg;
     struct event event;
@@ -192,7 +192,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
     struct mg_listener *l = arg;
     (void)what;
     mg_loop_event_begins(l->loop);
-    for (int i = 0; i < ACCEPTS_A_TURN && !l->paused; i++) {
+    for (int i = 0; i < ACCEPTS_A_TURN && !l->closed; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof from;
         int fd =
@@ -211,7 +211,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 static void on_retry(void *arg)
 {
     struct mg_listener *l = arg;
-    if (!l->paused)
+    if (!l->closed)
         event_add(&l->event, NULL);
 }
 
@@ -225,17 +225,6 @@ struct mg_listener *mg_listener_new(struct mg_loop *loop, int fd, mg_accept_fn o
     return l;
 }
 
-void mg_listener_pause(struct mg_listener *l, bool paused)
-{
-    if (l->paused == paused)
-        return;
-    l->paused = paused;
-    if (paused)
-        event_del(&l->event);
-    else
-        event_add(&l->event, NULL);
-}
-
 void mg_listener_set_arg(struct mg_listener *l, void *arg)
 {
     l->arg = arg;
@@ -245,7 +234,7 @@ void mg_listener_free(struct mg_listener *l)
 {
     if (!l)
         return;
-    l->paused = true; /* ends the loop in on_acceptable, which may be our caller */
+    l->closed = true; /* ends the loop in on_acceptable, which may be our caller */
     event_del(&l->event);
     mg_timer_release(&l->retry);
     mg_loop_free_later(l->loop, l, NULL);

@@ -28,8 +28,6 @@ typedef void (*mg_accept_fn)(void *arg, struct mg_stream *stream);
 /* Accepts from `fd` on this loop until closed. Borrows the descriptor. */
 struct mg_listener *mg_listener_new(struct mg_loop *loop, int fd, mg_accept_fn on_accept,
                                     void *arg);
-/* Stops or goes on accepting; the socket stays open, its queue with it. */
-void mg_listener_pause(struct mg_listener *l, bool paused);
 /* Accepted streams go there from now on. */
 void mg_listener_set_arg(struct mg_listener *l, void *arg);
 void mg_listener_free(struct mg_listener *l);

@@ -302,7 +302,7 @@ static int64_t cached_until(const struct verifier *v, const struct mg_jwt_facts 
 static enum mg_jwt_reason verify(struct verifier *v, struct mg_str token, double now,
                                  struct mg_jwt *out, struct mg_jwt_facts *facts)
 {
-    struct mg_token_hit hit = {.epoch = 0};
+    struct mg_token_hit hit;
     int64_t now_s = (int64_t)now;
     /* An age changes with time, and is not what a token says. */
     bool cached = v->cache && v->rules.max_age_s == 0 && token.n <= MG_JWT_BYTES_MAX;
@@ -316,7 +316,7 @@ static enum mg_jwt_reason verify(struct verifier *v, struct mg_str token, double
         reason = check_claims(v, by, out, now, facts);
     if (reason == MG_JWT_OK && cached)
         mg_token_cache_put(v->cache, v->realm, token, join(&v->scratch, out),
-                           cached_until(v, facts), now_s, hit.epoch);
+                           cached_until(v, facts), now_s);
     return reason;
 }
 

@@ -426,10 +426,6 @@ static int after_wait(lua_State *L, int status, lua_KContext ctx)
 {
     struct mg_task *t = mg_script_of(L)->current;
     (void)ctx;
-    if (t->_raise) {
-        t->_raise = false;
-        return lua_error(L);
-    }
     return t->_k ? t->_k(L, status, t->_k_context) : t->_resumed;
 }
 
@@ -447,7 +443,7 @@ int mg_task_wait_k(struct mg_task *t, void (*on_cancel)(void *arg), void *arg, l
     return lua_yieldk(t->co, 0, 0, after_wait);
 }
 
-static void go_on(struct mg_task *t, int nresults)
+void mg_task_resume(struct mg_task *t, int nresults)
 {
     struct mg_script *s = t->script;
     end_wait(t);
@@ -464,18 +460,6 @@ static void go_on(struct mg_task *t, int nresults)
         mg_task_free(t);
     }
     s->memory_lenient--;
-}
-
-void mg_task_resume(struct mg_task *t, int nresults)
-{
-    t->_raise = false;
-    go_on(t, nresults);
-}
-
-void mg_task_resume_error(struct mg_task *t)
-{
-    t->_raise = true;
-    go_on(t, 1);
 }
 
 /* --- cancelling --- */

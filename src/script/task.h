@@ -69,7 +69,6 @@ struct mg_task {
 
     int _ref; /* anchors co */
     size_t _summary_bytes;
-    bool _raise; /* the wait that ends raises */
     int _resumed;
     lua_KFunction _k;
     lua_KContext _k_context;
@@ -90,9 +89,6 @@ enum mg_task_status mg_task_start(struct mg_task *t, int nargs, mg_task_done_fn 
 /* Goes on with a waiting task, whose wait gives the `nresults` values on top of t->co. Calls
  * on_done when that ends it. Never from inside the C function that waits. */
 void mg_task_resume(struct mg_task *t, int nresults);
-
-/* As above, but the wait raises the error value on top of t->co. */
-void mg_task_resume_error(struct mg_task *t);
 
 /* Gives a done or failed task back to the pool; pops what is left of its results. */
 void mg_task_free(struct mg_task *t);

@@ -46,11 +46,6 @@ void mg_cache_free(struct mg_cache *c)
     free(c);
 }
 
-size_t mg_cache_object_bytes(const struct mg_cache *c)
-{
-    return c->object_bytes;
-}
-
 /* Finding
  * ---------------------------------------------------------------------------------------------- */
 

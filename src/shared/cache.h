@@ -66,7 +66,6 @@ struct mg_cache_entry {
 struct mg_cache *mg_cache_new(size_t bytes, size_t object_bytes);
 /* No entry, fill or waiter may be left. NULL is fine. */
 void mg_cache_free(struct mg_cache *cache);
-size_t mg_cache_object_bytes(const struct mg_cache *cache);
 
 /* --- finding --- */
 

@@ -9,7 +9,6 @@
 #include "shared/token_cache.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -56,8 +55,6 @@ struct mg_token_cache {
     unsigned shard_bits;
     size_t bytes;
     struct shard *shards;
-    /* atomic */
-    _Atomic uint64_t epoch; /* counts drops; moves before the first shard is looked through */
 };
 
 /* Entries
@@ -309,7 +306,6 @@ bool mg_token_cache_find(struct mg_token_cache *cache, uint64_t realm, struct mg
 {
     uint64_t hash = hash_of(cache, realm, token);
     struct shard *s = shard_of(cache, hash);
-    hit->epoch = atomic_load(&cache->epoch);
     pthread_mutex_lock(&s->lock);
     const struct entry *e = visit(s, hash, realm, token, now_s);
     if (e) {
@@ -342,22 +338,16 @@ static struct entry *new_entry(uint64_t realm, struct mg_str token, struct mg_st
     return e;
 }
 
-/* False when something was dropped since the miss. A drop that begins later waits for the lock, and
- * will find the entry. */
-static bool replace(struct mg_token_cache *cache, struct shard *s, struct entry *e, int64_t now_s,
-                    uint64_t epoch)
+static void replace(struct shard *s, struct entry *e, int64_t now_s)
 {
-    if (atomic_load(&cache->epoch) != epoch)
-        return false;
     struct entry **old = find(s, e->hash, e->realm, mg_str(e->bytes, e->token_bytes));
     if (*old)
         drop_at(s, old);
     insert(s, e, now_s);
-    return true;
 }
 
 void mg_token_cache_put(struct mg_token_cache *cache, uint64_t realm, struct mg_str token,
-                        struct mg_str payload, int64_t exp_s, int64_t now_s, uint64_t epoch)
+                        struct mg_str payload, int64_t exp_s, int64_t now_s)
 {
     uint64_t hash = hash_of(cache, realm, token);
     struct shard *s = shard_of(cache, hash);
@@ -370,34 +360,8 @@ void mg_token_cache_put(struct mg_token_cache *cache, uint64_t realm, struct mg_
         return;
     e->hash = hash;
     pthread_mutex_lock(&s->lock);
-    bool kept = replace(cache, s, e, now_s, epoch);
+    replace(s, e, now_s);
     pthread_mutex_unlock(&s->lock);
-    if (!kept)
-        free(e);
-}
-
-static void drop_realm(struct shard *s, uint64_t realm)
-{
-    for (size_t i = 0; i < s->slots; i++) {
-        struct entry **link = &s->chains[i];
-        while (*link) {
-            if ((*link)->realm == realm)
-                drop_at(s, link);
-            else
-                link = &(*link)->next;
-        }
-    }
-}
-
-void mg_token_cache_drop(struct mg_token_cache *cache, uint64_t realm)
-{
-    atomic_fetch_add(&cache->epoch, 1);
-    for (size_t i = 0; i < shard_count(cache); i++) {
-        struct shard *s = &cache->shards[i];
-        pthread_mutex_lock(&s->lock);
-        drop_realm(s, realm);
-        pthread_mutex_unlock(&s->lock);
-    }
 }
 
 struct mg_token_cache_stats mg_token_cache_stats(struct mg_token_cache *cache)

@@ -2,7 +2,8 @@
  * Verified tokens, for all workers: who finds a token here need not verify it again.
  *
  * An entry is a token as it was sent, byte for byte, under a *realm*: a number of the caller's that
- * stands for the keys and the rules that the token passed. Under another realm it is not found. Its
+ * stands for the keys and the rules that the token passed. Under another realm it is not found:
+ * keys that are replaced have another one, and what was verified by those before ends unasked. Its
  * value is the decoded payload and the second when it ends. Only what was verified may be put here.
  *
  * The budget counts all there is: the tables, and entries with their bytes and malloc's overhead.
@@ -38,9 +39,6 @@ void mg_token_cache_free(struct mg_token_cache *cache); /* NULL is fine */
 struct mg_token_hit {
     struct mg_str payload; /* in the arena, with a NUL after it */
     int64_t exp_s;
-    /* After a miss: what mg_token_cache_put wants. Fetch the keys after this call, not before, so
-     * that a verdict by keys that are gone is never kept. */
-    uint64_t epoch;
 };
 
 /* True and a copy of the payload, which for its size is cheaper than a count that all workers
@@ -50,15 +48,10 @@ MG_MUST_CHECK bool mg_token_cache_find(struct mg_token_cache *cache, uint64_t re
                                        struct mg_token_hit *hit);
 
 /* Keeps copies of both until `exp_s` (whoever grants a leeway has added it; INT64_MAX: no end), in
- * place of what was there. `epoch` is that of the miss. Keeps nothing when it has expired, when it
- * is larger than a small queue, when memory is out, or when anything was dropped since the miss. */
+ * place of what was there. Keeps nothing when it has expired, when it is larger than a small queue,
+ * or when memory is out. */
 void mg_token_cache_put(struct mg_token_cache *cache, uint64_t realm, struct mg_str token,
-                        struct mg_str payload, int64_t exp_s, int64_t now_s, uint64_t epoch);
-
-/* Forgets all of that realm; call it when keys were replaced, once the new ones are what others
- * get. When it has returned, no entry of the old keys is found, also none whose verification was
- * under way. Looks at each entry once. */
-void mg_token_cache_drop(struct mg_token_cache *cache, uint64_t realm);
+                        struct mg_str payload, int64_t exp_s, int64_t now_s);
 
 struct mg_token_cache_stats {
     size_t entries;     /* with expired ones that nobody has met yet */

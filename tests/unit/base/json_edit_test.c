@@ -355,7 +355,6 @@ static void test_soft_limit(void **state)
     assert_true(calls >= 8);
     assert_int_equal(total, sizeof text - 1 + 8 * 1004);
     mg_json_edit_end(&e, &out);
-    assert_false(mg_json_edit_failed(&e));
     mg_json_edit_release(&e);
     mg_buf_release(&out);
 }

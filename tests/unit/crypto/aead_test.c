@@ -92,7 +92,7 @@ static void published_vectors(void **state)
     for (size_t i = 0; i < COUNT(vectors); i++) {
         const struct vector *v = &vectors[i];
         uint8_t key[32], nonce[12], aad[64], text[128], sealed[128], expected_tag[16];
-        assert_int_equal(unhex(v->key, key), mg_aead_key_bytes(v->kind));
+        assert_int_equal(unhex(v->key, key), v->kind == MG_AEAD_AES_128_GCM ? 16 : 32);
         assert_int_equal(unhex(v->nonce, nonce), MG_AEAD_NONCE_BYTES);
         size_t aad_n = unhex(v->aad, aad), n = unhex(v->text, text);
         assert_int_equal(unhex(v->sealed, sealed), n);

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -183,49 +182,6 @@ static void passwords_have_a_limit(void **state)
     assert_int_equal(mg_password_verify(mg_str(text, n), MG_STR("a\0")), MG_FAIL);
     cost.ln = 16;
     assert_int_equal(mg_password_hash(longest, &cost, text, &err), 0);
-    mg_password_waste(&cost, longer); /* out of limits: nothing to waste */
-}
-
-static int64_t thread_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static bool alike(int64_t a, int64_t b)
-{
-    return a > b * 3 / 4 && a < b * 4 / 3;
-}
-
-/* The fastest of some tries each, which what else runs here does not change much; of more, where it
- * does. */
-static void waste_costs_the_same(void **state)
-{
-    (void)state;
-    const struct mg_password_cost costs[] = {
-        {.kind = MG_PASSWORD_SCRYPT, .ln = 10, .r = 8, .p = 1},
-        {.kind = MG_PASSWORD_PBKDF2_SHA256, .iterations = 10000},
-    };
-    for (size_t i = 0; i < COUNT(costs); i++) {
-        char text[MG_PASSWORD_TEXT_MAX];
-        int64_t checked = INT64_MAX, wasted = INT64_MAX;
-        size_t n = mg_password_hash(MG_STR("right"), &costs[i], text, NULL);
-        for (int k = 0; k < 30 || (k < 1000 && !alike(wasted, checked)); k++) {
-            int64_t began = thread_ns();
-            assert_int_equal(mg_password_verify(mg_str(text, n), MG_STR("wrong")), MG_FAIL);
-            checked = least(checked, thread_ns() - began);
-            began = thread_ns();
-            mg_password_waste(&costs[i], MG_STR("wrong"));
-            wasted = least(wasted, thread_ns() - began);
-        }
-        assert_true(alike(wasted, checked));
-    }
 }
 
 static void defaults_are_within_limits(void **state)
@@ -247,7 +203,6 @@ int main(void)
         cmocka_unit_test(costs_have_limits),
         cmocka_unit_test(new_ones),
         cmocka_unit_test(passwords_have_a_limit),
-        cmocka_unit_test(waste_costs_the_same),
         cmocka_unit_test(defaults_are_within_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,28 +250,6 @@ static void a_cancelled_connection_is_not_told(void **state)
     close(fd);
 }
 
-static void a_paused_listener_keeps_its_queue(void **state)
-{
-    struct scene s;
-    struct mg_addr bound;
-    int error = 0;
-    (void)state;
-    set_up(&s);
-    int fd = mg_listener_open("127.0.0.1:0", &bound, NULL);
-    s.listener = mg_listener_new(s.loop, fd, on_accept, &s);
-    mg_listener_pause(s.listener, true);
-    mg_connect_start(s.loop, &bound, NULL, on_connect, &s, &error);
-    run(&s);
-    assert_int_equal(s.connected_count, 1);
-    assert_int_equal(s.accepted_count, 0);
-    mg_listener_pause(s.listener, true);
-    mg_listener_pause(s.listener, false);
-    run(&s);
-    assert_int_equal(s.accepted_count, 1);
-    tear_down(&s);
-    close(fd);
-}
-
 static void a_listener_may_go_in_its_callback(void **state)
 {
     struct scene s;
@@ -373,7 +351,6 @@ int main(void)
         cmocka_unit_test(tcp_connections_are_accepted),
         cmocka_unit_test(a_refused_connection_is_told),
         cmocka_unit_test(a_cancelled_connection_is_not_told),
-        cmocka_unit_test(a_paused_listener_keeps_its_queue),
         cmocka_unit_test(a_listener_may_go_in_its_callback),
         cmocka_unit_test(unix_sockets_are_opened),
         cmocka_unit_test(a_busy_unix_socket_is_in_use),

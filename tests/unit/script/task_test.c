@@ -231,23 +231,6 @@ static void test_places_not_to_wait(void **state)
     script_test_end(&t);
 }
 
-static void test_a_wait_that_raises(void **state)
-{
-    (void)state;
-    struct script_test t;
-    start(&t);
-    script_test_begin(&t, NULL, MG "return select(2, pcall(mg.pause))", NULL);
-    lua_pushliteral(paused[0]->co, "boo");
-    mg_task_resume_error(paused[0]);
-    assert_string_equal(t.text, "boo");
-    script_test_begin(&t, NULL, MG "mg.pause_k()", NULL);
-    lua_pushliteral(paused[1]->co, "boo");
-    mg_task_resume_error(paused[1]);
-    assert_int_equal(t.status, MG_TASK_FAILED);
-    assert_non_null(strstr(t.text, "boo\nstack traceback:"));
-    script_test_end(&t);
-}
-
 static void test_error_texts(void **state)
 {
     (void)state;
@@ -558,7 +541,6 @@ int main(void)
         cmocka_unit_test(test_waiting_with_a_continuation),
         cmocka_unit_test(test_places_to_wait),
         cmocka_unit_test(test_places_not_to_wait),
-        cmocka_unit_test(test_a_wait_that_raises),
         cmocka_unit_test(test_error_texts),
         cmocka_unit_test(test_summary),
         cmocka_unit_test(test_deep_recursion),

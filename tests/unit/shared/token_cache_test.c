@@ -1,11 +1,10 @@
-/* The cache of verified tokens: realms, ends, drops, the budget, what a scan pushes out, threads.
+/* The cache of verified tokens: realms, ends, the budget, what a scan pushes out, threads.
  */
 #include "shared/token_cache.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,18 +64,17 @@ static const char *find(struct fixture *f, uint64_t realm, const char *token)
     return find_at(f, realm, token, 0);
 }
 
-static uint64_t miss(struct fixture *f, uint64_t realm, struct mg_str token)
+static void miss(struct fixture *f, uint64_t realm, struct mg_str token)
 {
     struct mg_token_hit hit;
     assert_false(mg_token_cache_find(f->cache, realm, token, 0, &f->arena, &hit));
-    return hit.epoch;
 }
 
 static void put_until(struct fixture *f, uint64_t realm, const char *token, const char *payload,
                       int64_t exp_s)
 {
-    uint64_t epoch = miss(f, realm, mg_str_c(token));
-    mg_token_cache_put(f->cache, realm, mg_str_c(token), mg_str_c(payload), exp_s, 0, epoch);
+    miss(f, realm, mg_str_c(token));
+    mg_token_cache_put(f->cache, realm, mg_str_c(token), mg_str_c(payload), exp_s, 0);
 }
 
 static void put(struct fixture *f, uint64_t realm, const char *token, const char *payload)
@@ -150,41 +148,10 @@ static void entries_end(void **state)
 static void the_later_put_counts(void **state)
 {
     struct fixture *f = *state;
-    uint64_t epoch = miss(f, 1, MG_STR("a"));
-    mg_token_cache_put(f->cache, 1, MG_STR("a"), MG_STR("old"), 10, 0, epoch);
-    mg_token_cache_put(f->cache, 1, MG_STR("a"), MG_STR("new"), 20, 0, epoch);
+    mg_token_cache_put(f->cache, 1, MG_STR("a"), MG_STR("old"), 10, 0);
+    mg_token_cache_put(f->cache, 1, MG_STR("a"), MG_STR("new"), 20, 0);
     assert_string_equal(find_at(f, 1, "a", 15), "new");
     assert_int_equal(mg_token_cache_stats(f->cache).entries, 1);
-}
-
-static void a_realm_is_dropped(void **state)
-{
-    struct fixture *f = *state;
-    char token[16];
-    for (int i = 0; i < 50; i++) {
-        snprintf(token, sizeof token, "t%d", i);
-        put(f, 1, token, "x");
-        put(f, 2, token, "y");
-    }
-    mg_token_cache_drop(f->cache, 1);
-    for (int i = 0; i < 50; i++) {
-        snprintf(token, sizeof token, "t%d", i);
-        assert_string_equal(find(f, 1, token), "-");
-        assert_string_equal(find(f, 2, token), "y");
-    }
-    assert_int_equal(mg_token_cache_stats(f->cache).entries, 50);
-}
-
-/* Keys are replaced while a token is verified by the old ones. */
-static void a_verdict_from_before_a_drop_is_not_kept(void **state)
-{
-    struct fixture *f = *state;
-    uint64_t epoch = miss(f, 1, MG_STR("a"));
-    mg_token_cache_drop(f->cache, 1);
-    mg_token_cache_put(f->cache, 1, MG_STR("a"), MG_STR("x"), FOREVER, 0, epoch);
-    assert_string_equal(find(f, 1, "a"), "-");
-    put(f, 1, "a", "x");
-    assert_string_equal(find(f, 1, "a"), "x");
 }
 
 /* The budget
@@ -210,9 +177,7 @@ static void the_budget_holds(void **state)
         for (int i = 0; i < 3000; i++) {
             int length = snprintf(token, sizeof token, "%0*d", (int)(10 + roll(&dice) % 3000), i);
             struct mg_str key = mg_str(token, (size_t)length);
-            uint64_t epoch = miss(&f, 1, key);
-            mg_token_cache_put(f.cache, 1, key, mg_str(payload, roll(&dice) % 3000), FOREVER, 0,
-                               epoch);
+            mg_token_cache_put(f.cache, 1, key, mg_str(payload, roll(&dice) % 3000), FOREVER, 0);
             struct mg_token_cache_stats stats = mg_token_cache_stats(f.cache);
             assert_true(stats.bytes <= stats.limit_bytes);
         }
@@ -220,9 +185,6 @@ static void the_budget_holds(void **state)
         assert_int_equal(full.limit_bytes,
                          budgets[b] ? budgets[b] : (size_t)MG_TOKEN_CACHE_BYTES_MIN);
         assert_true(full.entries > 0 && full.bytes > empty);
-        mg_token_cache_drop(f.cache, 1);
-        assert_int_equal(mg_token_cache_stats(f.cache).bytes, empty);
-        assert_int_equal(mg_token_cache_stats(f.cache).entries, 0);
         stop(&f);
     }
 }
@@ -232,8 +194,8 @@ static void what_is_too_large_is_not_kept(void **state)
     struct fixture *f = *state;
     static char token[8 << 10];
     struct mg_str large = mg_str(token, sizeof token);
-    mg_token_cache_put(f->cache, 1, large, MG_STR(""), FOREVER, 0, miss(f, 1, large));
-    mg_token_cache_put(f->cache, 1, MG_STR("a"), large, FOREVER, 0, miss(f, 1, MG_STR("a")));
+    mg_token_cache_put(f->cache, 1, large, MG_STR(""), FOREVER, 0);
+    mg_token_cache_put(f->cache, 1, MG_STR("a"), large, FOREVER, 0);
     assert_int_equal(mg_token_cache_stats(f->cache).entries, 0);
     assert_int_equal(mg_token_cache_stats(f->cache).evictions, 0);
 }
@@ -316,8 +278,7 @@ static void what_ended_goes_first(void **state)
     }
     for (int i = 0; i < 200; i++) {
         char *token = name("new", i);
-        mg_token_cache_put(f->cache, 1, mg_str_c(token), MG_STR("y"), FOREVER, 10,
-                           miss(f, 1, mg_str_c(token)));
+        mg_token_cache_put(f->cache, 1, mg_str_c(token), MG_STR("y"), FOREVER, 10);
     }
     assert_int_equal(regulars_here(f), 0); /* at 0 they would be found, were they there */
 }
@@ -343,27 +304,22 @@ static void hits_and_misses_are_counted(void **state)
 struct worker {
     pthread_t thread;
     struct fixture fixture; /* the cache is everybody's */
-    atomic_int *generation; /* what the keys of realm 1 are worth just now */
     int number, failures;
 };
 
-/* A payload says of which generation its keys were. One is stale when the drop that followed those
- * keys had returned before it was asked for. */
-static void visit(struct worker *w, int i)
+/* A payload says whose it is: the realm's and the token's. */
+static void visit(struct worker *w, uint64_t realm, int i)
 {
     struct mg_arena arena;
     struct mg_token_hit hit;
-    char token[64], payload[32];
+    char token[16], payload[40];
     mg_arena_init(&arena, &w->fixture.pool);
     snprintf(token, sizeof token, "%d", i % 97);
-    int least = atomic_load(w->generation);
-    if (mg_token_cache_find(w->fixture.cache, 1, mg_str_c(token), 0, &arena, &hit)) {
-        w->failures += strtol(hit.payload.p, NULL, 10) < least;
-    } else {
-        snprintf(payload, sizeof payload, "%d", atomic_load(w->generation + 1));
-        mg_token_cache_put(w->fixture.cache, 1, mg_str_c(token), mg_str_c(payload), FOREVER, 0,
-                           hit.epoch);
-    }
+    snprintf(payload, sizeof payload, "%s of %llu", token, (unsigned long long)realm);
+    if (mg_token_cache_find(w->fixture.cache, realm, mg_str_c(token), 0, &arena, &hit))
+        w->failures += strcmp(hit.payload.p, payload) != 0;
+    else
+        mg_token_cache_put(w->fixture.cache, realm, mg_str_c(token), mg_str_c(payload), FOREVER, 0);
     mg_arena_release(&arena);
 }
 
@@ -371,27 +327,19 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     mg_pool_init(&w->fixture.pool, 4096);
-    for (int i = 0; i < ROUNDS; i++) {
-        visit(w, i * (w->number + 1));
-        if (w->number == 0 && i % 50 == 0) {
-            int keys = atomic_fetch_add(w->generation + 1, 1) + 1;
-            mg_token_cache_drop(w->fixture.cache, 1);
-            atomic_store(w->generation, keys);
-        }
-    }
+    for (int i = 0; i < ROUNDS; i++)
+        visit(w, 1 + (uint64_t)i / 500, i * (w->number + 1)); /* keys are replaced at times */
     mg_pool_release(&w->fixture.pool);
     return NULL;
 }
 
-static void threads_never_find_what_was_dropped(void **state)
+static void threads_find_what_is_theirs(void **state)
 {
     (void)state;
     struct worker workers[THREADS] = {{0}};
     struct mg_token_cache *cache = mg_token_cache_new(MG_TOKEN_CACHE_BYTES_MIN);
-    atomic_int generation[2] = {0, 0}; /* dropped up to, keys in use */
     for (int i = 0; i < THREADS; i++) {
         workers[i].fixture.cache = cache;
-        workers[i].generation = generation;
         workers[i].number = i;
         assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
     }
@@ -412,8 +360,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_realm_never_hits, setup, teardown),
         cmocka_unit_test_setup_teardown(entries_end, setup, teardown),
         cmocka_unit_test_setup_teardown(the_later_put_counts, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_realm_is_dropped, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_verdict_from_before_a_drop_is_not_kept, setup, teardown),
         cmocka_unit_test(the_budget_holds),
         cmocka_unit_test_setup_teardown(what_is_too_large_is_not_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_scan_pushes_out_no_regulars, setup, teardown),
@@ -421,7 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(regulars_that_stay_away_go, setup, teardown),
         cmocka_unit_test_setup_teardown(what_ended_goes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(hits_and_misses_are_counted, setup, teardown),
-        cmocka_unit_test(threads_never_find_what_was_dropped),
+        cmocka_unit_test(threads_find_what_is_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

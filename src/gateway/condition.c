@@ -187,8 +187,7 @@ static bool take_call(struct parser *p, struct operand *out)
         out->source = COOKIE;
     else
         return false;
-    /* The length is a number that somebody would have to print. */
-    return take_argument(p, &out->text) && !mg_str_ieq(out->text, MG_STR("content-length"));
+    return take_argument(p, &out->text);
 }
 
 static bool take_operand(struct parser *p, struct operand *out)
@@ -392,17 +391,6 @@ static struct mg_str present(struct mg_str value)
     return value.p ? value : MG_STR("");
 }
 
-/* Host is a member of a message; policies see it as a field (lib_message.c). */
-static struct mg_str header_value(struct mg_request *req, struct mg_str name)
-{
-    struct mg_str value;
-    if (mg_fields_joined(&req->msg->fields, name, req->arena, &value))
-        return present(value);
-    if (mg_str_ieq(name, MG_STR("host")) && req->msg->authority.n)
-        return req->msg->authority;
-    return MG_STR_NONE;
-}
-
 static struct mg_str field_value(struct mg_request *req, struct mg_str name)
 {
     struct mg_str value;
@@ -425,8 +413,8 @@ static struct mg_str value_of(const struct operand *o, struct mg_request *req)
         value = field_value(req, o->text);
         break;
     case HEADER:
-        value = header_value(req, o->text);
-        break;
+        return mg_message_field(req->msg, o->text, req->arena, &value) ? present(value)
+                                                                       : MG_STR_NONE;
     case ARGUMENT:
         return mg_cookie_arg(req, o->text, req->arena, &value) ? present(value) : MG_STR_NONE;
     case COOKIE:

@@ -209,10 +209,8 @@ static void on_deadline(struct mg_inbound *in)
 static bool has_header(void *arg, struct mg_str name, const struct mg_str *value)
 {
     struct mg_request *req = arg;
-    struct mg_str joined;
-    if (!mg_fields_joined(&req->msg->fields, name, req->arena, &joined))
-        return false;
-    return !value || mg_str_eq(joined, *value);
+    struct mg_str is;
+    return mg_message_field(req->msg, name, req->arena, &is) && (!value || mg_str_eq(is, *value));
 }
 
 static struct mg_response *no_route(struct mg_request *req)

@@ -33,20 +33,12 @@ bool mg_expr_next(struct mg_str *rest, struct mg_str *literal, struct mg_str *na
 
 /* --- names with a dot --- */
 
-static struct mg_str field_value(const struct mg_message *m, struct mg_str name,
-                                 struct mg_arena *arena)
-{
-    struct mg_str value;
-    if (mg_fields_joined(&m->fields, name, arena, &value))
-        return value;
-    return mg_str_ieq(name, MG_STR("host")) ? m->authority : MG_STR_NONE;
-}
-
 static bool value_of_kind(struct mg_request *req, const struct mg_response *res, struct mg_str kind,
                           struct mg_str name, struct mg_arena *arena, struct mg_str *value)
 {
     if (mg_str_eq(kind, MG_STR("header"))) {
-        *value = field_value(req->msg, name, arena);
+        if (!mg_message_field(req->msg, name, arena, value))
+            *value = MG_STR_NONE;
     } else if (mg_str_eq(kind, MG_STR("params"))) {
         if (!mg_router_param(&req->found, name, value))
             *value = MG_STR_NONE;
@@ -57,8 +49,9 @@ static bool value_of_kind(struct mg_request *req, const struct mg_response *res,
         if (!mg_cookie_find(req->msg, name, value))
             *value = MG_STR_NONE;
     } else if (mg_str_eq(kind, MG_STR("res"))) {
-        if (res && mg_str_starts(name, MG_STR("header.")))
-            *value = field_value(res->msg, mg_str(name.p + 7, name.n - 7), arena);
+        if (!res || !mg_str_starts(name, MG_STR("header.")) ||
+            !mg_message_field(res->msg, mg_str(name.p + 7, name.n - 7), arena, value))
+            *value = MG_STR_NONE;
     } else {
         return false;
     }

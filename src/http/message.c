@@ -98,6 +98,21 @@ bool mg_fields_joined(const struct mg_fields *fields, struct mg_str name, struct
     return true;
 }
 
+bool mg_message_field(const struct mg_message *m, struct mg_str name, struct mg_arena *arena,
+                      struct mg_str *out)
+{
+    if (mg_fields_joined(&m->fields, name, arena, out))
+        return true;
+    if (m->authority.n && mg_str_ieq(name, MG_STR("host"))) {
+        *out = m->authority;
+        return true;
+    }
+    if (m->content_length < 0 || !mg_str_ieq(name, MG_STR("content-length")))
+        return false;
+    *out = mg_arena_printf(arena, "%lld", (long long)m->content_length);
+    return true;
+}
+
 /* ---- changing ---- */
 
 static void grow(struct mg_fields *fields, struct mg_arena *arena)

@@ -176,6 +176,11 @@ struct mg_field *mg_fields_next(const struct mg_fields *fields, const struct mg_
 bool mg_fields_joined(const struct mg_fields *fields, struct mg_str name, struct mg_arena *arena,
                       struct mg_str *out);
 
+/* What stands under that name: its fields, joined as above; or Host or Content-Length, which are
+ * members of a message. False when there is none; an empty value may have p NULL. */
+bool mg_message_field(const struct mg_message *m, struct mg_str name, struct mg_arena *arena,
+                      struct mg_str *out);
+
 /* Bytes of name and value are borrowed: they must live as long as the arena. The caller has checked
  * that they are a token of at most 65535 bytes and a field value. A list holds at most 65535
  * fields; what goes beyond either is a bug of the caller, and is left out. */

@@ -106,38 +106,19 @@ static struct mg_str check_value(lua_State *L, int index, struct mg_str name)
 
 /* --- reading --- */
 
-static bool is_host(const struct mg_handle *h, struct mg_str name)
+static bool push_field(lua_State *L, const struct mg_handle *h, struct mg_str name)
 {
-    return h->kind == MG_HANDLE_REQUEST && mg_str_ieq(name, MG_STR("host"));
-}
-
-static bool is_length(struct mg_str name)
-{
-    return mg_str_ieq(name, MG_STR("content-length"));
-}
-
-/* Host and Content-Length are members of a message; here they look like the fields they were. */
-static bool special(const struct mg_handle *h, struct mg_str name, lua_State *L)
-{
-    const struct mg_message *m = mg_lib_message_of(h);
-    if (is_host(h, name) && m->authority.n) {
-        lua_pushlstring(L, m->authority.p, m->authority.n);
-        return true;
-    }
-    if (is_length(name) && m->content_length >= 0) {
-        lua_pushfstring(L, "%I", (lua_Integer)m->content_length);
-        return true;
-    }
-    return false;
+    struct mg_str value;
+    if (!mg_message_field(mg_lib_message_of(h), name, h->ctx->arena, &value))
+        return false;
+    lua_pushlstring(L, value.p, value.n);
+    return true;
 }
 
 int mg_lib_message_header(lua_State *L)
 {
     struct mg_handle *h = mg_handle_check_any(L, 1);
-    struct mg_str name = check_str(L, 2), value;
-    if (mg_fields_joined(&mg_lib_message_of(h)->fields, name, h->ctx->arena, &value))
-        lua_pushlstring(L, value.p, value.n);
-    else if (!special(h, name, L))
+    if (!push_field(L, h, check_str(L, 2)))
         lua_pushnil(L);
     return 1;
 }
@@ -153,7 +134,7 @@ int mg_lib_message_header_values(lua_State *L)
         lua_pushlstring(L, f->value, f->value_len);
         lua_rawseti(L, -2, ++n);
     }
-    if (n == 0 && special(h, name, L))
+    if (n == 0 && push_field(L, h, name)) /* Host or Content-Length */
         lua_rawseti(L, -2, 1);
     return 1;
 }

@@ -4,16 +4,18 @@ local T = require "moongate.test"
 
 local FIELDS = { "method", "scheme", "host", "path", "raw_path", "query", "client_ip" }
 local CALLS = {
-  'header "x-a"', "header('X-A')", 'header "host"', 'header "x-none"', 'arg "a"', 'arg("b")', "cookie 'c'",
+  'header "x-a"', "header('X-A')", 'header "host"', 'header "x-none"', 'header "content-length"',
+  'arg "a"', 'arg("b")', "cookie 'c'",
 }
 local TEXTS = {
-  '"GET"', "'POST'", '""', '"/api/x"', '"/api/"', '"1"', '"1, 2"', '"a=1&b"', '"192.0.2.9"', '"a.test"', "nil",
+  '"GET"', "'POST'", '""', '"/api/x"', '"/api/"', '"1"', '"1, 2"', '"a=1&b"', '"192.0.2.9"', '"a.test"', '"5"', "nil",
 }
 local PREFIXES = { '"^/api/"', '"^/a%-b"', "'^'", '"^GE"', '"^/a[p]"', '"^192%.0"', '"^.b"' }
 
 local REQUESTS = {
   "/api/x?a=1&b", "/api?a=2&a=1", "/", "/a-b/?b=%31", { method = "POST", path = "/api/%78", host = "a.test" },
   { path = "/x", headers = { ["X-A"] = { "1", "2" }, Cookie = "c=1; d=2" }, client_ip = "192.0.2.9" },
+  { method = "POST", path = "/5", body = "hello" },
   { path = "//api/./x", headers = { ["X-A"] = "", Cookie = "c=" }, client_ip = "2001:db8::1" },
 }
 

@@ -73,6 +73,7 @@ return {
     { "/c", "plain" }, { "/c", "header", nil, { ["X-Beta"] = "yes" } }, { "/c", "value", nil, { ["X-Version"] = "2" } },
     { "/c", "plain", nil, { ["X-Version"] = "22" } }, { "/c?debug=1", "query" }, { "/c?a&debug=1", "query" },
     { "/c?debug=2", "plain" }, { "/c?%64ebug=1", "query" }, { "/c?debug=1", "both", nil, { ["X-Beta"] = "" } },
+    { "/c", "host", "at.example" },
   }, {
     name = "conditions",
     config = { routes = {
@@ -80,6 +81,7 @@ return {
       route("value", { path = "/c", headers = { ["x-version"] = "2" } }),
       route("query", { path = "/c", query = { debug = "1" } }),
       route("both", { path = "/c", headers = { ["x-beta"] = "*" }, query = { debug = "1" } }),
+      route("host", { path = "/c", headers = { Host = "at.example" } }),
     } },
   }),
   {

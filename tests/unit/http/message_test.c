@@ -360,6 +360,26 @@ static void values_are_joined(void **state)
     assert_false(mg_fields_joined(&fields, MG_STR("x-b"), &arena, &out));
 }
 
+static void members_stand_among_the_fields(void **state)
+{
+    (void)state;
+    struct mg_message m;
+    struct mg_str out;
+    mg_message_init(&m, &arena);
+    assert_false(mg_message_field(&m, MG_STR("host"), &arena, &out));
+    assert_false(mg_message_field(&m, MG_STR("content-length"), &arena, &out));
+    m.authority = MG_STR("shop.example:8080");
+    m.content_length = 12;
+    add_all(&m.fields, "X-A: 1|x-a: 2");
+    assert_true(mg_message_field(&m, MG_STR("Host"), &arena, &out));
+    assert_str(out, "shop.example:8080");
+    assert_true(mg_message_field(&m, MG_STR("Content-Length"), &arena, &out));
+    assert_str(out, "12");
+    assert_true(mg_message_field(&m, MG_STR("x-a"), &arena, &out));
+    assert_str(out, "1, 2");
+    assert_false(mg_message_field(&m, MG_STR("x-b"), &arena, &out));
+}
+
 static void fields_are_set_and_removed(void **state)
 {
     (void)state;
@@ -519,6 +539,7 @@ int main(void)
         cmocka_unit_test(bad_bytes_are_found_everywhere),
         cmocka_unit_test_setup_teardown(fields_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(members_stand_among_the_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(fields_are_set_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(too_much_is_left_out, setup, teardown),

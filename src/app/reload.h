@@ -1,8 +1,9 @@
 /*
  * Reload: reads the config again and puts it in force while serving, in all workers or in none.
  *
- *     idle -> settling (names of new backends, keys of new issuers) -> preparing (workers build) ->
- * adopting -> idle
+ *     idle -> settling     names of new backends, keys of new issuers
+ *          -> preparing    workers build
+ *          -> adopting -> idle
  *
  * Whatever is wrong leaves the config before it in force, and is said in the log. Control thread.
  */

@@ -4,13 +4,18 @@
  *
  * Templates have the names of gateway/expr.h, and these, which are known at the end only:
  *
- *     time        2026-01-31T23:59:59.123Z, when the request came    time.clf 31/Jan/2026:23:59:59
- * +0000 url         path and query as the client sent them             user        auth.subject, or
- * its consumer bytes       of the response's body, as sent                    duration_ms from the
- * request's head to the last byte backend     the address that answered last attempts    tries of
- * it connect_ms, first_byte_ms   from the start of the fetch        reason      why it ended early
- *     error       the gateway's own error code                       source      upstream, policy
- * or gateway
+ *     time                        2026-01-31T23:59:59.123Z, when the request came
+ *     time.clf                    31/Jan/2026:23:59:59 +0000
+ *     url                         path and query as the client sent them
+ *     user                        auth.subject, or its consumer
+ *     bytes                       of the response's body, as sent
+ *     duration_ms                 from the request's head to the last byte
+ *     backend                     the address that answered last
+ *     attempts                    tries of it
+ *     connect_ms, first_byte_ms   from the start of the fetch
+ *     source                      upstream, policy or gateway
+ *     error                       the gateway's own error code
+ *     reason                      why it ended early
  *
  * What is not there is "-"; quotes, backslashes and control characters are escaped ("\x22"), so
  * that no client can forge a line. Worker thread.

@@ -3,8 +3,8 @@
  * began it leaves, and reads its response as fast as the origin sends it, however slow the clients
  * are. Worker thread.
  *
- *     mg_cache_job_start ─▶ (the request goes on by itself) ─▶ outcome for its leader, if it has
- * one └▶ body into the store, to the end
+ *     mg_cache_job_start ─▶ (the request goes on by itself) ─▶ outcome, for its leader
+ *                                                            └▶ body into the store, to the end
  */
 #ifndef MG_GATEWAY_CACHE_JOB_H
 #define MG_GATEWAY_CACHE_JOB_H

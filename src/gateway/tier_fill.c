@@ -1,8 +1,8 @@
 /*
  * Fills in the second tier. Worker thread. Each lies in an arena of its own.
  *
- *     IDLE ─▶ SEEKING ─▶ IDLE      once more where what was found is refused, or another one
- * fetches └─▶ ENDING ─▶ (freed)      the last command is under way; nobody waits for it
+ *     IDLE ─▶ SEEKING ─▶ IDLE     once more where what was found is refused, or another fetches
+ *       └───▶ ENDING ─▶ (freed)   the last command is under way; nobody waits for it
  *
  * In Redis, of the cache NAME, DIGEST being that of the base and VARIANT that of a variant:
  *     moongate:NAME:{DIGEST}             what lies at the base (http/cache_wire.h)

@@ -10,8 +10,8 @@
  *     config:places() -> { [route] = { path=, file=, line=, col=, steps = { path, ... } } }
  *     config:shadows() -> { { route=, by=, host=, pattern= }, ... }   routes that can never match
  *     config:find(request) -> the name of the route that takes it, or nil
- *         request: { method=, host=, path=, query=?, headers = { { name, value }, ... }?,
- * listener=? }
+ *         request: { method=, host=, path=, query=?, listener=?,
+ *                    headers = { { name, value }, ... }? }
  */
 #ifndef MG_SCRIPT_INSPECT_H
 #define MG_SCRIPT_INSPECT_H

@@ -3,8 +3,8 @@
  * worker on a simulated loop; its clients and backends are the other ends of pair streams.
  * lua/moongate/test.lua makes the kit of it that specs see.
  *
- *     spec -> kit_client.c -> pair -> worker (http, gateway, script, upstream) -> pair ->
- * kit_upstream.c -> spec
+ *     spec -> kit_client.c -> pair -> worker (http, gateway, script, upstream)
+ *          <- kit_upstream.c <- pair <-
  *
  * Several gateways may be there; one runs at a time. One thread: the spec's.
  */
@@ -28,8 +28,8 @@
 
 /* What all gateways of one Lua state share. A userdata of it. */
 struct mg_kit_home {
-    struct mg_guest
-        base; /* where configs are checked, and what spec code finds when it calls `mg` itself */
+    /* Where configs are checked, and what spec code finds when it calls `mg` itself. */
+    struct mg_guest base;
     struct mg_kit *active; /* the one that is built, runs or closes; NULL: none */
     lua_State *main;
 };

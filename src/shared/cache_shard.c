@@ -1,8 +1,9 @@
 /*
  * A shard of the cache. Its lock is held.
  *
- *     add ──▶ small ──▶ main ──▶ out      hit meanwhile: from small to main, in main once more
- * round └──▶ out, its hash to `ghosts`; when it is added again: straight to main
+ *     add ──▶ small ──▶ main ──▶ out      hit meanwhile: to main, and there round again
+ *               └─────▶ out               else: its hash stays in `ghosts`, and when it is added
+ *                                         again it goes straight to main
  *
  * Entries that are being filled are in no queue, so they stay.
  */

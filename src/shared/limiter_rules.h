@@ -12,8 +12,8 @@
  *                      milliseconds, 15 ms)
  *     token bucket     at most `burst` + `limit` * t / `seconds` in any stretch of t
  *     leaky bucket     the same with what leaves: `burst` at once, all else evenly, one unit each
- *                      `seconds` / `limit`; at most `queue` units wait for that, the rest is
- * refused
+ *                      `seconds` / `limit`; at most `queue` units wait for that, what is beyond
+ *                      is refused
  */
 #ifndef MG_SHARED_LIMITER_RULES_H
 #define MG_SHARED_LIMITER_RULES_H

@@ -1,8 +1,9 @@
 /*
  * Two queues and a hash table in each shard. Under the shard's lock, whatever the thread.
  *
- *     put ──▶ small ──▶ main ──▶ out      found meanwhile: from small to main, in main once more
- * round └──▶ out, its hash to `ghosts`; when it is put again: straight to main
+ *     put ──▶ small ──▶ main ──▶ out      found meanwhile: to main, and there round again
+ *               └─────▶ out               else: its hash stays in `ghosts`, and when it is put
+ *                                         again it goes straight to main
  *
  * The table has a fixed size, so nothing is ever moved while others wait for the lock.
  */

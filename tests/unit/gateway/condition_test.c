@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/test_arena.h"
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 static const char *const known[] = {
@@ -76,25 +78,6 @@ static const char *const unknown[] = {
     "((((((((((((((((((req.query))))))))))))))))))",
     "'open",
 };
-
-static struct mg_pool pool;
-static struct mg_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mg_pool_init(&pool, 4096);
-    mg_arena_init(&arena, &pool);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mg_arena_release(&arena);
-    mg_pool_release(&pool);
-    return 0;
-}
 
 static void expect(const char *text, bool wanted)
 {

@@ -8,25 +8,7 @@
 
 #include <cmocka.h>
 
-static struct mg_pool pool;
-static struct mg_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mg_pool_init(&pool, 4096);
-    mg_arena_init(&arena, &pool);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mg_arena_release(&arena);
-    int leaked = pool.live != 0;
-    mg_pool_release(&pool);
-    return leaked;
-}
+#include "base/test_arena.h"
 
 static const struct {
     enum mg_cache_directive bit;

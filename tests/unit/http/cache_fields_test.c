@@ -8,27 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/test_arena.h"
+
 #define NOW 1700000000 /* Tue, 14 Nov 2023 22:13:20 GMT */
-
-static struct mg_pool pool;
-static struct mg_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mg_pool_init(&pool, 4096);
-    mg_arena_init(&arena, &pool);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mg_arena_release(&arena);
-    int leaked = pool.live != 0;
-    mg_pool_release(&pool);
-    return leaked;
-}
 
 /* "Foo: 1|Bar: 2" */
 static struct mg_fields fields_of(const char *lines)

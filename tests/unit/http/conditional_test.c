@@ -8,29 +8,10 @@
 
 #include <cmocka.h>
 
+#include "base/test_arena.h"
 #include "http/date.h"
 
 #define NOW 1700000000
-
-static struct mg_pool pool;
-static struct mg_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mg_pool_init(&pool, 4096);
-    mg_arena_init(&arena, &pool);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mg_arena_release(&arena);
-    int leaked = pool.live != 0;
-    mg_pool_release(&pool);
-    return leaked;
-}
 
 /* "If-Match: x|If-Range: @-60": '@' and seconds is the date that far from now. */
 static void fill(struct mg_message *m, const char *method, const char *lines)

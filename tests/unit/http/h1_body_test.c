@@ -9,31 +9,13 @@
 
 #include <cmocka.h>
 
+#include "base/test_arena.h"
+
 static const struct mg_h1_limits limits = {
     .head_bytes = 64, /* of trailers */
     .field_count = 3,
     .target_bytes = 64,
 };
-
-static struct mg_pool pool;
-static struct mg_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mg_pool_init(&pool, 4096);
-    mg_arena_init(&arena, &pool);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mg_arena_release(&arena);
-    int leaked = pool.live != 0;
-    mg_pool_release(&pool);
-    return leaked;
-}
 
 /* ---- a connection's buffer ---- */
 

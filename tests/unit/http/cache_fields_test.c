@@ -8,22 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/test_arena.h"
+#include "http/test_fields.h"
 
 #define NOW 1700000000 /* Tue, 14 Nov 2023 22:13:20 GMT */
-
-/* "Foo: 1|Bar: 2" */
-static struct mg_fields fields_of(const char *lines)
-{
-    struct mg_fields fields = {0};
-    struct mg_str rest = mg_str_c(lines), line;
-    while (mg_str_split(&rest, '|', &line)) {
-        size_t colon = (size_t)mg_str_find(line, ':');
-        mg_fields_add(&fields, &arena, mg_str(line.p, colon),
-                      mg_str_trim(mg_str(line.p + colon + 1, line.n - colon - 1)));
-    }
-    return fields;
-}
 
 static void assert_fields(const struct mg_fields *fields, const char *want, const char *what)
 {

@@ -8,20 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/test_arena.h"
-
-/* "Foo: 1|Bar:" */
-static struct mg_fields fields_of(const char *lines)
-{
-    struct mg_fields fields = {0};
-    struct mg_str rest = mg_str_c(lines), line;
-    while (mg_str_split(&rest, '|', &line)) {
-        size_t colon = (size_t)mg_str_find(line, ':');
-        mg_fields_add(&fields, &arena, mg_str(line.p, colon),
-                      mg_str_trim(mg_str(line.p + colon + 1, line.n - colon - 1)));
-    }
-    return fields;
-}
+#include "http/test_fields.h"
 
 static const struct {
     const char *lines, *extra, *names; /* NULL: fits nothing else */

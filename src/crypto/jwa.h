@@ -33,7 +33,6 @@ enum mg_jwa {
 #define MG_JWA_ALL_HS (7u << MG_JWA_HS256)
 #define MG_JWA_ALL_RS (7u << MG_JWA_RS256)
 #define MG_JWA_ALL_PS (7u << MG_JWA_PS256)
-#define MG_JWA_ALL_PUBLIC (MG_JWA_ALL & ~MG_JWA_ALL_HS) /* not those with a shared secret */
 #define MG_JWA_ALL ((1u << MG_JWA_COUNT) - 1)
 
 /* Exactly as the RFCs spell it: "ES256", "EdDSA"; static. */

@@ -65,7 +65,6 @@ struct mg_decoder_limits {
 
 #define MG_DECODER_RATIO_FREE (1 << 20)
 
-#define MG_CODER_LEVEL_MAX 9
 /* Least room for a call. */
 #define MG_CODER_ROOM_MIN 64
 

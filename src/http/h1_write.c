@@ -4,8 +4,6 @@
  */
 #include "http/h1_write.h"
 
-#define DECIMAL_BYTES 20
-
 /* Room for all that is written besides the message's own bytes and those of mg_h1_write: the
  * longest start line's fixed parts, every field of ours at once, and the empty line. */
 #define FIXED_BYTES 192

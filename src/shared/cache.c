@@ -9,7 +9,6 @@
 #include "shared/purge_log.h"
 
 #define SHARD_BITS_MAX 6
-#define SHARD_BYTES_WANTED ((size_t)1 << 20)
 #define OBJECTS_PER_SHARD 8 /* of the largest there may be */
 
 static size_t shard_count(const struct mg_cache *c)

@@ -9,8 +9,6 @@
 #include "upstream/picker.h"
 #include "upstream/pools.h"
 
-struct mg_redis_dialer_context;
-
 /* A dialer for the client of this picker's service, which both are borrowed until
  * mg_redis_dialer_free or the next mg_redis_dialer_use. */
 struct mg_redis_dialer mg_redis_dialer_new(struct mg_pools *pools, struct mg_picker *picker);

@@ -44,6 +44,13 @@ function M.quote(value)
   return '"' .. value:gsub("\n", "\\n"):gsub("%c", "?") .. '"'
 end
 
+-- A Lua pattern for people, terminals and JSON: bytes that these do not take are told by their numbers.
+function M.pattern(pattern)
+  local plain = utf8.len(pattern) and not pattern:find "%c"
+  return plain and pattern
+    or (pattern:gsub("[%c\127-\255]", function(byte) return ("\\%03d"):format(byte:byte()) end))
+end
+
 function M.quote_all(values)
   local out = {}
   for i, value in ipairs(values) do out[i] = M.quote(value) end
@@ -255,7 +262,7 @@ local function option_fault(schema, value)
   if schema.one_of and not contains(schema.one_of, value) then
     return "must be one of " .. M.quote_all(schema.one_of)
   end
-  if schema.match and not value:match(schema.match) then return "must match " .. M.quote(schema.match) end
+  if schema.match and not value:match(schema.match) then return "must match " .. M.quote(M.pattern(schema.match)) end
   if schema.len then return M.length_fault(schema, #value, "character", "characters") end
   return nil
 end

@@ -136,7 +136,7 @@ local function facts_of(schema)
   add(range(schema))
   add(length(schema))
   add(schema.one_of and words(schema.one_of))
-  add(schema.match and "matches " .. schema.match)
+  add(schema.match and "matches " .. walk.pattern(schema.match))
   return facts
 end
 

@@ -206,6 +206,7 @@ local USES = {
 }
 
 local function print_bodies(bodies)
+  local rows = {}
   print "\nbodies:"
   for _, side in ipairs { "request", "response" } do
     local parts = {}
@@ -213,8 +214,9 @@ local function print_bodies(bodies)
       local who = bodies[side][use[1]]
       if #who > 0 then parts[#parts + 1] = ("%s %s"):format(use[2], join(who)) end
     end
-    print_rows { { side, #parts > 0 and table.concat(parts, "; ") or "streamed, untouched" } }
+    rows[#rows + 1] = { side, #parts > 0 and table.concat(parts, "; ") or "streamed, untouched" }
   end
+  print_rows(rows)
 end
 
 -- ------------------------------------------------------------------------------------------------ the service

@@ -65,7 +65,7 @@ end
 
 local function description(schema)
   local parts = { schema.help }
-  if schema.match then parts[#parts + 1] = "must match the Lua pattern " .. schema.match end
+  if schema.match then parts[#parts + 1] = "must match the Lua pattern " .. walk.pattern(schema.match) end
   return #parts > 0 and table.concat(parts, "; ") or nil
 end
 

@@ -97,7 +97,7 @@ local function show_list(folders, opts)
   if opts.json then
     local data = {}
     for i, found in ipairs(list) do data[i] = as_data(found) end
-    print(json.encode(json.array(data), { sort = true, pretty = true }))
+    print(assert(json.encode(json.array(data), { sort = true, pretty = true })))
   else
     print_list(list)
   end
@@ -159,7 +159,7 @@ local function show_policy(found, opts)
   end
   local module = found.module
   if opts.json then
-    print(json.encode(json_schema.of(module), { sort = true, pretty = true }))
+    print(assert(json.encode(json_schema.of(module), { sort = true, pretty = true })))
     return 0
   end
   print_head(found)

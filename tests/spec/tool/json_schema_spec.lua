@@ -24,6 +24,9 @@ describe("JSON Schema", function()
     { s.string { len = { 5 } }, { type = "string", minLength = 2 } }, -- bytes, of which a character has up to four
     { s.string { match = "^%d+$", help = "digits" },
       { type = "string", description = "digits; must match the Lua pattern ^%d+$" } },
+    { s.string { match = "^[^%c\127-\255]+$" },
+      { type = "string", description = [[must match the Lua pattern ^[^%c\127-\255]+$]] } },
+    { s.string { match = "^[äö]$" }, { type = "string", description = "must match the Lua pattern ^[äö]$" } },
     { s.string { one_of = { "a", "b" }, default = "a" }, or_env({ "a", "b" }, "a") },
     { s.integer { gt = 0, le = 10, default = 5 },
       { type = { "integer", "string" }, pattern = ENV, exclusiveMinimum = 0, maximum = 10, default = 5 } },

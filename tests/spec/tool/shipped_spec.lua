@@ -4,6 +4,8 @@
 local core = require "moongate.core"
 local describe_schema = require "moongate.tool.describe"
 local example = require "moongate.tool.example"
+local json = require "moongate".json
+local json_schema = require "moongate.tool.json_schema"
 local policies = require "moongate.tool.policies"
 local yaml = require "moongate.yaml"
 
@@ -32,6 +34,10 @@ for _, name in ipairs(core.policy_names {}) do
         if not row.help and not is_part then silent[#silent + 1] = row.path end
       end
       assert.same({}, silent)
+    end)
+
+    it("has a JSON Schema", function()
+      assert(json.encode(json_schema.of(module)))
     end)
 
     it("has an example that its schema takes", function()

@@ -560,6 +560,19 @@ describe("rate-limit", function()
       assert.near(0.2, t:now() - began, 1e-6)
     end)
 
+    it("what is no decision is not taken for one", function()
+      local most, answer = math.maxinteger, nil
+      local t = T.new { upstreams = OK, redis = { main = function() return answer end },
+        policies = { { ["rate-limit"] = { limit = 5, store = "main", when_down = "deny" } } } }
+      for _, nonsense in ipairs { "OK", 1, {}, { 1, 4, 60000, 0 }, { "1", "4", "60000", "0", "0" }, { 1, 4, -1, 0, 0 },
+        { 1, 4, 60000, 0, most }, { 0, 0, most, most, 0 }, { 1, most, 60000, 0, 0 } } do
+        answer = nonsense
+        assert.status(t:request "/", 503)
+      end
+      answer = { 1, 4, 60000, 0, 0 }
+      assert.header(t:request "/", "RateLimit", '"default";r=4;t=60')
+    end)
+
     it("a client that leaves does not wait", function()
       local t, redis = redis_gateway { limit = 5 }
       t:request "/"

@@ -9,6 +9,8 @@
 #include "gateway/worker_redis.h"
 
 #define NUMBER_BYTES_MAX 32
+/* More units than any limit has, and more milliseconds than any takes. */
+#define REPLY_MAX INT64_C(10000000000000)
 /* Numbers in the script's reply, for each limit. */
 enum {
     REPLY_OK,
@@ -125,7 +127,8 @@ static bool is_numbers(const struct mg_redis_reply *reply, size_t count)
     if (reply->type != MG_REDIS_ARRAY || reply->count != count)
         return false;
     for (size_t i = 0; i < count; i++)
-        if (reply->items[i].type != MG_REDIS_INTEGER || reply->items[i].integer < 0)
+        if (reply->items[i].type != MG_REDIS_INTEGER || reply->items[i].integer < 0 ||
+            reply->items[i].integer > REPLY_MAX)
             return false;
     return true;
 }

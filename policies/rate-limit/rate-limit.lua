@@ -37,14 +37,21 @@ local function limit_fields()
   }
 end
 
+-- What the last in the queue waits, in seconds.
+local function queue_time(queue, each)
+  if type(queue) == "table" then return math.min(queue.size * each, queue.time) end
+  return (queue or 0) * each
+end
+
 -- What is wrong with one limit, whose algorithm and window may be those of the step.
 local function check_limit(limit, conf)
   local algorithm, window = limit.algorithm or conf.algorithm, limit.window or conf.window
   if limit.burst and not algorithm:find "bucket" then return "is for buckets", "burst" end
   if limit.queue and algorithm ~= "leaky-bucket" then return "is for `algorithm: leaky-bucket`", "queue" end
-  if (limit.burst or limit.limit) * window / limit.limit > 1e9 then
-    return "takes more than 30 years to be there again", "burst"
-  end
+  local each = window / limit.limit
+  local refill, wait = (limit.burst or 1) * each, queue_time(limit.queue, each)
+  if refill > 1e9 then return "takes more than 30 years to be there again", "burst" end
+  if refill + wait > 1e9 then return "takes more than 30 years to be empty again", "queue" end
 end
 
 local function check_limits(limits, conf, where)

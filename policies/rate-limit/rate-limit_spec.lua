@@ -64,6 +64,8 @@ describe("rate-limit", function()
       fails({ limit = 1, algorithm = "token-bucket", queue = 2 }, "rate-limit.queue: is for")
       fails({ limit = 1, algorithm = "token-bucket", window = "1d", burst = 1000000 },
         "rate-limit.burst: takes more than")
+      fails({ limit = 1, algorithm = "leaky-bucket", window = "1d", queue = 1000000 },
+        "rate-limit.queue: takes more than")
       fails({ limit = 1, by = "client" }, "rate-limit.by")
       fails({ limit = 1, by = {} }, "rate-limit.by")
       fails({ limit = 1, limits = { { limit = 1 } } }, "rate-limit.limits: cannot be with")

@@ -641,7 +641,7 @@ function mg.secret(name) end
 ---@nodiscard
 function mg.consumers() end
 
----A file beside the config, at most 1 MiB. In `new`. Errors: not_found, bad_file.
+---A file in the config's folder or below, at most 1 MiB. In `new`. Errors: not_found, bad_file.
 ---@param name string
 ---@return string? text
 ---@return moongate.Error? err

@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +68,28 @@ static int push_failure(lua_State *L, const char *code, const char *name, const 
     return 2;
 }
 
+/* Whoever writes a config may name files of its folder in full. */
+static bool is_below(struct mg_str name, const char *folder)
+{
+    char real_name[PATH_MAX], real_folder[PATH_MAX];
+    if (name.n == 0 || name.p[0] != '/' || mg_str_find(name, '\0') >= 0 ||
+        !realpath(name.p, real_name) || !realpath(folder, real_folder))
+        return false;
+    size_t n = strlen(real_folder);
+    return strncmp(real_name, real_folder, n) == 0 && real_name[n] == '/';
+}
+
+/* Pushes the path of the file, and returns it. NULL, and nothing is pushed: not in the folder. */
+static const char *push_path(lua_State *L, struct mg_str name)
+{
+    char folder[PATH_MAX];
+    struct mg_str of = mg_lib_env(L)->folder;
+    snprintf(folder, sizeof folder, "%.*s", of.n ? (int)of.n : 1, of.n ? of.p : ".");
+    if (stays_inside(name))
+        return lua_pushfstring(L, "%s/%s", folder, name.p);
+    return is_below(name, folder) ? lua_pushstring(L, name.p) : NULL;
+}
+
 static int l_file(lua_State *L)
 {
     struct mg_str name;
@@ -71,13 +97,12 @@ static int l_file(lua_State *L)
     luaL_Buffer b;
     luaL_checktype(L, 1, LUA_TSTRING);
     name.p = lua_tolstring(L, 1, &name.n);
-    luaL_argcheck(L, stays_inside(name), 1, "expected a name inside the config's folder");
     if (mg_script_of(L)->current)
         return luaL_error(L, "cannot read '%s' while requests wait: call mg.file in new", name.p);
 
-    struct mg_str folder = mg_lib_env(L)->folder;
-    lua_pushlstring(L, folder.n ? folder.p : ".", folder.n ? folder.n : 1);
-    const char *path = lua_pushfstring(L, "%s/%s", lua_tostring(L, -1), name.p);
+    const char *path = push_path(L, name);
+    if (!path)
+        return push_failure(L, "bad_file", name.p, "it is not in the config's folder");
     if (stat(path, &st) != 0)
         return push_failure(L, "not_found", name.p, "no such file");
     if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX)

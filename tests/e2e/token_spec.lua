@@ -115,7 +115,10 @@ describe("examples/jwt-rbac", function()
     g = E.start {
       config = read(EXAMPLE), files = { ["services.yaml"] = read "examples/jwt-rbac/services.yaml" },
       args = { "--workers", "1" },
-      env = { JWT_SECRET = SECRET, AUTH_PORT = E.free_port(), USERS_PORT = E.free_port(), ADMIN_PORT = E.free_port() },
+      env = {
+        JWT_SECRET = SECRET, PORT = "0", AUTH_PORT = E.free_port(), USERS_PORT = E.free_port(),
+        ADMIN_PORT = E.free_port(),
+      },
     }
     token = function(...)
       return { Authorization = "Bearer " .. run({ "-c", EXAMPLE, ... }).stdout:match "%S+" }

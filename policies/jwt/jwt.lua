@@ -109,7 +109,9 @@ function M.new(conf)
       return bearer.invalid_token(conf.realm, tostring(err))
     end
     req.auth = identity_of(claims, conf, roles)
+    local back = bearer.way_back(req, where)
     if not conf.forward then bearer.remove(req, where) end
+    return back
   end }
 end
 

@@ -159,6 +159,14 @@ describe("jwt", function()
     assert.equal("x=1", seen.query)
   end)
 
+  it("keeps responses to a URL with a token out of shared caches", function()
+    for _, forward in ipairs { true, false } do
+      local t = gateway { forward = forward, from = { "header", { query = "token" } } }
+      assert.header(t:request { query = "token=" .. token() }, "Cache-Control", "private")
+      assert.is_nil(t:request(with(token())):header "Cache-Control")
+    end
+  end)
+
   it("answers in the simple form", function()
     local t = gateway({}, { errors = { format = "simple" } })
     assert.json(t:request "/", { error = "No token provided" })

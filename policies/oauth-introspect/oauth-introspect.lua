@@ -160,6 +160,7 @@ function M.new(conf)
     if not token.is_written_right(text) then return refuse "the token is malformed" end
     if #text > TOKEN_MAX then return refuse "the token is too long" end
     local claims, reason = claims_of(text)
+    local back = token.way_back(req, where)
     if not conf.forward then token.remove(req, where) end
     if not claims then return failed(conf, reason) end
     local fault = fault_of(claims, conf)
@@ -170,6 +171,7 @@ function M.new(conf)
       return mg.problem(403, "consumer-refused", "The token is good, but not for here")
     end
     req.auth = auth
+    return back
   end }
 end
 

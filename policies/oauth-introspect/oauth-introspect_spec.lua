@@ -186,7 +186,7 @@ describe("oauth-introspect", function()
       local t = gateway { forward = false, from = EVERYWHERE }
       t:request(bearer())
       assert.is_nil(select(2, t:seen "api"):header "Authorization")
-      t:request "/?access_token=a&b=1"
+      assert.header(t:request "/?access_token=a&b=1", "Cache-Control", "private")
       assert.equal("b=1", select(2, t:seen "api").query)
       t:request { headers = { Cookie = "a=1; token=b" } }
       assert.equal("a=1", select(2, t:seen "api"):header "Cookie")

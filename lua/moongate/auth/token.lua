@@ -149,6 +149,21 @@ function M.find(req, where)
   return text
 end
 
+-- ------------------------------------------------------------------------------------------------ the way back
+
+local function keep_private(res)
+  local control = res:cache_control()
+  if res.status <= 299 and not control["no-store"] and not control.private then
+    res:add_header("Cache-Control", "private")
+  end
+end
+
+-- What a step returns for the way back. RFC 6750 2.3: caches that many share keep no response to a URL with a token in
+-- it. Ask before the token is removed.
+function M.way_back(req, where)
+  return where.query and req:arg(where.query) and keep_private or nil
+end
+
 -- ------------------------------------------------------------------------------------------------ hiding
 
 local function without_cookie(field, name)

@@ -122,6 +122,25 @@ describe("a bearer token", function()
   end)
 end)
 
+describe("the way back", function()
+  it("is private where a token stood in the query", function()
+    for _, case in ipairs {
+      { "/?access_token=a", {}, "private" }, { "/", {}, nil },
+      { "/?access_token=a", { headers = { ["Cache-Control"] = "max-age=60" } }, "max-age=60, private" },
+      { "/?access_token=a", { headers = { ["Cache-Control"] = "no-store" } }, "no-store" },
+      { "/?access_token=a", { headers = { ["Cache-Control"] = "private, max-age=1" } }, "private, max-age=1" },
+      { "/?access_token=a", { status = 404 }, nil },
+    } do
+      local t = T.new { policies = { function(req, next)
+        local back, res = token.way_back(req, ALL), next(req)
+        if back then back(res) end
+        return res
+      end }, upstreams = { api = case[2] } }
+      assert.equal(case[3], t:request(case[1]):header "Cache-Control")
+    end
+  end)
+end)
+
 describe("removing a token", function()
   local function seen(what)
     local t = T.new { policies = { function(req, next)

@@ -155,8 +155,9 @@ describe("the listener", function()
   it("is left out when the default port is taken, and only then", function()
     local first = E.start { config = "listen: 127.0.0.1:0\nroutes: []" }
     local second = E.start { config = "listen: 127.0.0.1:0\nroutes: []" }
-    assert.is_nil(second.admin)
-    assert.equal(1, #second:log "no admin listener")
+    local without = first.admin and second or first -- somebody else may have the port
+    assert.is_nil(without.admin)
+    assert.equal(1, #without:wait_log "no admin listener")
     assert.is_true(first:is_running())
     local taken = E.start { config = config() }
     local result = E.run { config = ("listen: 127.0.0.1:0\nadmin: { address: '%s' }\nroutes: []"):format(taken.admin),

@@ -20,12 +20,12 @@ run_one() {
     mkdir -p "$work"
     [ ! -d "$seeds" ] || cp -R "$seeds/." "$work/"
     if [ "$suite" = fuzz ]; then
-        options+=("-max_total_time=$FUZZ_SECONDS" "$work")
+        options+=(-timeout=10 "-max_total_time=$FUZZ_SECONDS" "$work")
     else
-        options+=(-runs=0)
+        options+=(-timeout=100 -runs=0) # these inputs are known, and the machine may be slow
         if [ -d "$seeds" ]; then options+=("$seeds"); else options+=("$work"); fi
     fi
-    "$home/targets/$name" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    "$home/targets/$name" -rss_limit_mb=1024 -print_final_stats=1 \
         "-artifact_prefix=$home/findings/$name-" "${options[@]}" >"$home/log/$name" 2>&1 </dev/null
     echo $? >"$home/log/$name.status"
 }

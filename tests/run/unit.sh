@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the unit tests of a variant and counts what cmocka says in TAP. A program that crashes, hangs (120 s) or runs no
+# Runs the unit tests of a variant and counts what cmocka says in TAP. A program that crashes, hangs (300 s) or runs no
 # test counts as one more failure. T=<part of a name> picks some.
 set -u
 variant=$1
@@ -14,7 +14,7 @@ for name in ${UNITS-}; do # as the Makefile names them
 done
 
 run_one() {
-    CMOCKA_MESSAGE_OUTPUT=tap timeout -k 5 120 "$1/$2" >"$1/log/$2" 2>&1 </dev/null
+    CMOCKA_MESSAGE_OUTPUT=tap timeout -k 5 300 "$1/$2" >"$1/log/$2" 2>&1 </dev/null
     echo $? >"$1/log/$2.status"
 }
 export -f run_one

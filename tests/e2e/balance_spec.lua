@@ -28,7 +28,7 @@ local function load(g, n)
       end
     end)
   end
-  for _, task in ipairs(tasks) do task:wait(30) end
+  for _, task in ipairs(tasks) do task:wait(120) end
   return counts
 end
 

@@ -180,6 +180,7 @@ describe("the second tier of a cache", function()
     local a, b = start(redis, up), start(redis, up)
     local lost = E.spawn(function() return pcall(ask, a, "/slow") end)
     E.eventually(function() assert.equal(1, #redis:command("KEYS", "*:lock")) end)
+    E.eventually(function() assert.called(up, 1) end)
     a:kill()
     lost:wait()
     assert.equal("2", ask(b, "/slow"):text()) -- after 2 s, not after the 600 that the origin takes for the first

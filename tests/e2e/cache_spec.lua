@@ -40,7 +40,7 @@ local function crowd(g, path)
   for i = 1, CURLS do
     local args = { "-sZN", "--parallel-immediate", "--parallel-max", tostring(CONNECTIONS),
       "--max-time", tostring(E.limit(100)),
-      "-w", "%{stderr}%{exitcode} %{http_code} %header{cache-status}\n" }
+      "-w", "%{stderr}answer: %{exitcode} %{http_code} %header{cache-status}\n" }
     for _ = 1, CONNECTIONS do args[#args + 1] = ("http://127.0.0.1:%d%s"):format(g.port, path) end
     self.curls[i] = process.start(process.folder(), "curl", args)
   end
@@ -77,7 +77,8 @@ function Crowd:wait()
   local out = {}
   for _, curl in ipairs(self.curls) do
     assert.is_truthy(curl:wait(60))
-    for code, status, cache in curl:stderr():gmatch "(%d+) (%d+) ([^\n]*)\n" do
+    -- Where it takes longer, curl tells there of its progress, too.
+    for code, status, cache in curl:stderr():gmatch "answer: (%d+) (%d+) ([^\n]*)\n" do
       out[#out + 1] = { code = tonumber(code), status = tonumber(status), cache = cache }
     end
   end

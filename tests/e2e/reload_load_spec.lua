@@ -128,7 +128,8 @@ describe("reloads under load", function()
 
     local after = holds(g, before.descriptors)
     if TOLD then tell(took, asked, used, before, after) end
-    assert.is_true(after.lua_kb <= 2 * before.lua_kb, "Lua: " .. after.lua_kb .. " KB")
+    -- Garbage is let grow to twice what lives, and goes on growing while it is collected.
+    assert.is_true(after.lua_kb <= 4 * before.lua_kb, "Lua: " .. after.lua_kb .. " KB")
     if loop.patience == 1 then -- sanitizers keep what is freed
       assert.is_true(after.rss_kb <= before.rss_kb + SLACK_KB, "memory: " .. after.rss_kb .. " KB")
     end

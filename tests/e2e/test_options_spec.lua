@@ -163,7 +163,7 @@ end_of_record
           local T = require "moongate.test"
           it("ends", function()
             local t = T.new {
-              policies = { "loop" }, upstreams = { api = {} }, config = { limits = { lua_run = "50ms" } },
+              policies = { "loop" }, upstreams = { api = {} }, config = { limits = { lua_run = "100ms" } },
             }
             assert.status(t:request "/loop", 500)
             assert.matches("ran longer than", t:log("policy failed")[1].error)

@@ -258,7 +258,7 @@ describe("limits in Redis", function()
       until redis-cli -p $PORT ping && [ "$(wc -l <$folder/pids)" = 2 ]; do sleep 0.02; done
       kill $pid; wait $pid
       redis-cli -p $PORT ping || for gateway in $(cat $folder/pids); do kill -0 $gateway || echo ended; done
-      rm -r $folder]], env = { PORT = E.free_port() } }
+      rm -r $folder]], env = { PORT = E.free_port() }, seconds = 50 }
     assert.matches("ended\nended\n$", ran.stdout, 1, ran.stderr)
   end)
 end)

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/uri.h"
 #include "crypto/digest.h"
+#include "gateway/cache_key.h"
 #include "net/listener.h"
 
 #define CHUNK_BYTES 8192
@@ -239,8 +240,17 @@ static void purge_cache(void *arg, struct mg_str name, struct mg_cache *cache)
     p->entries += mg_cache_purge(cache, p->by, p->what, p->soft);
 }
 
+/* Keys are told by the URLs that they stand for. False: it is none. */
+static bool read_what(struct purge *p, struct mg_str value, struct mg_arena *arena)
+{
+    bool prefix = p->by == MG_CACHE_BY_PREFIX;
+    p->what = value;
+    return p->by == MG_CACHE_BY_TAG || mg_cache_key_of_url(value, prefix, arena, &p->what);
+}
+
 /* False: that is no parameter of a purge, or one too many. */
-static bool read_parameter(struct purge *p, struct mg_str key, struct mg_str value)
+static bool read_parameter(struct purge *p, struct mg_str key, struct mg_str value,
+                           struct mg_arena *arena)
 {
     static const struct {
         struct mg_str name;
@@ -260,8 +270,7 @@ static bool read_parameter(struct purge *p, struct mg_str key, struct mg_str val
         if (!mg_str_eq(key, ways[i].name) || p->by != MG_CACHE_ALL || value.n == 0)
             continue;
         p->by = ways[i].by;
-        p->what = value;
-        return true;
+        return read_what(p, value, arena);
     }
     return false;
 }
@@ -272,7 +281,7 @@ static bool read_purge(struct mg_inbound *in, struct purge *p)
     *p = (struct purge){.by = MG_CACHE_ALL};
     while (mg_uri_query_next(&rest, &key, &value))
         if (mg_uri_decode(&in->arena, value, true, &value) != MG_URI_OK ||
-            !read_parameter(p, key, value))
+            !read_parameter(p, key, value, &in->arena))
             return false;
     return true;
 }
@@ -282,7 +291,8 @@ static void post_purge(struct mg_admin *a, struct mg_inbound *in)
     struct purge p;
     struct mg_buf json;
     if (!read_purge(in, &p)) {
-        respond_error(in, 400, "expected cache=NAME, one of key=, prefix=, tag=, and soft=true");
+        respond_error(in, 400,
+                      "expected cache=NAME, one of key=URL, prefix=URL, tag=TAG, and soft=true");
         return;
     }
     mg_caches_each(a->host.stores->caches, purge_cache, &p);

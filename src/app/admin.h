@@ -5,7 +5,7 @@
  *     GET  /health /ready /stats /routes /services /config    gateway/page.h
  *     GET  /cache                                             what the caches hold
  *     GET, POST /explain                                      admin_explain.h
- *     POST /cache/purge?cache=&key=|prefix=|tag=&soft=true    without all of them: everything
+ *     POST /cache/purge?cache=&key=|prefix=|tag=&soft=true    the first two are URLs; none: all
  *     POST /reload                                            answers when it is done
  *     POST /drain                                             as SIGTERM does
  *

@@ -7,8 +7,9 @@
  *       │      (the whole; for one who asks for a part, then that part, or one that has it)
  *       │
  *     lead ──▶ lead: a job asks the origin ──▶ outcome: from the store, or the response as it is
- *       │      (or, where no job can go the rest of the way: this request, and what it gets is
- * kept) │ └───▶ wait for the one that leads ──▶ find again; or pass, when that takes too long
+ *       │      (or this request does, where no job can go the rest of the way)
+ *       │
+ *       └────▶ wait for the one that leads ──▶ find again; or pass, when that takes too long
  *
  * The step always ends with a response. All of a visit lies in the exchange's arena.
  */

@@ -230,3 +230,41 @@ describe("mg.cache", function()
     assert.called(up, 1)
   end)
 end)
+
+describe("a purge by the admin listener", function()
+  local _, g
+  setup(function() _, g = start { headers = FRESH, body = "x" } end)
+
+  local function ask(path)
+    local status = g:get(path, { headers = { Host = "shop.example" } }):header "Cache-Status"
+    return status:find ";hit" and "HIT" or "MISS"
+  end
+
+  local function purge(query) return g:ask_admin { method = "POST", path = "/cache/purge?" .. query } end
+
+  local function fill()
+    for _, path in ipairs { "/a", "/a?x=1", "/b/1", "/b/2" } do
+      ask(path)
+      assert.equal("HIT", ask(path))
+    end
+  end
+
+  it("drops what is stored for a URL", function()
+    fill()
+    assert.json(purge "key=http%3A%2F%2FShop.example%3A80%2F.%2Fa%3Fx%3D1", { purged = 1 })
+    assert.same({ "HIT", "MISS", "HIT" }, { ask "/a", ask "/a?x=1", ask "/b/1" })
+  end)
+
+  it("drops what lies below one", function()
+    fill()
+    assert.json(purge "prefix=http://shop.example/b/", { purged = 2 })
+    assert.same({ "HIT", "MISS", "MISS" }, { ask "/a", ask "/b/1", ask "/b/2" })
+    assert.json(purge "prefix=https://shop.example", { purged = 0 })
+  end)
+
+  it("wants URLs", function()
+    for _, query in ipairs { "key=/a", "prefix=shop.example", "key=", "key=http://a/&prefix=http://a/" } do
+      assert.status(purge(query), 400)
+    end
+  end)
+end)

@@ -118,7 +118,7 @@ struct mg_response *mg_cache_answer(struct mg_cache_answering *a)
     mg_validators_read(&res->msg->fields, now_s(a), &own);
     /* Conditions are about representations, and not about errors and the like (RFC 9110 13.2.1). */
     if ((res->msg->status == 200 || res->msg->status == 206) &&
-        mg_condition_check_stored(a->req->msg, &own, now_s(a)) == MG_CONDITION_NOT_MODIFIED)
+        mg_condition_not_modified(a->req->msg, &own, now_s(a)))
         mg_cache_fields_not_modified(res->msg);
     else if (!answer_within(a, res) && !answer_part(a, res, &own) && !add_body(a, res))
         return NULL;

@@ -116,59 +116,23 @@ static bool is_read(const struct mg_message *request)
     return request->method_id == MG_METHOD_GET || request->method_id == MG_METHOD_HEAD;
 }
 
-/* Was it unchanged since the date in that field? False when one of the dates is missing. */
-static bool unchanged_since(const struct mg_fields *request, enum mg_field_id id, int64_t modified,
-                            int64_t now)
+/* As If-Modified-Since asks. False when one of the dates is missing. */
+static bool unchanged_since(const struct mg_fields *request, int64_t modified, int64_t now)
 {
-    int64_t since = read_date(request, id, now);
+    int64_t since = read_date(request, MG_FIELD_IF_MODIFIED_SINCE, now);
     return since != MG_DATE_NONE && modified != MG_DATE_NONE && modified <= since;
 }
 
-/* Steps 1 and 2 of 13.2.2: do they let the request pass? */
-static bool origin_conditions_hold(const struct mg_message *request,
-                                   const struct mg_validators *selected, int64_t now)
-{
-    const struct mg_fields *fields = &request->fields;
-    const struct mg_field *match = mg_fields_get(fields, MG_FIELD_IF_MATCH);
-    if (match)
-        return any_line_has(fields, match, selected->etag, mg_etag_equal_strong);
-    if (selected->last_modified == MG_DATE_NONE ||
-        read_date(fields, MG_FIELD_IF_UNMODIFIED_SINCE, now) == MG_DATE_NONE)
-        return true;
-    return unchanged_since(fields, MG_FIELD_IF_UNMODIFIED_SINCE, selected->last_modified, now);
-}
-
-/* Steps 3 and 4. */
-static enum mg_condition check_validators(const struct mg_message *request, struct mg_str etag,
-                                          int64_t modified, int64_t now)
+bool mg_condition_not_modified(const struct mg_message *request, const struct mg_validators *stored,
+                               int64_t now)
 {
     const struct mg_fields *fields = &request->fields;
     const struct mg_field *none = mg_fields_get(fields, MG_FIELD_IF_NONE_MATCH);
-    if (none) {
-        if (!any_line_has(fields, none, etag, mg_etag_equal_weak))
-            return MG_CONDITION_GO_ON;
-        return is_read(request) ? MG_CONDITION_NOT_MODIFIED : MG_CONDITION_FAILED;
-    }
-    if (is_read(request) && unchanged_since(fields, MG_FIELD_IF_MODIFIED_SINCE, modified, now))
-        return MG_CONDITION_NOT_MODIFIED;
-    return MG_CONDITION_GO_ON;
-}
-
-enum mg_condition mg_condition_check(const struct mg_message *request,
-                                     const struct mg_validators *selected, int64_t now)
-{
-    if (!origin_conditions_hold(request, selected, now))
-        return MG_CONDITION_FAILED;
-    return check_validators(request, selected->etag, selected->last_modified, now);
-}
-
-enum mg_condition mg_condition_check_stored(const struct mg_message *request,
-                                            const struct mg_validators *stored, int64_t now)
-{
     int64_t modified = stored->last_modified != MG_DATE_NONE ? stored->last_modified : stored->date;
     if (!is_read(request))
-        return MG_CONDITION_GO_ON;
-    return check_validators(request, stored->etag, modified, now);
+        return false;
+    return none ? any_line_has(fields, none, stored->etag, mg_etag_equal_weak)
+                : unchanged_since(fields, modified, now);
 }
 
 bool mg_condition_is_for_origin(const struct mg_fields *request)

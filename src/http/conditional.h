@@ -28,22 +28,10 @@ bool mg_etag_is_valid(struct mg_str etag);
 bool mg_etag_equal_strong(struct mg_str a, struct mg_str b);
 bool mg_etag_equal_weak(struct mg_str a, struct mg_str b);
 
-enum mg_condition {
-    MG_CONDITION_GO_ON, /* no condition, or it holds: answer as usual */
-    MG_CONDITION_NOT_MODIFIED,
-    MG_CONDITION_FAILED, /* 412 */
-};
-
-/* The conditions of a request for a representation that there is, in the order of 13.2.2. For the
- * party that makes the representation. Range and If-Range come after it. */
-enum mg_condition mg_condition_check(const struct mg_message *request,
-                                     const struct mg_validators *selected, int64_t now);
-
-/* The same for a cache and a stored response that may be used (RFC 9111 4.3.2): only If-None-Match
- * and If-Modified-Since; without a Last-Modified the Date stands for it. Never MG_CONDITION_FAILED.
- */
-enum mg_condition mg_condition_check_stored(const struct mg_message *request,
-                                            const struct mg_validators *stored, int64_t now);
+/* Is a stored response that may be used what the client has already (RFC 9111 4.3.2)? By
+ * If-None-Match, else If-Modified-Since; without a Last-Modified the Date stands for it. */
+bool mg_condition_not_modified(const struct mg_message *request, const struct mg_validators *stored,
+                               int64_t now);
 
 /* Has the request a condition that only the origin can judge (If-Match, If-Unmodified-Since)? */
 bool mg_condition_is_for_origin(const struct mg_fields *request);

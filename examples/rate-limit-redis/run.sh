@@ -8,12 +8,10 @@ export REDIS=${REDIS:-127.0.0.1:6390}
 command -v redis-server >/dev/null || { echo "run.sh: needs redis-server (apt install redis-server)" >&2; exit 1; }
 [ -x "$MOONGATE" ] || make -C "$here/../.."
 
+trap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT
+trap 'exit 0' INT TERM
 redis-server --bind "${REDIS%:*}" --port "${REDIS##*:}" --save '' --appendonly no --loglevel warning &
-redis=$!
 PORT=8080 SHOP_PORT=9101 "$MOONGATE" run -c "$here/moongate.yaml" &
 first=$!
 PORT=8081 SHOP_PORT=9102 "$MOONGATE" run -c "$here/moongate.yaml" &
-second=$!
-trap 'kill $redis $first $second 2>/dev/null; wait' EXIT
-trap 'exit 0' INT TERM
 wait $first # not in the foreground: a signal to this script would wait for its end

@@ -78,6 +78,8 @@ static struct mg_ndjson_reply init(struct session *s, const struct mg_ndjson_mes
     struct mg_ndjson_reply reply = {.type = MG_STR("init_ok")};
     if (!m->routes.n)
         return reply;
+    if (m->routes.p[0] != '[')
+        return fault("'routes' must be a list");
     struct mg_buf diagnostics, file;
     mg_buf_init(&diagnostics, DIAGNOSTICS_MAX);
     mg_buf_init(&file, MG_CONFIG_FILE_MAX);

@@ -170,7 +170,7 @@ static void read_routes(struct parse *p, enum mg_json_token token, struct mg_ndj
     skip_value(p, token);
     m->routes = view(p, from, token == MG_JSON_ARRAY ? p->r.at + 1 : from);
     if (token != MG_JSON_ARRAY)
-        m->routes = MG_STR("null"); /* there, but no routes: the loader says so */
+        m->routes = MG_STR("null"); /* there, but no list */
 }
 
 static bool is(const struct parse *p, const char *key)

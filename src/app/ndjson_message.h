@@ -31,7 +31,7 @@ struct mg_ndjson_message {
     struct mg_str src, dest, msg_id;        /* JSON, on one line; empty: not there */
     struct mg_str type;                     /* empty: none that is a string */
     struct mg_str method, path;             /* p NULL: none that is a string */
-    struct mg_str routes;                   /* JSON as it came; empty: not there */
+    struct mg_str routes;                   /* a list as it came, or "null"; empty: not there */
     const struct mg_ndjson_header *headers; /* those that are strings */
     size_t header_count;
 };

@@ -98,6 +98,8 @@ describe("ndjson", function()
     local lines = run(INIT .. wrong .. request(3, "/api/users/1") .. moved .. request(5, "/api/users/1"))
     assert.equal('{"type": "error", "in_reply_to": 2, "text": '
       .. '"init.json:1:28: routes[0].path_pattern: \'x*\': \'*\' must be a whole segment"}', lines[2])
+    assert.equal([[{"type": "error", "in_reply_to": 5, "text": "'routes' must be a list"}]],
+      run('{"type":"init","msg_id":5,"routes":"x"}')[1])
     assert.equal("users-1", json.decode(lines[3]).backend)
     assert.same({ "u", "n" }, { json.decode(lines[5]).service, json.decode(lines[5]).backend })
   end)

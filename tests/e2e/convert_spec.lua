@@ -43,6 +43,7 @@ module.exports = {
     res = convert("a.yaml", "listen: 80\nroutes: [\n")
     assert.equal(1, res.status)
     assert.matches("a.yaml:3:1: did not find expected node content", res.stderr, 1, true)
+    assert.matches("a.yaml:1:1: expected map, got list\n- a\n^\n", convert("a.yaml", "- a\n").stderr, 1, true)
   end)
 
   it("takes one file", function()

@@ -7,6 +7,7 @@ require "moongate.core"
 local config = require "moongate.config"
 local document = require "moongate.config.document"
 local report = require "moongate.config.report"
+local walk = require "moongate.config.walk"
 local yaml_text = require "moongate.tool.yaml_text"
 local commands = require "moongate.tool.command"
 
@@ -39,6 +40,9 @@ local function convert(name)
   if not text then return nil, why end
   if not check(name, text) then return nil, ("%s cannot be converted"):format(name) end
   local doc = document.read(name, text, { verbatim = true }, {}) -- which takes for granted that it is right
+  if doc.value ~= nil and not doc.walk:is_map(doc.value) then
+    doc.value = doc.walk:fail(walk.root(), "expected map, got " .. doc.walk:sort_of(doc.value), doc.value)
+  end
   if doc.value == nil then
     io.stderr:write(config.render(report.quote_sources(doc.walk.errors, { [name] = text })))
     return nil, ("%s cannot be read"):format(name)

@@ -199,6 +199,42 @@ static const struct mg_access_field json_fields[] = {
 };
 #define JSON_FIELDS (sizeof json_fields / sizeof json_fields[0])
 
+/* Does it stand for a header field that is not shown? */
+static bool is_hidden(const struct mg_redact *redact, struct mg_str name)
+{
+    static const struct mg_str kinds[] = {MG_STR("header."), MG_STR("res.header.")};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (mg_str_starts(name, kinds[i]))
+            return mg_redact_has(redact, mg_str(name.p + kinds[i].n, name.n - kinds[i].n));
+    return false;
+}
+
+/* "[redacted]" in place of what is not shown, whether it is there or not. No name is so short that
+ * the text would grow. */
+static struct mg_str without_hidden(struct mg_arena *arena, struct mg_str text,
+                                    const struct mg_redact *redact)
+{
+    struct mg_str rest = text, literal, name;
+    struct mg_buf b;
+    mg_buf_init(&b, text.n);
+    while (mg_expr_next(&rest, &literal, &name)) {
+        mg_buf_add_str(&b, literal);
+        if (name.p && is_hidden(redact, name))
+            mg_buf_add_c(&b, MG_REDACTED);
+        else if (name.p)
+            mg_buf_printf(&b, "${%.*s}", MG_STR_ARGS(name));
+    }
+    text = mg_arena_str(arena, mg_buf_str(&b));
+    mg_buf_release(&b);
+    return text;
+}
+
+static struct mg_str value_hidden(struct mg_exchange *ex)
+{
+    (void)ex;
+    return MG_STR(MG_REDACTED);
+}
+
 static struct piece make_piece(struct mg_str literal, struct mg_str name)
 {
     struct piece p = {.literal = literal, .name = name};
@@ -219,10 +255,12 @@ static struct mg_access_format *new_format(struct mg_arena *arena, bool json, si
     return f;
 }
 
-struct mg_access_format *mg_access_format_template(struct mg_arena *arena, struct mg_str text)
+struct mg_access_format *mg_access_format_template(struct mg_arena *arena, struct mg_str text,
+                                                   const struct mg_redact *redact)
 {
-    struct mg_str rest = text, literal, name;
+    struct mg_str rest, literal, name;
     size_t count = 0;
+    rest = text = without_hidden(arena, text, redact);
     while (mg_expr_next(&rest, &literal, &name))
         count++;
     struct mg_access_format *f = new_format(arena, false, count);
@@ -232,13 +270,19 @@ struct mg_access_format *mg_access_format_template(struct mg_arena *arena, struc
 }
 
 struct mg_access_format *mg_access_format_json(struct mg_arena *arena,
-                                               const struct mg_access_field *fields, size_t count)
+                                               const struct mg_access_field *fields, size_t count,
+                                               const struct mg_redact *redact)
 {
     struct mg_access_format *f = new_format(arena, true, JSON_FIELDS + count);
-    for (size_t i = 0; i < JSON_FIELDS; i++)
-        f->v[f->count++] = make_piece(json_fields[i].name, json_fields[i].text);
+    for (size_t i = 0; i < JSON_FIELDS; i++) {
+        struct piece *p = &f->v[f->count++];
+        *p = make_piece(json_fields[i].name, json_fields[i].text);
+        if (is_hidden(redact, p->name))
+            p->own = value_hidden;
+    }
     for (size_t i = 0; i < count; i++)
-        f->v[f->count++] = (struct piece){.literal = fields[i].name, .name = fields[i].text};
+        f->v[f->count++] = (struct piece){.literal = fields[i].name,
+                                          .name = without_hidden(arena, fields[i].text, redact)};
     return f;
 }
 

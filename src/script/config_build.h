@@ -76,6 +76,8 @@ uint32_t mg_config_list(struct mg_config_build *b, int table, const char *key);
 /* A list of texts as an array in the arena. */
 struct mg_str *mg_config_texts(struct mg_config_build *b, int table, const char *key,
                                size_t *count);
+/* What no log line shows, of the config's `log` at that stack index. In the arena. */
+struct mg_redact mg_config_redact(struct mg_config_build *b, int log);
 /* The text at `index` of the stack, copied; "" when it is none. */
 struct mg_str mg_config_copy(struct mg_config_build *b, int index);
 

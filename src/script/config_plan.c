@@ -189,7 +189,7 @@ static void build_consumers(struct mg_config_build *b)
 static void build_redact(struct mg_config_build *b)
 {
     mg_config_list(b, b->config, "log");
-    b->plan->redact = mg_config_texts(b, lua_gettop(b->L), "redact", &b->plan->redact_count);
+    b->plan->redact = mg_config_redact(b, lua_gettop(b->L));
     lua_pop(b->L, 1);
 }
 

@@ -103,7 +103,6 @@ static void set_env(lua_State *L, struct mg_instances *all)
         .keys = keys,
         .tokens = plan->tokens,
         .redact = plan->redact,
-        .redact_count = plan->redact_count,
         .arg = all,
     };
     mg_lib_set_env(L, &env);

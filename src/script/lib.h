@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/redact.h"
 #include "base/str.h"
 #include "shared/dicts.h"
 #include "shared/token_cache.h"
@@ -36,10 +37,7 @@ struct mg_lib_env {
     struct mg_keyring *(*keys)(void *arg, struct mg_str name);
     struct mg_token_cache *tokens; /* of the process; borrowed; NULL: none */
 
-    /* Names of fields whose values no log line shows, beside those that lib_log.c knows; borrowed.
-     */
-    const struct mg_str *redact;
-    size_t redact_count;
+    struct mg_redact redact; /* for mg.log; names borrowed */
 
     struct mg_str folder; /* of the config file, for mg.file; borrowed; empty: where we are */
 

@@ -28,34 +28,6 @@ struct line {
     size_t budget;
 };
 
-/* --- what is never shown --- */
-
-static bool same_name(struct mg_str a, struct mg_str b)
-{
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++) {
-        char x = a.p[i] == '_' ? '-' : mg_lower(a.p[i]), y = b.p[i] == '_' ? '-' : mg_lower(b.p[i]);
-        if (x != y)
-            return false;
-    }
-    return true;
-}
-
-/* Header fields that carry secrets, and what the config adds to them. */
-static bool is_redacted(const struct mg_lib_env *env, struct mg_str name)
-{
-    static const char *const always[] = {"authorization", "cookie", "set-cookie",
-                                         "proxy-authorization", "x-api-key"};
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        if (same_name(name, mg_str_c(always[i])))
-            return true;
-    for (size_t i = 0; i < env->redact_count; i++)
-        if (same_name(name, env->redact[i]))
-            return true;
-    return false;
-}
-
 /* --- one line --- */
 
 /* Whether a name stands in the line already; the first three are base/log's own. */
@@ -140,8 +112,9 @@ static void add_field(lua_State *L, struct line *line)
     copy_key(key, name);
     if (is_taken(line, key))
         memcpy(key + strlen(key), "_", 2);
-    line->fields[line->count++] =
-        is_redacted(line->env, name) ? MG_LOG_C(key, "[redacted]") : read_value(L, line, key);
+    line->fields[line->count++] = mg_redact_has(&line->env->redact, name)
+                                      ? MG_LOG_C(key, MG_REDACTED)
+                                      : read_value(L, line, key);
 }
 
 /* Reads the table at 2. Leaves one value a field on the stack, which keeps its text alive. */

@@ -6,6 +6,7 @@
 #ifndef MG_SCRIPT_PLAN_H
 #define MG_SCRIPT_PLAN_H
 
+#include "base/redact.h"
 #include "base/str.h"
 #include "gateway/generation.h"
 #include "shared/dicts.h"
@@ -78,8 +79,7 @@ struct mg_plan {
     struct mg_str consumers;       /* packed by mg_pack: the list of the config; n 0: none */
     struct mg_plan_dict *dict_sizes;
     uint32_t dict_count;
-    struct mg_str *redact; /* log.redact */
-    size_t redact_count;
+    struct mg_redact redact;   /* log.redact */
     struct mg_dicts *dicts;    /* of the process; borrowed */
     struct mg_str config_file; /* a .lua config: its name and text, to find functions in */
     struct mg_str config_text;

@@ -58,6 +58,29 @@ describe("the combined format", function()
   end)
 end)
 
+describe("header fields with secrets", function()
+  local HEADERS = { Authorization = "Bearer hush", Cookie = "a=hush", ["X-Session"] = "hush", ["X-Tenant"] = "blue" }
+
+  it("are not shown by a template", function()
+    local g = start { to = "access.log",
+      format = "${header.authorization} ${header.cookie} ${header.x_session} ${header.x-tenant}",
+    }
+    g:get("/", { headers = HEADERS })
+    assert.equal("[redacted] [redacted] - blue", wait_lines(g.folder .. "/access.log", 1)[1])
+  end)
+
+  it("are those that the config names, too", function()
+    local g = E.start { config = {
+      routes = { { match = "/*", policies = REPLY } },
+      log = { redact = { "X-Session", "user-agent" },
+        access = { to = "access.log", fields = { s = "s:${header.x-session}", t = "t:${header.x-tenant}" } } },
+    } }
+    g:get("/", { headers = HEADERS })
+    local line = json.decode(wait_lines(g.folder .. "/access.log", 1)[1])
+    assert.same({ "s:[redacted]", "t:blue", "[redacted]" }, { line.s, line.t, line.user_agent })
+  end)
+end)
+
 describe("JSON lines", function()
   it("tell of route, service, backend, attempts, times and bytes", function()
     local up = E.upstream { body = "hello" }

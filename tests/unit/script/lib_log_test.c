@@ -31,7 +31,7 @@ static size_t request_fields(const struct mg_task *t, struct mg_log_field *out, 
 }
 
 static const struct mg_str redacted[] = {{"x-session", 9}};
-static const struct mg_lib_env env = {.redact = redacted, .redact_count = 1};
+static const struct mg_lib_env env = {.redact = {redacted, 1}};
 
 static int set_up(void **state)
 {

@@ -138,6 +138,17 @@ describe("transform", function()
     assert.equal('{"id":1,"a":{"b":2}}', sent_body({ keep = { "id", "a.b" } }, '{"id":1,"x":2,"a":{"c":1,"b":2}}'))
     assert.equal('{"b":1}', sent_body({ rename = { a = "b", c = "d" }, keep = "b" }, '{"c":2,"a":1,"e":3}'))
     assert.equal('{"b":1,"x":5}', sent_body({ copy = { a = "z" }, keep = "b", set = { x = 5 } }, '{"a":2,"b":1}'))
+    assert.equal('{"a":{"b":1,"c":2}}', sent_body({ keep = { "a.b", "a" } }, '{"a":{"b":1,"c":2},"d":3}'))
+  end)
+
+  it("finds nothing where nothing was kept", function()
+    local secret = '{"id":1,"key":"7","deep":{"key":2,"more":3}}'
+    assert.equal('{"id":1}', sent_body({ keep = "id", cast = { key = "number" } }, secret))
+    assert.equal('{"id":1,"key":0}', sent_body({ keep = "id", default = { key = 0 } }, secret))
+    assert.equal('{"id":1,"deep":{"key":0}}', sent_body({ keep = "id", default = { ["deep.key"] = 0 } }, secret))
+    assert.equal('{"id":1,"deep":{"by":0}}', sent_body({ keep = "id", set = { ["deep.by"] = 0 } }, secret))
+    assert.equal('{"id":1,"key":{"by":0}}', sent_body({ keep = "id", set = { ["key.by"] = 0 } }, secret))
+    assert.equal('[{"id":1}]', sent_body({ map = { ["[]"] = { keep = "id", cast = { key = "number" } } } }, "[" .. secret .. "]"))
   end)
 
   it("sets, and fills in what is missing", function()

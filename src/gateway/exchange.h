@@ -290,6 +290,9 @@ void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
 /* A response of our own making, without a body; in the arena. */
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);
 void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes);
+/* The same with what its own body was: an answer to HEAD goes on telling the length of what GET
+ * would give, or none (RFC 9110 8.6). */
+void mg_response_hold_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes);
 /* Adds a field, or puts it in the place of all of its name: the last word on that, so no trailer
  * says more. Borrows the texts, as mg_fields_add does; none of the names that http/message.h knows.
  */

@@ -184,6 +184,14 @@ void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struc
     res->msg->content_length = (int64_t)bytes.n;
 }
 
+void mg_response_hold_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes)
+{
+    int64_t told = res->msg->content_length;
+    mg_response_set_body(res, arena, bytes);
+    if (bytes.n == 0)
+        res->msg->content_length = told;
+}
+
 /* In HTTP/1 a body whose length is known has no trailers (RFC 9112 7.1.2). */
 static bool may_have_trailers(const struct mg_response *res)
 {

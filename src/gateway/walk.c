@@ -117,7 +117,7 @@ static void response_collected(struct collecting *c, enum mg_collect_result resu
 {
     struct mg_walk *w = c->walk;
     if (result == MG_COLLECT_DONE) {
-        mg_response_set_body(w->res, w->req->arena, mg_str(c->collector.bytes, c->collector.n));
+        mg_response_hold_body(w->res, w->req->arena, mg_str(c->collector.bytes, c->collector.n));
         return;
     }
     mg_body_cancel(c->body);

@@ -49,6 +49,15 @@ static void set_buffered(const struct mg_handle *h, struct mg_str bytes)
         mg_response_set_body(h->object, h->ctx->arena, bytes);
 }
 
+/* All of the body that it has. */
+static void hold(const struct mg_handle *h, struct mg_str bytes)
+{
+    if (h->kind == MG_HANDLE_REQUEST)
+        mg_request_set_body(h->object, bytes);
+    else
+        mg_response_hold_body(h->object, h->ctx->arena, bytes);
+}
+
 /* A body must be declared, so that everybody can see beforehand who holds bodies in memory. Inline
  * steps and background tasks need not. */
 static void check_declared(lua_State *L, const struct mg_handle *h)
@@ -179,7 +188,7 @@ static int collected(lua_State *L, struct mg_body_reading *c, enum mg_collect_re
     switch (result) {
     case MG_COLLECT_DONE:
         if (is_current(c))
-            set_buffered(c->handle, bytes);
+            hold(c->handle, bytes);
         lua_pushlstring(L, bytes.p ? bytes.p : "", bytes.n);
         return 1;
     case MG_COLLECT_TOO_LARGE:

@@ -110,7 +110,8 @@ static void on_collected(void *arg, enum mg_collect_result result)
         fail_call(c, mg_lib_body_error_code(c->res.body, false), mg_str_c(c->res.body->reason));
         return;
     }
-    mg_response_set_body(&c->res, c->group->ctx->arena, mg_str(c->collector.bytes, c->collector.n));
+    mg_response_hold_body(&c->res, c->group->ctx->arena,
+                          mg_str(c->collector.bytes, c->collector.n));
     close_call(c);
     c->state = CALL_OK;
     call_ended(c);

@@ -1048,6 +1048,22 @@ describe("a body", function()
     assert.equal("ok!", t:request("/"):text())
   end)
 
+  it("of an answer to HEAD is not there, and its length is what GET would have", function()
+    local t = T.new { upstreams = { api = { body = "four" } }, policies = { "buffer-reader" },
+      config = { lua = { path = { "tests/spec/policies" } } } }
+    assert.header(t:request { method = "HEAD" }, "Content-Length", "4")
+    local res, text, json = on_response(function(res) return res:text(), res:json() end, { body = "four" },
+      { method = "HEAD" })
+    assert.same({ "", "nil" }, { text, tostring(json) })
+    assert.header(res, "Content-Length", "4")
+    t = gateway(function(req) return mg.fetch("api", { method = req.method }) end, { body = "four" })
+    assert.header(t:request { method = "HEAD" }, "Content-Length", "4")
+    res = on_response(function(r) r:text() end, { chunks = { "fo", "ur" } }, { method = "HEAD" })
+    assert.is_nil(res:header "Content-Length")
+    res = on_response(function(r) r:text() end, { chunks = {} })
+    assert.header(res, "Content-Length", "0")
+  end)
+
   it("that is too large for a buffer is refused", function()
     local t = gateway("buffer-reader", nil, BIG)
     assert.problem(t:request { body = ("x"):rep(2000) }, 413, "content-too-large")

@@ -9,6 +9,7 @@
 --     results    places by the names that go out
 --     each       the place of a list's items
 --     claimed    what decides about the whole value: nothing below it can be changed as well
+--     closed     keep has been there: what it did not name is gone
 --     look       the place of the tree that is looked at before
 
 local path = require "moongate.transform.path"
@@ -45,6 +46,8 @@ local function add_field(place, name)
   place.tree.fields = place.tree.fields or {}
   place.tree.fields[name] = field.tree
   place.sources[name], place.results[name] = field, field
+  -- Operations behind `keep` find nothing there, though they may make it anew.
+  if place.closed then field.tree.drop = true end
   return field
 end
 
@@ -281,11 +284,13 @@ local function drop_others(place)
 end
 
 function Builder:keep(base, list)
-  local objects = {}
+  local objects, whole = {}, {}
+  for _, text in ipairs(list) do whole[find(base, text)] = true end
   for _, text in ipairs(list) do
     local _, chain, parts = find(base, text)
     for i, part in ipairs(parts) do
       local place = chain[#base + i - 1]
+      if whole[place] then break end -- another path keeps all of it
       if part ~= path.EACH then
         place.tree.only, place.kept = true, place.kept or {}
         place.kept[chain[#base + i]] = true
@@ -293,7 +298,10 @@ function Builder:keep(base, list)
       end
     end
   end
-  for place in pairs(objects) do drop_others(place) end
+  for place in pairs(objects) do
+    drop_others(place)
+    place.closed = true
+  end
 end
 
 function Builder:set(base, map)

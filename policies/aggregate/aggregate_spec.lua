@@ -874,6 +874,14 @@ describe("aggregate", function()
       assert.near(5, t:now(), 1e-6)
     end)
 
+    it("what services write, as they write it", function()
+      local big = '{"id": 123456789012345678901234567890, "n": 1.00, "n": 2}'
+      local conf = details { stream = true }
+      assert.matches('"reviews":' .. big, ask(shop(conf, { reviews = { body = big } })):text(), 1, true)
+      conf = details({ stream = true }, { reviews = { optional = true } })
+      assert.equal(null, ask(shop(conf, { reviews = { body = "<p>" } })):json().reviews)
+    end)
+
     it("the same as is sent at once", function()
       local conf = details()
       conf.stream = true

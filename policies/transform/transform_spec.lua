@@ -148,7 +148,8 @@ describe("transform", function()
     assert.equal('{"id":1,"deep":{"key":0}}', sent_body({ keep = "id", default = { ["deep.key"] = 0 } }, secret))
     assert.equal('{"id":1,"deep":{"by":0}}', sent_body({ keep = "id", set = { ["deep.by"] = 0 } }, secret))
     assert.equal('{"id":1,"key":{"by":0}}', sent_body({ keep = "id", set = { ["key.by"] = 0 } }, secret))
-    assert.equal('[{"id":1}]', sent_body({ map = { ["[]"] = { keep = "id", cast = { key = "number" } } } }, "[" .. secret .. "]"))
+    local each = { map = { ["[]"] = { keep = "id", cast = { key = "number" } } } }
+    assert.equal('[{"id":1}]', sent_body(each, "[" .. secret .. "]"))
   end)
 
   it("sets, and fills in what is missing", function()

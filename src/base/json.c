@@ -297,7 +297,7 @@ static double slow_float(const unsigned char *p, const unsigned char *end)
 static enum mg_json_token float_done(struct mg_json_reader *r, double v, const unsigned char *start,
                                      const unsigned char *end)
 {
-    if (isinf(v))
+    if (isinf(v) && !r->_text_only)
         return fail_at(r, start, "number out of range");
     r->number = v;
     r->_p = end;
@@ -374,7 +374,7 @@ static enum mg_json_token read_fraction(struct mg_json_reader *r, const unsigned
 static enum mg_json_token read_big_integer(struct mg_json_reader *r, const unsigned char *start,
                                            const unsigned char *end)
 {
-    if (!r->_big_as_float)
+    if (!r->_big_as_float && !r->_text_only)
         return fail_at(r, start, "integer out of range");
     if (end - start > MG_JSON_NUMBER_MAX)
         return fail_at(r, start, "number too long");
@@ -508,6 +508,7 @@ void mg_json_reader_init(struct mg_json_reader *r, struct mg_str input,
     r->_want = WANT_VALUE;
     r->_in_object = false;
     r->_big_as_float = o->big_numbers_as_float;
+    r->_text_only = o->text_only;
     if (mg_str_starts(input, MG_STR("\xef\xbb\xbf")))
         fail_at(r, r->_start, "byte order mark");
 }
@@ -559,11 +560,12 @@ enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error 
 
 enum mg_rc mg_json_check(struct mg_str text, struct mg_error *err)
 {
+    static const struct mg_json_options options = {.text_only = true};
     struct mg_json_reader r;
     struct mg_buf strings;
     enum mg_json_token token;
     mg_buf_init(&strings, text.n + 4); /* what the reader asks for at most */
-    mg_json_reader_init(&r, text, NULL, &strings);
+    mg_json_reader_init(&r, text, &options, &strings);
     while ((token = mg_json_next(&r)) > MG_JSON_END)
         ;
     mg_buf_release(&strings);

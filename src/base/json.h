@@ -42,6 +42,8 @@ struct mg_json_options {
     /* An integer beyond int64 becomes a float instead of an error. What is too big for a float too
      * stays an error: infinity cannot be written back. */
     bool big_numbers_as_float;
+    /* Only the text is of interest: numbers of any size pass, and have no value. */
+    bool text_only;
 };
 
 struct mg_json_reader {
@@ -58,7 +60,7 @@ struct mg_json_reader {
     unsigned _depth, _depth_limit;
     unsigned char _want;
     bool _in_object; /* the innermost open container */
-    bool _big_as_float;
+    bool _big_as_float, _text_only;
     uint64_t
         _outer[MG_JSON_DEPTH_MAX / 64]; /* a bit for each container around it: is it an object */
 };
@@ -83,8 +85,8 @@ void mg_json_reader_refuse(struct mg_json_reader *r, const char *fault);
 /* Sets "line 3 column 7: <fault>" after ERROR. Returns MG_FAIL. */
 enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error *err);
 
-/* Whether `text` is one JSON value, no deeper than MG_JSON_DEPTH; else MG_FAIL with the place of
- * what is wrong. */
+/* Whether `text` is one JSON value, no deeper than MG_JSON_DEPTH, with numbers of any size; else
+ * MG_FAIL with the place of what is wrong. */
 enum mg_rc mg_json_check(struct mg_str text, struct mg_error *err) MG_MUST_CHECK;
 
 /* Where a byte of `input` is. Reads from the start: for error texts only. */

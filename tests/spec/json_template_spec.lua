@@ -71,13 +71,12 @@ describe("a response in a value", function()
   end
 
   it("stands for its text, as it came", function()
-    local text = '{ "b" : 1.50, "a" : [ "\\u0041", 12345678901234567890123 ] }'
-    local res = with({ body = text:gsub("12345678901234567890123", "1") }, function(part)
+    local text = '{ "b" : 1.50, "a" : [ "\\u0041", 12345678901234567890123, 1e999 ] }'
+    local res = with({ body = text }, function(part)
       return mg.reply_json(200, { part = part, list = { part } })
     end)
-    local plain = text:gsub("12345678901234567890123", "1")
-    assert.is_true(res:text() == ('{"part":%s,"list":[%s]}'):format(plain, plain)
-      or res:text() == ('{"list":[%s],"part":%s}'):format(plain, plain))
+    assert.is_true(res:text() == ('{"part":%s,"list":[%s]}'):format(text, text)
+      or res:text() == ('{"list":[%s],"part":%s}'):format(text, text))
   end)
 
   it("also when it was read before, or changed", function()

@@ -6,6 +6,7 @@
 -- A run has `v`, `raw` and `req`, as moongate.aggregate.plan's functions want them.
 
 local mg = require "moongate"
+local texts = require "moongate.aggregate.text"
 
 local M = {}
 
@@ -91,11 +92,17 @@ local EMPTY = { [204] = true, [205] = true, [304] = true }
 -- What a response is in the answer, and its value. One that nobody looks into is not looked at before it turns out
 -- to be no JSON there: see M.again.
 local function take(part, res)
-  if not part.decoded then return res, nil end
-  local value, err = res:json()
+  if not part.decoded and not part.checked then return res, nil end
+  local value, err
+  if part.decoded then
+    value, err = res:json()
+    if err then err = { code = err.code, message = "not JSON: " .. err.message } end
+  else
+    value, err = texts.check(res)
+  end
   if err and EMPTY[res.status] then return nil, nil end
-  if err then return nil, nil, { code = err.code, message = "not JSON: " .. err.message } end
-  if value == null then value = nil end
+  if err then return nil, nil, err end
+  if not part.decoded or value == null then value = nil end
   return res, value
 end
 

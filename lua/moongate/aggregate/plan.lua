@@ -3,7 +3,8 @@
 --     plan.of(conf) -> plan; raises a table with `fault` for what is wrong (moongate.template.compile)
 --
 -- A plan is { parts =, answer =, failure =, independent =, ... }. Its parts stand behind those that they need. Each is
--- { name =, optional =, default =, decoded = whether expressions look into it, needs = { name = true }, make =, ... };
+-- { name =, optional =, default =, decoded = whether expressions look into it,
+--   checked = whether it has to be JSON before the answer is made, needs = { name = true }, make =, ... };
 -- make(v, raw, req, it) gives the options of a call, or nil and an error object. `v` are the parts' values by name,
 -- `raw` what stands for them in the answer: a response, whose text goes on as it is.
 
@@ -267,7 +268,10 @@ function M.of(conf)
   for _, part in ipairs(parts) do
     for name in pairs(part.looks_into) do decoded[name] = true end
   end
-  for _, part in ipairs(parts) do part.decoded = conf.stream or decoded[part.name] or false end
+  for _, part in ipairs(parts) do
+    part.decoded = decoded[part.name] or false
+    part.checked = conf.stream and not part.decoded
+  end
   answer.tells_failures = scope.uses.failures or answer.looked_into.failures or false
   return {
     parts = parts, answer = answer, failure = failure, independent = is_independent(parts) and not conf.stream,

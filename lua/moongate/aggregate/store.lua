@@ -8,6 +8,7 @@
 -- an entry of its own. So nobody gets what was said to somebody else.
 
 local mg = require "moongate"
+local texts = require "moongate.aggregate.text"
 
 local M = {}
 
@@ -40,8 +41,7 @@ end
 local function may_keep(res)
   local control = res:cache_control()
   if control["no-store"] or control["no-cache"] or control.private or res:header "Set-Cookie" then return false end
-  local _, err = res:json()
-  return not err
+  return texts.check(res) ~= nil
 end
 
 function Store:keep(key, res)

@@ -463,7 +463,8 @@ static void test_check(void **state)
 {
     (void)state;
     struct mg_error err;
-    static const char *const good[] = {"1", " {\"a\" : [\"\\u0041\", null]}\n", "\"x\""};
+    static const char *const good[] = {"1", " {\"a\" : [\"\\u0041\", null]}\n", "\"x\"", "-1e999",
+                                       "99999999999999999999"};
     static const char *const bad[] = {"", " ", "{", "1 2", "[1,]", "\"\xff\"", "nul"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_int_equal(mg_json_check(mg_str_c(good[i]), &err), MG_OK);

@@ -289,7 +289,7 @@ static void set_host(lua_State *L, struct mg_handle *h)
 static void set_path(lua_State *L, struct mg_handle *h)
 {
     struct mg_request *req = h->object;
-    struct mg_str normal, whole, query;
+    struct mg_str normal = MG_STR_NONE, whole, query;
     check_kind(L, F_PATH, "string", lua_isstring(L, 3));
     struct mg_str path = mg_context_copy(h->ctx, L, 3);
     enum mg_uri_rc rc = MG_URI_NOT_ABSOLUTE;

@@ -1,4 +1,4 @@
-/* Bodies as Lua sees them: whole, in pieces, rewritten, or written by a function. Worker thread. */
+/* Bodies as Lua sees them: whole, in pieces, replaced or rewritten. Worker thread. */
 #ifndef MG_SCRIPT_LIB_BODY_H
 #define MG_SCRIPT_LIB_BODY_H
 
@@ -20,9 +20,6 @@ int mg_lib_body_transform(lua_State *L);
     {                                                                                              \
         "transform", mg_lib_body_transform                                                         \
     }
-
-/* A body that the Lua function at `index` writes: fn(write). In the context's arena. */
-struct mg_body *mg_lib_body_written(lua_State *L, int index, struct mg_context *ctx);
 
 /* The word for a body that broke, as err.code has it. */
 const char *mg_lib_body_error_code(const struct mg_body *b, bool request);

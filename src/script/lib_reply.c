@@ -12,6 +12,7 @@
 #include "gateway/problem.h"
 #include "script/lib_body.h"
 #include "script/lib_message.h"
+#include "script/made_body.h"
 
 static struct mg_response *new_response(lua_State *L, struct mg_context *ctx, int arg)
 {
@@ -144,7 +145,7 @@ static int l_stream(lua_State *L)
     struct mg_response *res = new_response(L, ctx, 1);
     luaL_checktype(L, 3, LUA_TFUNCTION);
     mg_lib_message_add_table(L, 2, ctx, res->msg);
-    res->body = mg_lib_body_written(L, 3, ctx);
+    res->body = mg_made_body_written(L, 3, ctx);
     return push_response(L, ctx, res);
 }
 

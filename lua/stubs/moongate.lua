@@ -271,7 +271,7 @@ function Request:copy() end
 ---A response on its way back, or of mg.fetch and its kin, or made here.
 ---@class moongate.Response: moongate.Message
 ---@field status integer (settable) 200 to 599
----@field source "upstream"|"policy"|"gateway" who made it
+---@field source "upstream"|"cache"|"policy"|"gateway" who made it
 ---@field error? moongate.ResponseError of a response that the gateway made
 ---@field upstream? moongate.Upstream which backend was asked
 local Response = {}

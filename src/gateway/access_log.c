@@ -149,8 +149,7 @@ static struct mg_str value_error(struct mg_exchange *ex)
 
 static struct mg_str value_source(struct mg_exchange *ex)
 {
-    static const char *const names[] = {"upstream", "policy", "gateway"};
-    return ex->answered ? mg_str_c(names[ex->res->source]) : MG_STR_NONE;
+    return ex->answered ? mg_str_c(mg_source_name(ex->res->source)) : MG_STR_NONE;
 }
 
 /* --- formats --- */

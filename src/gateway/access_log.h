@@ -15,7 +15,7 @@
  *   - connect_ms, first_byte_ms   from the start of the fetch
  *   - reason          why it ended early
  *   - error           the gateway's own error code
- *   - source          upstream, policy or gateway
+ *   - source          upstream, cache, policy or gateway
  *
  * What is not there is "-"; quotes, backslashes and control characters are escaped ("\x22"), so
  * that no client can forge a line. Header fields with secrets (base/redact.h) are not shown. Worker

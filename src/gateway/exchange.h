@@ -287,6 +287,8 @@ void mg_request_save(struct mg_exchange *ex, struct mg_request *req,
 void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
                         struct mg_request_state *state);
 
+/* "upstream", "cache", "policy" or "gateway". */
+const char *mg_source_name(enum mg_source source);
 /* A response of our own making, without a body; in the arena. */
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source);
 void mg_response_set_body(struct mg_response *res, struct mg_arena *arena, struct mg_str bytes);

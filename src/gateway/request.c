@@ -162,6 +162,15 @@ void mg_request_restore(struct mg_exchange *ex, struct mg_request *req,
         hooks->request_restored(ex, req, state->script);
 }
 
+const char *mg_source_name(enum mg_source source)
+{
+    static const char *const names[] = {[MG_SOURCE_UPSTREAM] = "upstream",
+                                        [MG_SOURCE_CACHE] = "cache",
+                                        [MG_SOURCE_POLICY] = "policy",
+                                        [MG_SOURCE_GATEWAY] = "gateway"};
+    return names[source];
+}
+
 struct mg_response *mg_response_new(struct mg_arena *arena, unsigned status, enum mg_source source)
 {
     struct {

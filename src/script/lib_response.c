@@ -14,11 +14,6 @@ static const char *const fields[] = {
     [F_UPSTREAM] = "upstream", [F_UPSTREAM + 1] = NULL,
 };
 
-static const char *const sources[] = {[MG_SOURCE_UPSTREAM] = "upstream",
-                                      [MG_SOURCE_CACHE] = "cache",
-                                      [MG_SOURCE_POLICY] = "policy",
-                                      [MG_SOURCE_GATEWAY] = "gateway"};
-
 static void set_seconds(lua_State *L, const char *key, uint64_t from_ns, uint64_t to_ns)
 {
     if (!from_ns || to_ns < from_ns)
@@ -73,7 +68,7 @@ static void get(lua_State *L, struct mg_handle *h, int field)
         lua_pushinteger(L, res->msg->status);
         break;
     case F_SOURCE:
-        lua_pushstring(L, sources[res->source]);
+        lua_pushstring(L, mg_source_name(res->source));
         break;
     case F_ERROR:
         push_error(L, res);

@@ -105,6 +105,23 @@ describe("JSON lines", function()
     assert.equal(32, #line.request_id)
   end)
 
+  it("say who made the response", function()
+    local up = E.upstream { body = "hello", headers = { ["Cache-Control"] = "max-age=60" } }
+    local g = start({ to = "access.log", format = "${url} ${source} ${error}" }, {
+      services = { up = { backends = { up.address } } },
+      routes = {
+        { match = "/up", service = "up" }, { match = "/kept", service = "up", policies = { { cache = {} } } },
+        { match = "/own", policies = REPLY },
+      },
+    })
+    for _, path in ipairs { "/up", "/kept", "/kept", "/own", "/none" } do g:get(path) end
+    local seen = {}
+    for _, line in ipairs(wait_lines(g.folder .. "/access.log", 5)) do seen[line] = true end
+    for _, line in ipairs { "/up upstream -", "/kept cache -", "/own policy -", "/none gateway no_route" } do
+      assert.is_true(seen[line], line)
+    end
+  end)
+
   it("say why a request ended early", function()
     local up = E.upstream(function() E.sleep(5) end)
     local g = start({ to = "access.log" }, {

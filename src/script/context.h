@@ -17,7 +17,8 @@
 struct mg_context {
     struct mg_script *script;
     struct mg_worker_generation *wg;
-    struct mg_exchange *ex; /* NULL: a background task */
+    struct mg_exchange *ex; /* NULL: a background task, or a copied request */
+    double started;         /* of a copied request: when it came, in seconds since 1970 */
     struct mg_request *req; /* of the exchange; NULL: none */
     struct mg_arena *arena;
     struct mg_link tasks; /* of mg_task.owned: they end with the context */

@@ -176,6 +176,11 @@ static double wall_of(const struct mg_context *ctx, uint64_t ns)
     return mg_loop_wall(loop) + ((double)ns - (double)mg_loop_now(loop)) / 1e9;
 }
 
+static double started_of(const struct mg_context *ctx)
+{
+    return ctx->ex ? wall_of(ctx, ctx->ex->in->started_ns) : ctx->started;
+}
+
 static void push_deadline(lua_State *L, const struct mg_handle *h)
 {
     if (h->ctx->ex && h->ctx->ex->deadline_ns)
@@ -243,7 +248,7 @@ static void get(lua_State *L, struct mg_handle *h, int field)
         push_ctx(L);
         break;
     case F_STARTED:
-        lua_pushnumber(L, h->ctx->ex ? wall_of(h->ctx, h->ctx->ex->in->started_ns) : 0);
+        lua_pushnumber(L, started_of(h->ctx));
         break;
     case F_DEADLINE:
         push_deadline(L, h);
@@ -656,6 +661,7 @@ static int l_copy(lua_State *L)
     mg_request_set_body(&b->req,
                         req->is_buffered ? mg_arena_str(arena, req->buffered) : MG_STR_NONE);
     b->ctx.req = &b->req;
+    b->ctx.started = started_of(h->ctx);
     mg_handle_push_loose(L, &b->ctx, MG_HANDLE_REQUEST, &b->req, -1);
     copy_value(L, MG_HANDLE_AUTH);
     copy_value(L, MG_HANDLE_TLS);

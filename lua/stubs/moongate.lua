@@ -382,7 +382,7 @@ function mg.sse(event) end
 ---@class moongate.FetchOptions
 ---@field method? string default "GET"
 ---@field path? string begins with `/`, percent-encoded
----@field query? string|table<string, string|number>
+---@field query? string|table<string, string|number|(string|number)[]>
 ---@field headers? moongate.Headers
 ---@field body? string
 ---@field json? any

@@ -70,6 +70,31 @@ static void set_method(lua_State *L, struct mg_context *ctx, const char *what,
         luaL_error(L, "%s: method cannot be CONNECT", what);
 }
 
+/* `name=value` for the value on top, which is taken off. */
+static void add_query_value(lua_State *L, struct mg_context *ctx, const char *what,
+                            struct mg_buf *all, struct mg_str name)
+{
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "%s: query: expected strings or numbers, or lists of them", what);
+    struct mg_str value =
+        mg_uri_encode_arena(ctx->arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
+    mg_buf_printf(all, "%s%.*s=%.*s", all->n ? "&" : "", MG_STR_ARGS(name), MG_STR_ARGS(value));
+    lua_pop(L, 1);
+}
+
+/* The value on top, or each of its items. */
+static void add_query_values(lua_State *L, struct mg_context *ctx, const char *what,
+                             struct mg_buf *all, struct mg_str name)
+{
+    if (!lua_istable(L, -1)) {
+        add_query_value(L, ctx, what, all, name);
+        return;
+    }
+    for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++)
+        add_query_value(L, ctx, what, all, name);
+    lua_pop(L, 2);
+}
+
 /* A string as it is, or a table of names and values. */
 static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
                       struct mg_call_options *o)
@@ -82,8 +107,9 @@ static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
         return;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-        if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
-            luaL_error(L, "%s: query: expected names and strings or numbers", what);
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "%s: query: expected names as keys, got a %s", what,
+                       luaL_typename(L, -2));
     struct mg_instances *instances = ctx->wg->script;
     struct mg_buf *all = &instances->scratch;
     mg_buf_reset(all);
@@ -91,9 +117,7 @@ static void set_query(lua_State *L, struct mg_context *ctx, const char *what,
     for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
         struct mg_str k = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
         lua_rawget(L, -3);
-        struct mg_str v = mg_uri_encode_arena(arena, mg_context_copy(ctx, L, -1), MG_URI_QUERY);
-        lua_pop(L, 1);
-        mg_buf_printf(all, "%s%.*s=%.*s", all->n ? "&" : "", MG_STR_ARGS(k), MG_STR_ARGS(v));
+        add_query_values(L, ctx, what, all, k);
     }
     lua_pop(L, 2);
     if (all->failed)

@@ -73,6 +73,10 @@ describe("mg.fetch", function()
       assert.equal("y=2", ask({ path = "/a?x=1", query = "y=2" }).query)
       assert.equal("a%20b=c%26d", ask({ query = { ["a b"] = "c&d" } }).query)
       assert.equal("n=7", ask({ query = { n = 7 } }).query)
+      assert.equal("a=1&a=x%20y&b=2", ask({ query = { a = { 1, "x y" }, b = 2, c = {} } }).query)
+      for _, bad in ipairs { { a = true }, { a = { {} } }, { "x" }, { a = { 1, print } } } do
+        raises("mg.fetch: query: expected ", mg.fetch, "api", { query = bad })
+      end
       assert.equal("a=1&b=2&c=x&d=y&e=z", ask({ query = { e = "z", b = 2, a = 1, d = "y", c = "x" } }).query)
       local sent = ask { method = "POST", body = "text", headers = { ["X-A"] = "1", ["X-B"] = { "2", "3" },
         Host = "other" } }

@@ -34,6 +34,28 @@ describe("cache", function()
     assert.called("api", 2)
   end)
 
+  it("tells who made a response, and which backend was asked", function()
+    local seen, broken
+    local function watch(req, next)
+      local res = next(req)
+      seen = { res.source, res.upstream and res.upstream.service, res.upstream and res.upstream.attempts }
+      return res
+    end
+    local t = T.new { policies = { watch, { cache = { stale_if_error = 600 } } }, upstreams = { api = function(req)
+      if broken then return { status = 500 } end
+      if req:header "If-None-Match" then return { status = 304 } end
+      return { headers = { ["Cache-Control"] = "max-age=60", ETag = '"a"' } }
+    end } }
+    local function ask() t:request "/a"; return seen end
+    assert.same({ "upstream", "api", 1 }, ask())
+    assert.same({ "cache" }, ask())
+    t:advance(61)
+    assert.same({ "cache", "api", 1 }, ask())
+    t:advance(61)
+    broken = true
+    assert.same({ "cache", "api", 1 }, ask())
+  end)
+
   it("tells URLs and hosts apart", function()
     local t = gateway({}, FRESH)
     for _, path in ipairs { "/a", "/b", "/a?x=1", "/a?x=2", "/a?" } do t:request(path) end

@@ -157,11 +157,24 @@ static void collect_own(struct mg_cache_job *job, const struct mg_cache_answer *
                            job->leader->arena, &job->leader->own);
 }
 
+/* That an entry is there, while the job still knows how that came. */
+static struct mg_cache_outcome outcome_of(const struct mg_cache_job *job,
+                                          struct mg_cache_entry *entry, unsigned status)
+{
+    const struct mg_response *res = mg_detached_response(job->detached);
+    return (struct mg_cache_outcome){.entry = entry,
+                                     .status = status,
+                                     .source = res->source,
+                                     .fetch = job->leader && res->fetch
+                                                  ? mg_fetch_account(res->fetch, job->leader->arena)
+                                                  : NULL};
+}
+
 static void stored(struct mg_cache_job *job, struct mg_cache_entry *entry, unsigned status)
 {
     struct mg_cache *store = store_of(job);
     struct mg_cache_leader *leader = job->leader;
-    const struct mg_cache_outcome outcome = {.entry = entry, .status = status};
+    const struct mg_cache_outcome outcome = outcome_of(job, entry, status);
     /* First, so that what is there already is read in one go: then the length is known. */
     start_pump(job);
     tell(leader, store, &outcome);
@@ -186,10 +199,9 @@ static void keep_old(struct mg_cache_job *job, bool validated, unsigned status)
 {
     struct mg_cache *store = store_of(job);
     struct mg_cache_leader *leader = job->leader;
-    const struct mg_cache_outcome outcome = {.entry = mg_cache_ref(job->old),
-                                             .validated = validated,
-                                             .failed = !validated,
-                                             .status = status};
+    struct mg_cache_outcome outcome = outcome_of(job, mg_cache_ref(job->old), status);
+    outcome.validated = validated;
+    outcome.failed = !validated;
     fail_fill(job, MG_CACHE_FAILED);
     end(job, validated ? NULL : "stale-if-error");
     tell(leader, store, &outcome);
@@ -239,7 +251,8 @@ static void renew(struct mg_cache_job *job, const struct mg_message *updated,
         publish(job, entry, answer->vary);
     else
         entry = mg_cache_ref(job->old);
-    const struct mg_cache_outcome outcome = {.entry = entry, .validated = true, .status = 304};
+    struct mg_cache_outcome outcome = outcome_of(job, entry, 304);
+    outcome.validated = true;
     end(job, NULL);
     tell(leader, store, &outcome);
 }

@@ -27,6 +27,10 @@ struct mg_cache_outcome {
     const struct mg_response *response;
     enum mg_cache_storing storing; /* why it was not stored */
     unsigned status;               /* of the origin's response */
+    /* Of an entry: who made the origin's response, and how it was fetched, in the leader's arena
+     * (NULL: it was not). */
+    enum mg_source source;
+    struct mg_fetch *fetch;
 };
 
 struct mg_cache_asking {

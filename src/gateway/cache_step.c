@@ -44,6 +44,9 @@ struct visit {
     int64_t began; /* seconds since 1970 */
     struct mg_cache_decision decision;
     struct mg_cache_status status; /* what Cache-Status will tell */
+    /* What came from the store has just been made by him, and fetched so; NULL: by nobody. */
+    enum mg_source made_by;
+    struct mg_fetch *fetch;
     struct mg_cache_leader leader; /* with a job while it leads */
     /* While it leads without a job. */
     struct mg_cache_fill *fill; /* NULL: none, or it is kept already */
@@ -165,6 +168,10 @@ static void answer_from_store(struct visit *v)
         look(v);
         return;
     }
+    if (!hit) {
+        res->source = v->made_by;
+        res->fetch = v->fetch;
+    }
     add_own(v, res->msg);
     v->status.has_ttl = hit;
     v->status.ttl = a.ttl;
@@ -229,6 +236,9 @@ static void on_outcome(struct mg_cache_leader *leader, const struct mg_cache_out
     v->found.entry = outcome->entry;
     v->status.forward_status = (uint16_t)outcome->status;
     v->status.stored = !outcome->failed;
+    v->fetch = outcome->fetch;
+    if (!outcome->validated && !outcome->failed)
+        v->made_by = outcome->source;
     answer_from_store(v);
 }
 
@@ -284,6 +294,7 @@ static void on_fetched_here(struct mg_walk *inner, void *arg)
         if (res->body)
             mg_body_cancel(res->body);
         mg_cache_fill_fail(take_fill(v), MG_CACHE_FAILED);
+        v->fetch = res->fetch;
         answer_from_store(v);
         return;
     }
@@ -662,6 +673,7 @@ enum mg_step_result mg_cache_step_request(const struct mg_step *step, struct mg_
     v->walk = w;
     v->o = step->options;
     v->status.cache = MG_STR("moongate");
+    v->made_by = MG_SOURCE_CACHE;
     v->began = now_s(v);
     mg_wait_begin(&v->wait, mg_walk_wait(w), leave, v);
     v->running = true;

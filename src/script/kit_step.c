@@ -77,7 +77,8 @@ static enum mg_step_result request(const struct mg_step *step, struct mg_walk *w
 /* Has anything but the forwarding itself looked at the response's body? */
 static bool is_touched(const struct mg_response *res)
 {
-    return res->is_buffered || !res->fetch || res->body != &res->fetch->out->response_body;
+    return res->is_buffered || !res->fetch || !res->fetch->out ||
+           res->body != &res->fetch->out->response_body;
 }
 
 static enum mg_step_result response(const struct mg_step *step, struct mg_walk *w)

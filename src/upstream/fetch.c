@@ -504,6 +504,29 @@ void mg_fetch_end(struct mg_fetch *f)
         mg_gate_leave(f->_guards->gate);
 }
 
+static void let_go(void *arg)
+{
+    mg_backend_unref(arg);
+}
+
+struct mg_fetch *mg_fetch_account(const struct mg_fetch *f, struct mg_arena *arena)
+{
+    struct mg_fetch *account = mg_arena_calloc(arena, sizeof *account);
+    account->picker = f->picker;
+    account->error = f->error;
+    account->attempts = f->attempts;
+    account->started_ns = f->started_ns;
+    account->connected_ns = f->connected_ns;
+    account->first_byte_ns = f->first_byte_ns;
+    account->_ended = true;
+    if (f->backend) {
+        mg_backend_ref(f->backend);
+        account->backend = f->backend;
+        mg_arena_on_release(arena, let_go, f->backend);
+    }
+    return account;
+}
+
 int mg_fetch_error_status(const struct mg_fetch *f)
 {
     switch (f->error) {

@@ -49,7 +49,7 @@ struct mg_fetch {
     uint32_t attempts;          /* connections that were tried, hedges among them */
     uint64_t started_ns, connected_ns, first_byte_ns; /* loop time; 0: not reached */
     uint64_t retry_after_ns; /* of a refusal: when it is worth coming back; 0: soon */
-    struct mg_outbound *out; /* never NULL */
+    struct mg_outbound *out; /* never NULL, but in accounts */
 
     /* Private. */
     const struct mg_service_config *_config;
@@ -71,6 +71,10 @@ struct mg_fetch {
 
 void mg_fetch_start(struct mg_fetch *f);
 void mg_fetch_end(struct mg_fetch *f);
+
+/* In the arena: what came of `f`, for those who tell of it when it is gone. It is read only, with
+ * neither `detail` nor `out`. The backend is kept until the arena goes; the picker is borrowed. */
+struct mg_fetch *mg_fetch_account(const struct mg_fetch *f, struct mg_arena *arena);
 
 /* The status that the client gets for f->error, by the rule of the config: 503, 504, 502. */
 int mg_fetch_error_status(const struct mg_fetch *f);

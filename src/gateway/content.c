@@ -60,8 +60,8 @@ void mg_content_weaken_etag(struct mg_message *m)
     if (!etag || mg_str_starts(mg_field_value(etag), MG_STR("W/")))
         return;
     struct mg_str old = mg_field_value(etag);
-    mg_fields_set_id(&m->fields, m->arena, MG_FIELD_ETAG,
-                     mg_arena_printf(m->arena, "W/%.*s", MG_STR_ARGS(old)));
+    m->weakened = mg_arena_printf(m->arena, "W/%.*s", MG_STR_ARGS(old));
+    mg_fields_set_id(&m->fields, m->arena, MG_FIELD_ETAG, m->weakened);
 }
 
 void mg_content_forget_bytes(struct mg_message *m)

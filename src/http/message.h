@@ -127,6 +127,7 @@ struct mg_message {
     bool expect_continue;   /* request: Expect: 100-continue */
     struct mg_str upgrade;  /* protocols asked for (request) or switched to (101); empty: none */
     bool te_trailers;       /* request: the sender takes trailers */
+    struct mg_str weakened; /* the ETag that stands in place of a strong one; empty: none does */
 
     /* Names alone, of which nothing comes late any more; see mg_message_settle. */
     struct mg_fields settled;

@@ -476,17 +476,24 @@ int mg_lib_body_chunks(lua_State *L)
 
 /* --- setting --- */
 
+/* Of exactly the old bytes: it may only look weak since their coding was taken off. */
+static bool is_strong(const struct mg_message *m, struct mg_str etag)
+{
+    return !mg_str_starts(etag, MG_STR("W/")) || (m->weakened.n && mg_str_eq(etag, m->weakened));
+}
+
 /* What described the old bytes does not describe the new ones. */
 static void forget_old_body(struct mg_handle *h)
 {
-    struct mg_fields *fields = &mg_lib_message_of(h)->fields;
+    struct mg_message *m = mg_lib_message_of(h);
+    struct mg_fields *fields = &m->fields;
     mg_fields_remove_id(fields, MG_FIELD_CONTENT_ENCODING);
     mg_fields_remove_id(fields, MG_FIELD_CONTENT_DIGEST);
     mg_fields_remove_id(fields, MG_FIELD_REPR_DIGEST);
     mg_fields_remove_id(fields, MG_FIELD_DIGEST);
     mg_fields_remove_id(fields, MG_FIELD_CONTENT_MD5);
     const struct mg_field *etag = mg_fields_get(fields, MG_FIELD_ETAG);
-    if (etag && !mg_str_starts(mg_field_value(etag), MG_STR("W/")))
+    if (etag && is_strong(m, mg_field_value(etag)))
         mg_fields_remove_id(fields, MG_FIELD_ETAG);
 }
 

@@ -27,7 +27,7 @@ timeout -k 10 $limit "${run[@]}" --output=plainTerminal "${paths[@]}" >"$log" 2>
 status=$?
 
 # "12 successes / 1 failure / 0 errors / 2 pending : 0.01 seconds"
-sum=$(grep -E '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
+sum=$(grep -aE '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
 if [ -n "$sum" ]; then
     read -r passed _ _ failures _ _ errors _ _ pending _ <<<"$sum"
     failed=$((failures + errors))

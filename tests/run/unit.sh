@@ -41,7 +41,7 @@ for name in ${programs[@]+"${programs[@]}"}; do
     passed=$((passed + ok)) failed=$((failed + bad)) pending=$((pending + skipped))
     if [ "$bad" != 0 ] || [ -n "${V-}" ]; then
         echo "--- $name${why:+: $why}"
-        if [ -n "${V-}" ]; then cat "$out/$name"; else grep -v '^ok ' "$out/$name"; fi
+        if [ -n "${V-}" ]; then cat "$out/$name"; else grep -av '^ok ' "$out/$name"; fi
     fi
 done
 [ $pending = 0 ] || echo "unit: $pending pending"

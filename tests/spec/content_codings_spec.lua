@@ -47,10 +47,9 @@ describe("a response that came coded", function()
       if name ~= "transform" then assert.equal("hello\n", seen) end
       -- What a step makes has no coding unless it says so.
       assert.equal(name ~= "chunks" and "gzip" or nil, res:header "Content-Encoding")
-      if name ~= "chunks" then
-        assert.header(res, "Vary", "Accept-Encoding")
-        assert.header(res, "ETag", 'W/"1"')
-      end
+      if name ~= "chunks" then assert.header(res, "Vary", "Accept-Encoding") end
+      -- It was strong: of bytes that are others now, and may mean something else when a step has set them.
+      assert.equal(name == "text" and 'W/"1"' or nil, res:header "ETag")
       assert.equal("hello\n", content(res))
       assert.is_nil(res:header "Content-MD5")
     end)

@@ -60,10 +60,20 @@ static struct mg_str word_of(struct mg_str slug)
     return slug;
 }
 
-struct mg_str mg_problem_content_type(const struct mg_generation *gen)
+static void add_default(struct mg_message *m, struct mg_arena *arena, enum mg_field_id id,
+                        struct mg_str value)
 {
-    return gen->errors_format == MG_ERRORS_SIMPLE ? MG_STR("application/json")
-                                                  : MG_STR("application/problem+json");
+    if (!mg_fields_get(&m->fields, id))
+        mg_fields_add_id(&m->fields, arena, id, value);
+}
+
+void mg_problem_add_fields(struct mg_request *req, struct mg_message *m)
+{
+    bool simple = req->wg->gen->errors_format == MG_ERRORS_SIMPLE;
+    add_default(m, req->arena, MG_FIELD_CONTENT_TYPE,
+                simple ? MG_STR("application/json") : MG_STR("application/problem+json"));
+    if (simple)
+        add_default(m, req->arena, MG_FIELD_X_REQUEST_ID, mg_request_id(req));
 }
 
 static void add_ours(struct mg_buf *b, struct mg_request *req, unsigned status, struct mg_str slug,
@@ -110,8 +120,7 @@ struct mg_response *mg_problem_with(struct mg_request *req, unsigned status, con
 {
     struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_GATEWAY);
     res->error_code = error_code;
-    mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
-                     mg_problem_content_type(req->wg->gen));
+    mg_problem_add_fields(req, res->msg);
     mg_response_set_body(res, req->arena,
                          mg_problem_body(req, status, mg_str_c(slug), detail, members, 0));
     return res;
@@ -127,8 +136,7 @@ struct mg_response *mg_problem_of_policy(struct mg_request *req, unsigned status
                                          struct mg_str slug, struct mg_str detail)
 {
     struct mg_response *res = mg_response_new(req->arena, status, MG_SOURCE_POLICY);
-    mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE,
-                     mg_problem_content_type(req->wg->gen));
+    mg_problem_add_fields(req, res->msg);
     mg_response_set_body(res, req->arena,
                          mg_problem_body(req, status, slug, detail, MG_STR_NONE, 0));
     return res;

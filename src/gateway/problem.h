@@ -43,7 +43,9 @@ unsigned mg_problem_member_of(struct mg_str name);
  * In the arena. */
 struct mg_str mg_problem_body(struct mg_request *req, unsigned status, struct mg_str slug,
                               struct mg_str detail, struct mg_str members, unsigned given);
-/* "application/problem+json", or "application/json" for the simple form. */
-struct mg_str mg_problem_content_type(const struct mg_generation *gen);
+/* The fields that go with such a body, where `m` has none of that name: Content-Type
+ * ("application/problem+json", or "application/json" for the simple form), and X-Request-ID with
+ * the simple form, which has no room for it. In the request's arena. */
+void mg_problem_add_fields(struct mg_request *req, struct mg_message *m);
 
 #endif

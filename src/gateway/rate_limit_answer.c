@@ -140,12 +140,6 @@ static struct mg_response *new_answer(struct mg_request *req, unsigned status, u
     return res;
 }
 
-static void set_body(struct mg_response *res, struct mg_str type, struct mg_str body)
-{
-    mg_fields_add_id(&res->msg->fields, res->msg->arena, MG_FIELD_CONTENT_TYPE, type);
-    mg_response_set_body(res, res->msg->arena, body);
-}
-
 static uint64_t whole_seconds(double seconds)
 {
     return seconds > 1 ? (uint64_t)ceil(seconds) : 1;
@@ -160,21 +154,29 @@ static struct mg_str simple_body(struct mg_arena *arena, uint64_t seconds)
         (unsigned long long)seconds);
 }
 
+static struct mg_str body_of(const struct mg_rate_limit_options *o,
+                             const struct mg_rate_limit_word *word, struct mg_request *req,
+                             uint64_t seconds)
+{
+    if (o->body.n)
+        return o->body;
+    if (req->wg->gen->errors_format == MG_ERRORS_SIMPLE)
+        return simple_body(req->arena, seconds);
+    return mg_problem_body(req, o->status, MG_STR(PROBLEMS "quota-exceeded"), MG_STR_NONE,
+                           word->limit->members, 0);
+}
+
 struct mg_response *mg_rate_limit_refusal(const struct mg_rate_limit_options *o,
                                           const struct mg_rate_limit_word *word,
                                           struct mg_request *req)
 {
-    const struct mg_generation *gen = req->wg->gen;
     uint64_t seconds = whole_seconds(word->retry_after_s);
     struct mg_response *res = new_answer(req, o->status, seconds);
     if (o->body.n)
-        set_body(res, o->type, o->body);
-    else if (gen->errors_format == MG_ERRORS_SIMPLE)
-        set_body(res, mg_problem_content_type(gen), simple_body(req->arena, seconds));
+        mg_fields_add_id(&res->msg->fields, req->arena, MG_FIELD_CONTENT_TYPE, o->type);
     else
-        set_body(res, mg_problem_content_type(gen),
-                 mg_problem_body(req, o->status, MG_STR(PROBLEMS "quota-exceeded"), MG_STR_NONE,
-                                 word->limit->members, 0));
+        mg_problem_add_fields(req, res->msg);
+    mg_response_set_body(res, req->arena, body_of(o, word, req, seconds));
     mg_rate_limit_tell(o, word, res, true);
     return res;
 }

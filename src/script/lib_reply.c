@@ -119,7 +119,7 @@ static int l_problem(lua_State *L)
         return luaL_error(L, "mg.problem can only be called while a request is served");
     mg_response_set_body(res, ctx->arena,
                          mg_problem_body(ctx->req, res->msg->status, slug, detail, members, given));
-    default_type(ctx, res, mg_problem_content_type(ctx->wg->gen));
+    mg_problem_add_fields(ctx->req, res->msg);
     return push_response(L, ctx, res);
 }
 

@@ -1180,11 +1180,18 @@ describe("mg.problem", function()
       kind "https://iana.org/assignments/http-problem-types#quota-exceeded")
   end)
 
-  it("may be simple", function()
-    local res = gateway(function() return mg.problem(400, "bad", "so bad") end, nil,
-      { config = { errors = { format = "simple" } } }):request "/"
+  it("may be simple, with the request's id in the header", function()
+    local simple = { config = { errors = { format = "simple" } } }
+    local res, req = gateway(function() return mg.problem(400, "bad", "so bad") end, nil, simple):request "/"
     assert.header(res, "Content-Type", "application/json")
+    assert.header(res, "X-Request-ID", req.id)
     assert.equal('{"error":"so bad"}', res:text())
+    res, req = gateway(function() error "x" end, nil, simple):request "/"
+    assert.header(res, "X-Request-ID", req.id)
+    assert.equal('{"error":"Internal Server Error"}', res:text())
+    res = gateway(function() return mg.problem(400, "bad", nil, { headers = { ["X-Request-ID"] = "7" } }) end, nil,
+      simple):request "/"
+    assert.header(res, "X-Request-ID", "7")
   end)
 
   it("has members of the policy in place of its own", function()

@@ -175,7 +175,8 @@ static void print_fault(struct mg_str json)
             continue;
         told = mg_json_next(&r) == MG_JSON_STRING;
         if (told)
-            fprintf(stderr, "%.*s", MG_STR_ARGS(r.text));
+            fprintf(stderr, "%.*s%s", MG_STR_ARGS(r.text),
+                    r.text.n && r.text.p[r.text.n - 1] == '\n' ? "" : "\n");
     }
     if (!told)
         fprintf(stderr, "%.*s\n", MG_STR_ARGS(json));

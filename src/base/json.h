@@ -42,7 +42,8 @@ struct mg_json_options {
     /* An integer beyond int64 becomes a float instead of an error. What is too big for a float too
      * stays an error: infinity cannot be written back. */
     bool big_numbers_as_float;
-    /* Only the text is of interest: numbers of any size pass, and have no value. */
+    /* Only the text is of interest: numbers of any size that MG_JSON_NUMBER_MAX bytes can tell
+     * pass, and have no value. */
     bool text_only;
 };
 
@@ -85,8 +86,8 @@ void mg_json_reader_refuse(struct mg_json_reader *r, const char *fault);
 /* Sets "line 3 column 7: <fault>" after ERROR. Returns MG_FAIL. */
 enum mg_rc mg_json_reader_error(const struct mg_json_reader *r, struct mg_error *err);
 
-/* Whether `text` is one JSON value, no deeper than MG_JSON_DEPTH, with numbers of any size; else
- * MG_FAIL with the place of what is wrong. */
+/* Whether `text` is one JSON value, no deeper than MG_JSON_DEPTH, with numbers of at most
+ * MG_JSON_NUMBER_MAX bytes; else MG_FAIL with the place of what is wrong. */
 enum mg_rc mg_json_check(struct mg_str text, struct mg_error *err) MG_MUST_CHECK;
 
 /* Where a byte of `input` is. Reads from the start: for error texts only. */

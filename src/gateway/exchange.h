@@ -22,8 +22,8 @@ struct mg_walk;
 /* A request as steps see and change it: the client's own, or a copy of it. */
 struct mg_request {
     struct mg_exchange *ex; /* NULL for a copy that outlives its exchange */
-    /* In which steps see it: `ex`, or that in which a copy was given to a walk; NULL: none, or it
-     * is over. */
+    /* In which steps see it: `ex`, or of a copy that whose step runs, or ran last; NULL: none, or
+     * it is over. */
     struct mg_exchange *seen_in;
     struct mg_worker_generation *wg;
     struct mg_arena *arena;

@@ -217,6 +217,13 @@ static void turn_back(struct mg_walk *w)
     w->phase = w->res ? MG_WALK_UP : MG_WALK_DONE;
 }
 
+/* A copy may be on its way in several exchanges at a time: who its client is, is asked of the one
+ * whose step runs. */
+static void show_request(const struct mg_walk *w)
+{
+    w->req->seen_in = w->ex;
+}
+
 static enum progress step_down(struct mg_walk *w)
 {
     if (w->at == w->pipeline->count) {
@@ -226,6 +233,7 @@ static enum progress step_down(struct mg_walk *w)
     }
     const struct mg_step *step = &w->pipeline->steps[w->at];
     note_reached(w, step);
+    show_request(w);
     enum mg_step_entry entry = MG_STEP_SKIP;
     if (flags_of(w, step) & MG_STEP_HAS_REQUEST)
         entry = step->ops->enter(step, w);
@@ -242,6 +250,7 @@ static enum progress step_down(struct mg_walk *w)
     if (w->phase == MG_WALK_UP)
         return GO_ON; /* the body was refused */
     w->acting = true;
+    show_request(w); /* collecting its body may have taken time */
     switch (step->ops->request(step, w)) {
     case MG_STEP_NEXT:
         pass_step(w);
@@ -264,6 +273,7 @@ static enum progress step_up(struct mg_walk *w)
         return GO_ON;
     }
     const struct mg_step *step = &w->pipeline->steps[w->at - 1];
+    show_request(w);
     if (!(flags_of(w, step) & MG_STEP_HAS_RESPONSE) ||
         step->ops->enter_response(step, w) != MG_STEP_ENTER) {
         w->at--;

@@ -12,8 +12,8 @@
  *   - `s-maxage` forbids stale answers, as RFC 9111 5.2.2.10 has it, but a stale-while-revalidate
  * or stale-if-error that the origin wrote beside it counts. `must-revalidate`, `proxy-revalidate`
  *     and `no-cache` always win. The operator's windows count only where nothing forbids it.
- *   - A part (206) is kept for requests that ask for the very same one, and for nobody else: parts
- *     are not put together (RFC 9111 3.4). Pragma is not looked at (RFC 9111 5.4).
+ *   - A part (206) is kept for requests that ask for that one, or for less of it: parts are not
+ *     put together (RFC 9111 3.4). Pragma is not looked at (RFC 9111 5.4).
  *   - A request's `max-age=0` asks for validation even in the second of the answer.
  */
 #ifndef MG_HTTP_CACHE_RULES_H

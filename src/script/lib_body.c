@@ -218,6 +218,16 @@ static size_t check_limit(lua_State *L, const struct mg_handle *h)
     return (size_t)limit;
 }
 
+/* The running task, which may wait for the body: that goes with its request, as the tasks of the
+ * request do, and others would be left with nothing. */
+static struct mg_task *check_wait(lua_State *L, const struct mg_handle *h, const char *what)
+{
+    struct mg_task *t = mg_task_check_wait(L, what);
+    if (t->context != h->ctx)
+        luaL_error(L, "%s: only tasks of its own request may wait for the body", what);
+    return t;
+}
+
 static int read_all(lua_State *L, const struct reader *r);
 
 static int read_again(lua_State *L, int status, lua_KContext ctx)
@@ -230,7 +240,7 @@ static int read_again(lua_State *L, int status, lua_KContext ctx)
 static int await_other(lua_State *L, const struct mg_handle *h, const struct reader *r)
 {
     struct awaiting *a = mg_arena_alloc(h->ctx->arena, sizeof *a);
-    *a = (struct awaiting){.task = mg_task_check_wait(L, r->what), .reader = r};
+    *a = (struct awaiting){.task = check_wait(L, h, r->what), .reader = r};
     mg_soon_init(&a->soon, on_other_ended, a);
     mg_list_push_back(&h->reading->others, &a->link);
     return mg_task_wait_k(a->task, cancel_awaiting, a, (lua_KContext)a, read_again);
@@ -277,6 +287,7 @@ static int read_all(lua_State *L, const struct reader *r)
     check_unread(L, *body_of(h), r->what);
     struct mg_body_reading *c = mg_arena_alloc(h->ctx->arena, sizeof *c);
     enum mg_collect_result result;
+    c->task = check_wait(L, h, r->what); /* before anything is set to call back */
     c->handle = h;
     mg_list_init(&c->others);
     if (mg_body_collect(&c->collector, *body_of(h), h->ctx->arena, limit, on_collected, c,
@@ -284,7 +295,6 @@ static int read_all(lua_State *L, const struct reader *r)
         int n = collected(L, c, result);
         return n == 1 ? r->done(L, LUA_OK, 0) : n;
     }
-    c->task = mg_task_check_wait(L, r->what);
     h->reading = c;
     if (h->kind == MG_HANDLE_REQUEST)
         note_reader(L, h);
@@ -445,7 +455,7 @@ static int next_piece(lua_State *L)
     if (!wait)
         return n;
     p->handle = h;
-    p->task = mg_task_check_wait(L, "chunks");
+    p->task = check_wait(L, h, "chunks");
     p->body->on_ready = on_piece_ready;
     p->body->reader = p;
     return mg_task_wait_k(p->task, cancel_piece, p, 0, piece_came);

@@ -235,6 +235,7 @@ struct mg_body *mg_made_body_transform(lua_State *L, int index, struct mg_contex
  * of a request may write; their pieces go out in the order of the calls. */
 struct write {
     struct mg_link link;
+    struct made *made;
     struct mg_task *task;
     struct mg_str text;
     int ref;      /* of the text, until it is offered */
@@ -265,9 +266,11 @@ static void on_written_soon(void *arg)
         offer(m, w);
     } else if (w) {
         mg_list_remove(&w->link);
-        if (first_write(m))
+        if (m->ended || first_write(m))
             mg_soon_run(m->ctx->script->loop, &m->soon);
         mg_task_resume(w->task, 0);
+    } else if (m->ended) {
+        mg_body_ready(&m->base);
     }
 }
 
@@ -278,6 +281,8 @@ static void cancel_write(void *arg)
     mg_list_remove(&w->link);
     if (!w->offered)
         luaL_unref(w->task->script->L, LUA_REGISTRYINDEX, w->ref);
+    if (w->made->ended) /* it may have been the last that the end waits for */
+        mg_soon_run(w->task->script->loop, &w->made->soon);
 }
 
 /* Code may keep write for longer than there is something to write to. */
@@ -295,7 +300,7 @@ static int l_write(lua_State *L)
         return 0;
     lua_settop(L, 1);
     struct write *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (struct write){.task = t, .text = text};
+    *w = (struct write){.made = m, .task = t, .text = text};
     lua_pushvalue(L, 1);
     w->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     mg_list_push_back(&m->writes, &w->link);
@@ -349,7 +354,8 @@ static enum mg_body_state written_peek(struct mg_body *b, struct mg_str *bytes)
         return MG_BODY_BYTES;
     if (m->failed)
         return MG_BODY_BROKEN;
-    return m->ended ? MG_BODY_END : MG_BODY_WAIT;
+    /* What other tasks of the request have given it still goes out. */
+    return m->ended && !first_write(m) ? MG_BODY_END : MG_BODY_WAIT;
 }
 
 static const struct mg_body_ops written_ops = {.peek = written_peek, .consume = made_consume};

@@ -54,6 +54,20 @@ describe("a body that several tasks want", function()
     assert.equal('{"a":  1}', whole)
   end)
 
+  it("is not for tasks that outlive its request", function()
+    local faults = {}
+    slow_client(function(req)
+      mg.background(function() faults[1] = select(2, pcall(req.text, req)) end)
+      mg.background(function()
+        faults[2] = select(2, pcall(function() for _ in req:chunks() do end end))
+      end)
+      mg.sleep(0.1)
+      return mg.reply(200)
+    end)
+    assert.matches("text: only tasks of its own request may wait for the body", faults[1], 1, true)
+    assert.matches("chunks: only tasks of its own request may wait for the body", faults[2], 1, true)
+  end)
+
   it("stays whole when the task that reads it is cancelled", function()
     for _, waits in ipairs { true, false } do
       local second
@@ -227,6 +241,27 @@ describe("write", function()
       write "end"
     end)
     assert.equal(("x"):rep(100000) .. "end", res:text())
+  end)
+
+  it("sends what other tasks have written when its own function is done", function()
+    local res = stream(function(write)
+      for i = 1, 3 do
+        mg.spawn(function() write("piece " .. i .. "\n") end)
+      end
+    end)
+    assert.equal("piece 1\npiece 2\npiece 3\n", res:text())
+  end)
+
+  it("ends when a task is cancelled that still had to write", function()
+    local res = stream(function(write)
+      local first = mg.spawn(function() write "first" end)
+      local last = mg.spawn(function() write "last" end)
+      mg.spawn(function()
+        first:wait()
+        last:cancel()
+      end)
+    end)
+    assert.equal("first", res:text():sub(1, 5))
   end)
 
   it("is of no use when its stream, or its request, is over", function()

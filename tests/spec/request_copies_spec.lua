@@ -64,4 +64,26 @@ describe("a copy of a request", function()
     assert.status(t:request { path = "/c", auth = BOB }, 200)
     assert.same({ "/a", "/c" }, seen)
   end)
+
+  it("may be in two exchanges at a time, and is its own client's in both", function()
+    local copy
+    local t = T.new { policies = {
+      function(req, next)
+        copy = copy or req:copy()
+        return next(copy)
+      end,
+      { lua = [[local n = 0
+        return { request = function()
+          n = n + 1
+          if n == 1 then mg.sleep(5) end
+        end }]] },
+      { ["claim-to-header"] = { claims = { sub = "X-Sub" } } },
+      { ["rate-limit"] = { limit = 1, by = "subject" } },
+    }, upstreams = { api = function(req) return { body = req:header "X-Sub" } end } }
+    local first = t:start { path = "/a", auth = ANN }
+    t:advance(1)
+    assert.equal("ann", t:request({ path = "/b", auth = ANN }):text())
+    t:advance(5)
+    assert.status(first.res, 429)
+  end)
 end)

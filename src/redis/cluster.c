@@ -15,14 +15,15 @@
 #include "redis/cluster_map.h"
 #include "redis/inquiry.h"
 
-/* While a slot changes hands its two servers may each name the other one for a while. */
-#define REDIRECTIONS_MAX 16
+/* While a slot changes hands its two servers may each name the other one, until both have heard. So
+ * often a call is sent on at once; then it waits as after TRYAGAIN. */
+#define REDIRECTIONS_MAX 5
 /* The map is not asked for more often. */
 #define REFRESH_NS (200 * MG_MILLISECOND)
 /* While there is none, and nobody tells it: longer and longer. */
 #define RETRY_MIN_NS (100 * MG_MILLISECOND)
 #define RETRY_MAX_NS (5 * MG_SECOND)
-/* After TRYAGAIN: some keys of a command have moved, and others not yet. */
+/* After TRYAGAIN (some keys of a command have moved, and others not yet), and the like. */
 #define TRY_AGAIN_NS (10 * MG_MILLISECOND)
 
 struct mg_redis_cluster {
@@ -282,19 +283,6 @@ static bool over(struct mg_redis_call *call, enum mg_redis_error error, const ch
     return false;
 }
 
-static bool send_on(struct mg_redis_cluster *c, struct mg_redis_call *call,
-                    struct mg_redis_node *node, bool asking)
-{
-    if (!node)
-        return over(call, MG_REDIS_ROUTE, "the server names no other that can be reached");
-    if (call->_redirections++ == REDIRECTIONS_MAX)
-        return over(call, MG_REDIS_ROUTE, "too many redirections");
-    call->reply = NULL;
-    call->_asking = asking;
-    watch_time(c, call);
-    return send_to(c, node, call, 1) == MG_REDIS_OK;
-}
-
 static void on_again(void *arg)
 {
     struct mg_redis_cluster *c = arg;
@@ -319,6 +307,19 @@ static bool try_again(struct mg_redis_cluster *c, struct mg_redis_call *call)
     if (!mg_timer_is_set(&c->again_timer))
         mg_timer_set(&c->again_timer, now(c) + TRY_AGAIN_NS);
     return true;
+}
+
+static bool send_on(struct mg_redis_cluster *c, struct mg_redis_call *call,
+                    struct mg_redis_node *node, bool asking)
+{
+    if (!node)
+        return over(call, MG_REDIS_ROUTE, "the server names no other that can be reached");
+    if (call->_redirections++ == REDIRECTIONS_MAX)
+        return try_again(c, call);
+    call->reply = NULL;
+    call->_asking = asking;
+    watch_time(c, call);
+    return send_to(c, node, call, 1) == MG_REDIS_OK;
 }
 
 static bool moved(struct mg_redis_cluster *c, struct mg_redis_call *call)

@@ -60,12 +60,12 @@ local function be_patient(nodes, replicas)
   end
 end
 
--- Which of the masters has a slot.
-function Cluster:owner(slot)
-  for _, range in ipairs(self.nodes[1]:command("CLUSTER", "SLOTS")) do
+-- Which of the masters has a slot, as `node` sees it, or the first one.
+function Cluster:owner(slot, node)
+  for _, range in ipairs((node or self.nodes[1]):command("CLUSTER", "SLOTS")) do
     if range[1] <= slot and slot <= range[2] then
-      for _, node in ipairs(self.nodes) do
-        if node.port == range[3][2] then return node end
+      for _, master in ipairs(self.nodes) do
+        if master.port == range[3][2] then return master end
       end
     end
   end
@@ -91,8 +91,11 @@ function Cluster:move(slot, to, between)
   end
   if between then between("after", from) end
   for _, node in ipairs { to, from } do node:command("CLUSTER", "SETSLOT", slot, "NODE", to.id) end
-  -- The others hear of it.
-  loop.eventually(function() assert(self:owner(slot) == to, "not known yet") end)
+  -- The others hear of it, and of its epoch: who has not would take the slot with an older one at the next move, and
+  -- two servers then name each other for ever.
+  loop.eventually(function()
+    for _, node in ipairs(self.nodes) do assert(self:owner(slot, node) == to, "not known yet") end
+  end, 60)
 end
 
 function M.start(options)
